@@ -1,0 +1,348 @@
+"""Every error that aistrale raises.
+
+    AistraleError                     provider, target, attempt, hint, exit_code
+    ├── ConfigurationError            settings, keys, names: fix them and try again
+    ├── APIError                      a provider refused or broke: status, request_id, retry_after
+    │   ├── AuthenticationError
+    │   ├── PermissionDeniedError
+    │   ├── RateLimitError
+    │   ├── QuotaExceededError        waiting a moment does not help: money or a spend limit
+    │   ├── InvalidRequestError       param names the field; status is None when we refused before sending
+    │   │   └── ContextLengthError
+    │   ├── ContentFilterError
+    │   ├── ModelNotFoundError
+    │   ├── OverloadedError
+    │   ├── ServerError
+    │   └── ResponseError             an answer arrived that is not one: broken JSON, empty, wrong shape
+    │       └── OutputValidationError structured output that does not fit its schema
+    ├── NetworkError
+    │   ├── ConnectError
+    │   ├── AttemptTimeout            also a builtin TimeoutError
+    │   └── StreamInterrupted         partial_text and usage up to the break
+    ├── DeadlineExceeded              also a builtin TimeoutError
+    ├── PolicyError                   nothing was sent
+    │   ├── BudgetExceeded
+    │   ├── DLPViolation
+    │   ├── ResidencyError
+    │   ├── AccessDenied
+    │   ├── CircuitOpen
+    │   ├── QueueFull
+    │   └── QueueTimeout
+    ├── AllTargetsFailed              an ExceptionGroup: one error per failed target
+    └── Suspended                     async I/O was reached inside a synchronous client: a bug in a policy
+
+Messages never contain keys, prompts or answers. `exit_code` is what the command line exits with.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aistrale.types import Usage
+
+
+class AistraleError(Exception):
+    """Base of everything that aistrale raises.
+
+    Args:
+        message: What happened, without keys, prompts or answers.
+        provider: Which provider was involved, if any.
+        target: Which target of a route, written `provider/model`.
+        attempt: Number of the attempt within the call, from 1.
+        hint: What to do next, one sentence.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        target: str | None = None,
+        attempt: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+        self.target = target
+        self.attempt = attempt
+        self.hint = hint
+
+    def _facts(self) -> list[tuple[str, object]]:
+        return [("provider", self.provider), ("target", self.target), ("attempt", self.attempt)]
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name}={value}" for name, value in self._facts() if value is not None)
+        text = f"{self.message} ({where})" if where else self.message
+        return f"{text} {self.hint}" if self.hint else text
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+
+class ConfigurationError(AistraleError):
+    """A setting, name or key is missing or wrong; the message names the field."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        field: str | None = None,
+        provider: str | None = None,
+        target: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, target=target, hint=hint)
+        self.field = field
+
+
+class APIError(AistraleError):
+    """A provider answered with an error.
+
+    Args:
+        message: What the provider said, shortened, keys removed.
+        status: HTTP status; None when the request was refused before it was sent.
+        request_id: The provider's id of the exchange: quote it to its support.
+        retry_after: Seconds that the provider asked us to wait, if it did.
+        code: The provider's own error code or type, verbatim.
+        param: The request field that the error is about.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        provider: str | None = None,
+        target: str | None = None,
+        attempt: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, target=target, attempt=attempt, hint=hint)
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.code = code
+        self.param = param
+        self.should_retry: bool | None = None
+
+    def _facts(self) -> list[tuple[str, object]]:
+        own = [("status", self.status), ("code", self.code), ("param", self.param), ("request_id", self.request_id)]
+        return [*super()._facts(), *own]
+
+
+class AuthenticationError(APIError):
+    """The key is missing, wrong or expired."""
+
+    exit_code = 4
+
+
+class PermissionDeniedError(APIError):
+    """The key is valid but may not do this."""
+
+    exit_code = 4
+
+
+class RateLimitError(APIError):
+    """Too many requests or tokens for now; `retry_after` says for how long, if known."""
+
+    exit_code = 5
+
+
+class QuotaExceededError(APIError):
+    """Credit, quota or a spend limit is used up; retrying soon cannot help."""
+
+    exit_code = 5
+
+
+class InvalidRequestError(APIError):
+    """The request is wrong; `param` names the field."""
+
+    exit_code = 2
+
+
+class ContextLengthError(InvalidRequestError):
+    """The prompt does not fit the model's context window."""
+
+
+class ContentFilterError(APIError):
+    """The provider's safety system refused the prompt or the answer."""
+
+
+class ModelNotFoundError(APIError):
+    """The provider does not know the model, or the key may not see it."""
+
+    exit_code = 2
+
+
+class OverloadedError(APIError):
+    """The provider is temporarily out of capacity."""
+
+    exit_code = 6
+
+
+class ServerError(APIError):
+    """The provider failed (5xx)."""
+
+    exit_code = 6
+
+
+class ResponseError(APIError):
+    """Something arrived that is not an answer: broken JSON or SSE, an empty answer, a wrong shape."""
+
+    exit_code = 6
+
+
+class OutputValidationError(ResponseError):
+    """The structured output does not fit the requested schema, also after the repair turn."""
+
+
+class NetworkError(AistraleError):
+    """The exchange failed below HTTP.
+
+    Args:
+        sent: Whether any byte of the request may have reached the provider (it may have been billed).
+        phase: Where it broke: resolve, connect, tls, write, headers, body, stream.
+    """
+
+    exit_code = 6
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        target: str | None = None,
+        attempt: int | None = None,
+        phase: str | None = None,
+        sent: bool = False,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, target=target, attempt=attempt, hint=hint)
+        self.phase = phase
+        self.sent = sent
+
+    def _facts(self) -> list[tuple[str, object]]:
+        return [*super()._facts(), ("phase", self.phase)]
+
+
+class ConnectError(NetworkError):
+    """No connection could be made; nothing was sent."""
+
+
+class TLSError(ConnectError):
+    """The peer's certificate or TLS handshake failed: a security signal, never routed around."""
+
+
+class AttemptTimeout(NetworkError, TimeoutError):
+    """One of the attempt's clocks ran out: connect, first_token or between_tokens."""
+
+
+class StreamInterrupted(NetworkError):
+    """The stream broke after content had been delivered.
+
+    Args:
+        partial_text: The text that had arrived.
+        usage: Token usage as far as the provider had reported it.
+        request_id: The provider's id of the exchange.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        target: str | None = None,
+        attempt: int | None = None,
+        partial_text: str = "",
+        usage: Usage | None = None,
+        request_id: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(
+            message, provider=provider, target=target, attempt=attempt, phase="stream", sent=True, hint=hint
+        )
+        self.partial_text = partial_text
+        self.usage = usage
+        self.request_id = request_id
+
+
+class DeadlineExceeded(AistraleError, TimeoutError):
+    """The call's deadline passed; it spans queueing, retries and failover."""
+
+    exit_code = 7
+
+
+class PolicyError(AistraleError):
+    """A policy refused the call; nothing was sent."""
+
+    exit_code = 8
+
+
+class BudgetExceeded(PolicyError):
+    """A hard budget has no room for the call."""
+
+
+class DLPViolation(PolicyError):
+    """Data-loss prevention blocked the content."""
+
+
+class ResidencyError(PolicyError):
+    """No target lies in an allowed region."""
+
+
+class AccessDenied(PolicyError):
+    """The caller's role may not use this provider, model or route."""
+
+
+class CircuitOpen(PolicyError):
+    """The target's circuit breaker is open."""
+
+
+class QueueFull(PolicyError):
+    """The target's queue has no free place."""
+
+
+class QueueTimeout(PolicyError):
+    """The call waited too long in the target's queue."""
+
+
+class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):
+    """Every target of the route failed; `exceptions` holds one error per target, in order."""
+
+    exit_code = 6
+
+    def __new__(cls, message: str, errors: Sequence[Exception]) -> Self:
+        return super().__new__(cls, message, errors)
+
+    def __init__(self, message: str, errors: Sequence[Exception]) -> None:
+        self.target = self.provider = self.hint = None
+        self.attempt = None
+
+    def derive(self, excs: Sequence[Exception], /) -> AllTargetsFailed:  # type: ignore[override]  # ours holds no BaseException
+        """Keep the type when the group is split."""
+        return AllTargetsFailed(self.message, excs)
+
+    def __str__(self) -> str:
+        reasons = "; ".join(f"{type(error).__name__}: {error}" for error in self.exceptions)
+        return f"{self.message}: {reasons}"
+
+
+class Suspended(AistraleError, RuntimeError):
+    """A policy reached real async I/O inside a synchronous client.
+
+    A policy waits with `call.runtime.sleep` and never awaits a foreign awaitable; the message names the chain of frames.
+    """
