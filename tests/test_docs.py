@@ -1,0 +1,156 @@
+"""The documentation is true: its Python blocks and the examples run, and its links lead somewhere.
+
+Blocks marked `python` in README.md and docs/ are executed, those of one file in one namespace, with `await` allowed at
+the top level. The line `<!-- skip: reason -->` before a block leaves it out, which is reported.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import importlib
+import inspect
+import re
+import traceback
+import types
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+BLOCK = re.compile(
+    r"^(?:<!-- skip: (?P<reason>[^\n]+?) -->\n)?(?P<indent> *)```python[^\n]*\n(?P<code>.*?)^(?P=indent)```",
+    re.MULTILINE | re.DOTALL,
+)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+
+
+class Block(NamedTuple):
+    """A Python block of a page."""
+
+    code: str
+    line: int
+    skip: str | None
+
+
+def blocks(text: str) -> list[Block]:
+    return [
+        Block(
+            inspect.cleandoc("\n" + match["code"]) if match["indent"] else match["code"],
+            text.count("\n", 0, match.start("code")),
+            match["reason"],
+        )
+        for match in BLOCK.finditer(text)
+    ]
+
+
+def execute(code: str, namespace: dict[str, object], page: Path, line: int) -> None:
+    # Shifted, so that tracebacks and warnings name the line of the page.
+    compiled = compile(
+        "\n" * line + code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+    )
+    function = types.FunctionType(compiled, namespace)
+    if compiled.co_flags & inspect.CO_COROUTINE:
+        asyncio.run(function())
+    else:
+        function()
+
+
+@pytest.fixture
+def simulated(monkeypatch, tmp_path):
+    """Providers that answer on loopback, where the package's simulator is there; a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ModuleNotFoundError, AttributeError):
+            stack.enter_context(importlib.import_module("aistrale.testing").simulator())
+        yield
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_python_blocks_run(page, simulated):
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(page.read_text("utf-8")):
+        if not block.skip:
+            execute(block.code, namespace, page, block.line)
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        (f"{page.relative_to(ROOT).as_posix()}:{block.line + 1}", block.skip)
+        for page in PAGES
+        for block in blocks(page.read_text("utf-8"))
+        if block.skip
+    ],
+)
+def test_skipped_block_is_reported(place, reason):
+    pytest.skip(f"{place}: {reason}")
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.relative_to(ROOT).as_posix())
+def test_example_runs(script, simulated):
+    execute(script.read_text("utf-8"), {"__name__": "__main__", "__file__": str(script)}, script, 0)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_between_pages_lead_somewhere(page):
+    targets = [match["target"].partition("#")[0] for match in LINK.finditer(page.read_text("utf-8"))]
+    inside = [
+        target for target in targets if target and "://" not in target and not target.startswith("mailto:")
+    ]
+    assert [target for target in inside if not (page.parent / target).exists()] == []
+
+
+SAMPLE = """# A page
+
+```python
+first = 1
+```
+
+<!-- skip: needs a key -->
+```python
+raise SystemExit
+```
+
+- in a list
+
+  ```python
+  if first:
+      second = first + 1
+  ```
+
+```sh
+not python
+```
+"""
+
+
+def test_blocks_are_found_with_their_lines_and_reasons():
+    found = blocks(SAMPLE)
+    assert [block.skip for block in found] == [None, "needs a key", None]
+    assert [SAMPLE.splitlines()[block.line].strip() for block in found] == [
+        "first = 1",
+        "raise SystemExit",
+        "if first:",
+    ]
+    namespace: dict[str, object] = {}
+    for block in (found[0], found[2]):
+        execute(block.code, namespace, Path("page.md"), block.line)
+    assert namespace["second"] == 2
+
+
+def test_failing_block_names_the_page_and_the_line():
+    with pytest.raises(ZeroDivisionError) as caught:
+        execute("1 / 0\n", {}, Path("page.md"), 41)
+    innermost = traceback.extract_tb(caught.tb)[-1]
+    assert (innermost.filename, innermost.lineno) == ("page.md", 42)
+
+
+def test_block_may_await():
+    namespace: dict[str, object] = {}
+    execute("import asyncio\nawait asyncio.sleep(0)\ndone = True\n", namespace, Path("page.md"), 0)
+    assert namespace["done"] is True
