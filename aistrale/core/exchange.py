@@ -1,0 +1,323 @@
+"""What an HTTP exchange is made of, without any input or output: requests, headers, bodies, errors.
+
+    HttpError                  base; carries phase, sent, reused
+    +- HttpConnectError        name not found, refused, unreachable, proxy said no
+    +- HttpTLSError            the certificate or the handshake was not acceptable
+    +- HttpTimeout             the deadline of the moment passed
+    +- HttpProtocolError       the peer does not speak HTTP/1.1 as we know it
+    +- HttpClosed              the peer closed or reset the connection
+    +- HttpTooLarge            the body is larger than the configured bound
+    +- HttpDecodeError         the content coding is broken, truncated, unknown or a bomb
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Phase = Literal["resolve", "connect", "tls", "write", "headers", "body"]
+
+# Framing, routing and coding belong to the connection: a copied value (a drop-in client relays the calling
+# SDK's headers) would describe another body, another host or a coding that cannot be decoded here.
+MANAGED_HEADERS: Final = frozenset(
+    {
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "accept-encoding",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+    }
+)
+ACCEPT_ENCODING: Final = b"gzip, deflate"
+
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_REMEMBERED_HEADERS: Final = 1024
+
+_PIECE: Final = 256 * 1024
+_RATIO: Final = 200
+_RATIO_FREE: Final = 1024 * 1024
+
+
+class HttpError(Exception):
+    """Base of everything that can go wrong in one HTTP exchange.
+
+    Args:
+        message: What happened and with which host; never a header value, a URL's query or a body.
+        phase: Where it happened: "resolve", "connect", "tls", "write", "headers" or "body".
+        sent: True if any byte of the request may have reached the server (so it may have acted on it).
+        reused: True if the connection had served an earlier exchange.
+    """
+
+    phase: Phase
+    sent: bool
+    reused: bool
+
+    def __init__(self, message: str, *, phase: Phase, sent: bool = False, reused: bool = False) -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.sent = sent
+        self.reused = reused
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the error picklable although its facts are keyword-only."""
+        return (_rebuild, (type(self), str(self), self.phase, self.sent, self.reused))
+
+
+def _rebuild(kind: type[HttpError], message: str, phase: Phase, sent: bool, reused: bool) -> HttpError:
+    return kind(message, phase=phase, sent=sent, reused=reused)
+
+
+class HttpConnectError(HttpError):
+    """No connection: the name does not resolve, the host refuses, is unreachable, or the proxy declines."""
+
+
+class HttpTLSError(HttpError):
+    """The TLS handshake failed: certificate not trusted, wrong host name, or no common version."""
+
+
+class HttpTimeout(HttpError):
+    """The absolute deadline given for this step passed."""
+
+
+class HttpProtocolError(HttpError):
+    """The peer's bytes are not an HTTP/1.1 response."""
+
+
+class HttpClosed(HttpError):
+    """The peer closed or reset the connection before the exchange was complete."""
+
+
+class HttpTooLarge(HttpError):
+    """The response body exceeds the bound; the connection was dropped."""
+
+
+class HttpDecodeError(HttpError):
+    """The body's content coding is invalid, truncated, not offered, or expands beyond all proportion."""
+
+
+@dataclass(slots=True)
+class HttpRequest:
+    """One request, complete and ready to be written.
+
+    Args:
+        method: HTTP method in upper case.
+        url: Absolute http or https URL in ASCII (percent-encoded), without user information.
+        headers: Name and value pairs in order. Host, Content-Length, Accept-Encoding, Connection and the other
+            hop-by-hop fields are set by the connection; entries with these names are ignored.
+        body: The whole request body; kept out of the repr.
+    """
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+class Headers(Mapping[str, str]):
+    """Response headers: case-insensitive, read-only, decoded from the raw bytes when first asked for.
+
+    Fields that occur more than once are joined by ", " (RFC 9110 section 5.3).
+
+    Args:
+        raw: Pairs of bytes as they came over the wire; kept in `.raw`.
+    """
+
+    __slots__ = ("_decoded", "raw")
+
+    raw: list[tuple[bytes, bytes]]
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self.raw = raw
+        self._decoded: dict[str, str] | None = None
+
+    def _fields(self) -> dict[str, str]:
+        fields = self._decoded
+        if fields is None:
+            fields = {}
+            for raw_name, raw_value in self.raw:
+                name = raw_name.decode("latin-1").lower()
+                value = raw_value.decode("latin-1")
+                fields[name] = f"{fields[name]}, {value}" if name in fields else value
+            self._decoded = fields
+        return fields
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields()[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields())
+
+    def __len__(self) -> int:
+        return len(self._fields())
+
+    def __repr__(self) -> str:
+        # Values can hold cookies and account identifiers, so only the names are shown.
+        return f"Headers({list(self._fields())!r})"
+
+
+_encoded: dict[tuple[str, str], tuple[bytes, bytes] | None] = {}
+
+
+def encode_headers(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Encode the caller's headers, leaving out those which the connection sets itself.
+
+    Args:
+        headers: Name and value pairs.
+
+    Returns:
+        Pairs of bytes in the same order; surrounding blanks of a value are removed.
+
+    Raises:
+        ValueError: A name is not a token, or a value holds control characters or does not fit in latin-1.
+            The message has the name, never the value.
+    """
+    result = []
+    for pair in headers:
+        try:
+            item = _encoded[pair]
+        except KeyError:
+            item = _encode_header(*pair)
+            # The same few pairs come with every call. A bound (not an LRU) is enough against those that
+            # differ each time, such as idempotency keys.
+            if len(_encoded) >= _REMEMBERED_HEADERS:
+                _encoded.clear()
+            _encoded[pair] = item
+        if item is not None:
+            result.append(item)
+    return result
+
+
+def _encode_header(name: str, value: str) -> tuple[bytes, bytes] | None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"header name {name!r} is not a valid HTTP token")
+    if name.lower() in MANAGED_HEADERS:
+        return None
+    try:
+        raw = value.encode("latin-1").strip(b" \t")
+    except UnicodeEncodeError:
+        raise ValueError(f"header {name!r}: the value has characters outside latin-1") from None
+    if _BAD_VALUE.search(raw):
+        raise ValueError(f"header {name!r}: the value has line breaks or control characters")
+    return name.encode("ascii"), raw
+
+
+class _Inflate:
+    """One gzip or deflate layer, giving at most one piece at a time."""
+
+    __slots__ = ("_gzip", "_started", "_tail", "_z", "pending")
+
+    def __init__(self, *, gzip: bool) -> None:
+        self._gzip = gzip
+        self._z = zlib.decompressobj(31 if gzip else 15)
+        self._started = False
+        self._tail = b""
+        self.pending = False
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._tail + data if self._tail else data
+        self._tail = b""
+        self.pending = False
+        if not data and not self._started:
+            return b""
+        if self._z.eof:
+            data = data.lstrip(b"\0")
+            if not data:
+                return b""
+            # RFC 1952 section 2.2: a gzip body may be several members one after the other.
+            if not self._gzip:
+                raise zlib.error("data after the end of the compressed body")
+            self._z = zlib.decompressobj(31)
+        out = self._inflate(data)
+        self._started = True
+        self._tail = self._z.unconsumed_tail or self._z.unused_data
+        self.pending = len(out) >= _PIECE or bool(self._tail)
+        return out
+
+    def _inflate(self, data: bytes) -> bytes:
+        try:
+            return self._z.decompress(data, _PIECE)
+        except zlib.error:
+            # Some servers mean "raw deflate" by deflate, without the zlib wrapper of RFC 9110 section 8.4.1.2.
+            if self._gzip or self._started:
+                raise
+            self._z = zlib.decompressobj(-15)
+            return self._z.decompress(data, _PIECE)
+
+    def finished(self) -> bool:
+        return self._z.eof or not self._started
+
+
+class ContentDecoder:
+    """Undoes the content coding of a body, piece by piece, within bounds.
+
+    Each call gives at most 256 KiB; while `pending` is true, more can be had with `feed(b"")`. Beyond 1 MiB of
+    output, a ratio of more than 200 to 1 is taken for a decompression bomb.
+
+    Args:
+        codings: Value of Content-Encoding.
+
+    Raises:
+        ValueError: A coding other than gzip, deflate or identity (only those are offered).
+    """
+
+    __slots__ = ("_got", "_layers", "_made")
+
+    def __init__(self, codings: str) -> None:
+        self._layers: list[_Inflate] = []
+        self._got = 0
+        self._made = 0
+        for coding in reversed([part.strip().lower() for part in codings.split(",")]):
+            if coding in ("gzip", "x-gzip", "deflate"):
+                self._layers.append(_Inflate(gzip=coding != "deflate"))
+            elif coding not in ("identity", ""):
+                raise ValueError(f"the server used the content coding {coding!r}, which was not offered")
+
+    @property
+    def pending(self) -> bool:
+        """True while decoded bytes can be had without new input."""
+        return any(layer.pending for layer in self._layers)
+
+    def feed(self, data: bytes) -> bytes:
+        """Decode one piece.
+
+        Args:
+            data: Bytes as received; b"" to fetch what is pending.
+
+        Returns:
+            Decoded bytes, perhaps none yet.
+
+        Raises:
+            ValueError: The data is not valid in its coding, or expands beyond the permitted ratio.
+        """
+        self._got += len(data)
+        start = 0
+        if not data:
+            waiting = [index for index, layer in enumerate(self._layers) if layer.pending]
+            start = waiting[-1] if waiting else len(self._layers)
+        try:
+            for layer in self._layers[start:]:
+                data = layer.feed(data)
+        except zlib.error as error:
+            raise ValueError(f"the compressed body is broken ({error})") from None
+        self._made += len(data)
+        if self._made > _RATIO_FREE and self._made > _RATIO * self._got:
+            raise ValueError(f"the compressed body expands more than {_RATIO} times; refused as a decompression bomb")
+        return data
+
+    def finish(self) -> None:
+        """Check at the end of the body that nothing is missing.
+
+        Raises:
+            ValueError: The compressed body ends too early.
+        """
+        if not all(layer.finished() for layer in self._layers):
+            raise ValueError("the compressed body ends too early")

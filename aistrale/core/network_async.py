@@ -1,0 +1,472 @@
+"""The wires of `network` for asyncio and trio; see there for what a wire is.
+
+The asyncio wire is a bare protocol: a read that must wait costs one future, and its deadline one timer for many reads,
+where `asyncio.wait_for` or a cancel scope would cost ten microseconds each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import socket
+import ssl
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from aistrale.core.exchange import HttpConnectError
+from aistrale.core.network import (
+    PROXY_HEAD_MAX,
+    STAGGER,
+    AddressInfo,
+    Tunnel,
+    Wire,
+    extra_info,
+    interleave,
+    is_address,
+    is_readable,
+    look_up,
+    open_socket,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import trio
+
+_HIGH_WATER: Final = 256 * 1024
+
+
+class AsyncWire(Wire):
+    """What the asyncio and the trio wire share."""
+
+    __slots__ = ()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: object = None,
+    ) -> AsyncWire:
+        """Open the connection (backend interface of httpcore; its timeout is not used, the wire has its own)."""
+        target = self.tunnel
+        self.place = f"{host}:{port}" if target is None else f"{target.host}:{target.port}"
+        try:
+            await self._connect(*((host, port) if target is None else (target.host, target.port)))
+            if target is not None:
+                await self._open_tunnel(target.request(host, port))
+                self.place = f"{host}:{port}"
+        except BaseException as error:
+            self.drop()
+            if isinstance(error, (OSError, UnicodeError)):
+                raise self.unreachable(error) from error
+            raise
+        return self
+
+    async def _connect(self, host: str, port: int) -> None:
+        raise NotImplementedError
+
+    async def _open_tunnel(self, request: bytes) -> None:
+        self.until, until = self.connect_until, self.until
+        self._out.append(request)
+        head = b""
+        while not self.check_proxy_answer(head):
+            data = await self.read(PROXY_HEAD_MAX)
+            if not data:
+                raise HttpConnectError(f"the proxy {self.place} closed the connection", phase="connect")
+            head += data
+        self.until, self.sent, self.received = until, False, 0
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> AsyncWire:
+        """Put TLS on the connection (stream interface of httpcore)."""
+        self.phase = "tls"
+        try:
+            await self._secure(ssl_context, server_hostname)
+        except BaseException as error:
+            self.drop()
+            if isinstance(error, (OSError, ValueError)):
+                raise self.unreachable(error) from error
+            raise
+        return self
+
+    async def _secure(self, context: ssl.SSLContext, hostname: str | None) -> None:
+        raise NotImplementedError
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
+        raise NotImplementedError
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Keep bytes to be sent at the next read (stream interface of httpcore)."""
+        if buffer:
+            self._out.append(buffer)
+
+    async def aclose(self) -> None:
+        """Close the connection (stream interface of httpcore)."""
+        self.drop()
+
+    def get_extra_info(self, info: str) -> object:
+        """Facts that httpcore asks of a stream."""
+        return extra_info(self.sock, info)
+
+
+class AsyncioWire(AsyncWire):
+    """A wire that is an asyncio protocol."""
+
+    __slots__ = ("_error", "_in", "_loop", "_paused", "_size", "_timer", "_timer_at", "_transport", "_waiter")
+
+    def __init__(self, tunnel: Tunnel | None = None) -> None:
+        super().__init__(tunnel)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._in: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._error: BaseException | None = None
+
+    # Connecting.
+
+    async def _connect(self, host: str, port: int) -> None:
+        self.phase = "resolve"
+        async with asyncio.timeout(self.connect_remaining()):
+            # What is numeric needs no thread.
+            found = (
+                look_up(host, port)
+                if is_address(host)
+                else await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            )
+            self.phase = "connect"
+            self.sock = await _race(self._loop, interleave(cast("Sequence[AddressInfo]", found)))
+            await self._loop.create_connection(lambda: self, sock=self.sock)
+
+    async def _secure(self, context: ssl.SSLContext, hostname: str | None) -> None:
+        assert self._transport is not None
+        async with asyncio.timeout(self.connect_remaining()):
+            # The protocol's own methods run on asyncio's, which type checkers want as a base class.
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+                context,
+                server_hostname=hostname,
+                ssl_handshake_timeout=3600.0,
+            )
+        if transport is None or self.eof:
+            raise ConnectionResetError("closed in the handshake")
+        self._transport = transport
+
+    # The protocol.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the connection stands."""
+        self._transport = cast("asyncio.Transport", transport)
+        # With no room at all in the buffer, asyncio says when everything has been sent.
+        self._transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes arrived."""
+        if self.idle:
+            # Nothing was asked for: whatever this is, it must not be read as the answer to the next request.
+            self.drop()
+            return
+        self._in.append(data)
+        self._size += len(data)
+        if self._size > _HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """asyncio: the peer ended its side."""
+        self.eof = True
+        self._wake()
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """asyncio: the connection is gone."""
+        self.eof = True
+        self._error = error
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """asyncio: something waits to be sent (seen through `get_write_buffer_size`)."""
+
+    def resume_writing(self) -> None:
+        """asyncio: everything was sent."""
+        self._wake()
+
+    # Reading and writing.
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self.closed or self._transport is None:
+            raise self.broken(self._error)
+        if self._out:
+            await self._flush(self._transport)
+        if self.phase == "write":
+            self.phase = "headers"
+        while not self._in:
+            if self.eof:
+                if self._error is not None:
+                    raise self.broken(self._error)
+                return b""
+            await self._wait()
+        if self.until is not None and monotonic() >= self.until:
+            raise self.timed_out()
+        data = self._in[0] if len(self._in) == 1 else b"".join(self._in)
+        self._in.clear()
+        self._size = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        self.received += len(data)
+        return data
+
+    async def _flush(self, transport: asyncio.Transport) -> None:
+        self.remaining()
+        data = self.gather()
+        if self.eof:
+            return
+        transport.write(data)
+        if transport.get_write_buffer_size() == 0:
+            return
+        # An early answer ends the wait: a server may refuse a large request before it has read it all.
+        while transport.get_write_buffer_size() and not self._in and not self.eof:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        until = self.until
+        if until is not None:
+            self._arm(until)
+        waiter = self._waiter = self._loop.create_future()
+        self.busy = True
+        try:
+            await waiter
+        finally:
+            self.busy = False
+            self._waiter = None
+        if until is not None and not self._in and not self.eof and monotonic() >= until:
+            raise self.timed_out()
+        if self.closed:
+            raise self.broken(self._error)
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _arm(self, until: float) -> None:
+        remaining = until - monotonic()
+        if remaining <= 0:
+            raise self.timed_out()
+        if self._timer is not None:
+            # A timer that is early looks again when it fires. So one timer serves all the reads of a stream, and
+            # a kept connection takes the last call's timer along.
+            if self._timer_at <= until:
+                return
+            self._timer.cancel()
+        self._timer_at = until
+        self._timer = self._loop.call_later(remaining, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        until = self.until
+        if self._waiter is None or until is None:
+            return
+        remaining = until - monotonic()
+        if remaining <= 0:
+            self._wake()
+        else:
+            self._timer_at = until
+            self._timer = self._loop.call_later(remaining, self._look_at_clock)
+
+    # Ending.
+
+    def drop(self) -> None:
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wake()
+        transport = self._transport
+        if transport is not None:
+            try:
+                transport.abort()
+            except RuntimeError:
+                self._transport = None
+                self._close_socket()
+        else:
+            self._close_socket()
+
+    def _close_socket(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+
+    def abandon(self) -> None:
+        sock = self.sock
+        if self.closed or sock is None:
+            return
+        self.closed = True
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        try:
+            # Scheduled, not called: this may be another thread, or the collector in the middle of anything.
+            self._loop.call_soon_threadsafe(self.drop)
+        except RuntimeError:
+            self._transport = None
+            sock.close()
+
+    def stale(self) -> bool:
+        return self.closed or self.eof or bool(self._in)
+
+
+async def _race(loop: asyncio.AbstractEventLoop, infos: list[AddressInfo]) -> socket.socket:
+    if len(infos) == 1:
+        return await _attempt(loop, infos[0])
+    failure: BaseException = OSError("no address")
+    running: set[asyncio.Task[socket.socket]] = set()
+    winner: socket.socket | None = None
+    try:
+        while infos or running:
+            if infos:
+                running.add(loop.create_task(_attempt(loop, infos.pop(0))))
+            done, running = await asyncio.wait(
+                running, timeout=STAGGER if infos else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                if (error := task.exception()) is not None:
+                    failure = error
+                elif winner is None:
+                    winner = task.result()
+                else:
+                    task.result().close()
+            if winner is not None:
+                return winner
+        raise failure
+    except BaseException:
+        if winner is not None:
+            winner.close()
+        raise
+    finally:
+        for task in running:
+            task.cancel()
+            task.add_done_callback(_close_late)
+
+
+async def _attempt(loop: asyncio.AbstractEventLoop, info: AddressInfo) -> socket.socket:
+    sock = open_socket(info)
+    try:
+        await loop.sock_connect(sock, info[4])
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _close_late(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+class TrioWire(AsyncWire):
+    """A wire on trio's streams."""
+
+    __slots__ = ("_stream", "_trio")
+
+    sock: trio.SocketType | None  # type: ignore[assignment]
+
+    def __init__(self, tunnel: Tunnel | None = None) -> None:
+        super().__init__(tunnel)
+        import trio
+
+        self._trio = trio
+        self._stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] | None = None
+
+    async def _connect(self, host: str, port: int) -> None:
+        trio = self._trio
+        self.phase = "connect"
+        stream = None
+        with trio.move_on_after(_or_infinity(self.connect_remaining())):
+            stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=STAGGER)
+        if stream is None:
+            raise self.timed_out()
+        self._stream = stream
+        self.sock = stream.socket
+
+    async def _secure(self, context: ssl.SSLContext, hostname: str | None) -> None:
+        trio = self._trio
+        assert isinstance(self._stream, trio.SocketStream)
+        stream = trio.SSLStream(self._stream, context, server_hostname=hostname, https_compatible=True)
+        try:
+            with trio.move_on_after(_or_infinity(self.connect_remaining())) as scope:
+                await stream.do_handshake()
+        except trio.BrokenResourceError as error:
+            # trio hides the reason one level deeper, and the reason tells a bad certificate from a closed door.
+            raise error.__cause__ or ConnectionResetError("closed in the handshake") from error
+        if scope.cancelled_caught:
+            raise self.timed_out()
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        trio, stream = self._trio, self._stream
+        if stream is None or self.closed:
+            raise self.broken(None)
+        data = b""
+        self.busy = True
+        try:
+            with trio.move_on_after(_or_infinity(self.remaining())) as scope:
+                if self._out:
+                    # As on the other wires: a failed write still lets an early answer be read.
+                    with contextlib.suppress(trio.BrokenResourceError):
+                        await stream.send_all(self.gather())
+                if self.phase == "write":
+                    self.phase = "headers"
+                data = bytes(await stream.receive_some(max_bytes))
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            raise self.broken(error) from error
+        finally:
+            self.busy = False
+            if self.closed:
+                self._close_socket()
+        if scope.cancelled_caught:
+            raise self.timed_out()
+        if not data:
+            self.eof = True
+        self.received += len(data)
+        return data
+
+    def drop(self) -> None:
+        self.closed = True
+        if not self.busy:
+            self._close_socket()
+
+    def _close_socket(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+
+    def abandon(self) -> None:
+        sock = self.sock
+        if self.closed or sock is None:
+            return
+        self.closed = True
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        if self.busy:
+            return
+        try:
+            sock.close()
+        except RuntimeError:
+            # Outside of trio, its socket cannot tell the loop; nobody waits on it, so there is nothing to tell.
+            os.close(sock.detach())
+
+    def stale(self) -> bool:
+        return self.closed or self.eof or self.sock is None or is_readable(self.sock)
+
+
+def _or_infinity(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
