@@ -1,0 +1,120 @@
+"""Anthropic: the Messages API."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from aistrale.dialects.base import Profile
+from aistrale.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+)
+from aistrale.providers.base import Provider, with_facts
+from aistrale.providers.verdict import classify as common_classify
+from aistrale.providers.verdict import error_object
+
+if TYPE_CHECKING:
+    from aistrale.errors import APIError
+    from aistrale.providers.catalog import ModelFacts
+    from aistrale.types import ErrorInfo
+
+# The version of 2026-10-21 takes the key as a bearer token and refuses temperature, top_p and top_k at any
+# value.
+VERSION = "2026-10-21"
+OLD_VERSION = "2023-06-01"
+
+# Anthropic API reference, "Errors": types, and the finer `details.error_code`.
+CODES: dict[tuple[int | None, str], type[APIError]] = {
+    (None, "authentication_error"): AuthenticationError,
+    (None, "billing_error"): QuotaExceededError,
+    (None, "permission_error"): PermissionDeniedError,
+    (None, "not_found_error"): ModelNotFoundError,
+    (None, "request_too_large"): InvalidRequestError,
+    (None, "rate_limit_error"): RateLimitError,
+    (None, "api_error"): ServerError,
+    (None, "timeout_error"): ServerError,
+    (None, "gateway_timeout_error"): ServerError,
+    (None, "overloaded_error"): OverloadedError,
+    (None, "contract_spend_limit_reached"): QuotaExceededError,
+    (None, "enforced_spend_limit_reached"): QuotaExceededError,
+    (None, "linked_organization_spend_limit_reached"): QuotaExceededError,
+    (None, "linked_organization_billing_unavailable"): QuotaExceededError,
+    (None, "ramp_limit_exceeded"): RateLimitError,
+    (None, "organization_on_hold"): PermissionDeniedError,
+    (None, "user_profile_not_billable"): PermissionDeniedError,
+    (None, "claude_code_key_creator_not_member"): PermissionDeniedError,
+    (404, "file_expired"): InvalidRequestError,
+    (404, "thread_not_found"): InvalidRequestError,
+    (503, "cmek_key_unreachable"): ServerError,
+    (503, "cmek_context_unavailable"): ServerError,
+}
+
+# Claude 4.7 and later, 5 and later, and every name without a number take adaptive thinking only; 4.5 and
+# earlier take a budget only; 4.6 takes both.
+_BUDGET = re.compile(r"claude-(?:[123][-.]|instant|(?:opus|sonnet|haiku)-4(?:-[0-5])?(?:-\d{8}|-latest|$))")
+_NEVER_THINKS = re.compile(r"claude-(?:instant|[12][-.]|3-(?:5-|haiku|opus|sonnet))")
+_OLD_LIMITS = re.compile(r"claude-(?:instant|[123][-.])")
+
+
+def classify(info: ErrorInfo) -> type[APIError]:
+    """The finer error code first, then the type, then the status."""
+    details = error_object(info.body).get("details")
+    fine = details.get("error_code") if type(details) is dict else None
+    if type(fine) is str:
+        own = CODES.get((info.status, fine)) or CODES.get((None, fine))
+        if own is not None:
+            return own
+    return common_classify(info, codes=CODES)
+
+
+def profile(model: str, facts: ModelFacts | None, *, version: str = VERSION) -> Profile:
+    """What a Claude model can take; an unknown one is judged by the generation in its name."""
+    thinking: Literal["budget", "adaptive"] = "budget" if _BUDGET.match(model) else "adaptive"
+    assumed = Profile(
+        provider="anthropic",
+        model=model,
+        max_tokens_field="max_tokens",
+        # Every request must name a limit; without facts one that each model of the generation takes.
+        max_output=4096 if _OLD_LIMITS.match(model) else 32_000,
+        thinking="none" if _NEVER_THINKS.match(model) else thinking,
+        structured="tool" if _BUDGET.match(model) else "schema",
+        media=frozenset({"image", "document"}),
+        unsupported=frozenset(
+            {"seed", "n", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"}
+        ),
+    )
+    known = with_facts(assumed, facts)
+    if version == OLD_VERSION:
+        return known
+    # Since 2026-10-21 no model takes sampling parameters, also those that did.
+    return replace(known, sampling=False, unsupported=known.unsupported | {"top_k"})
+
+
+def _provider(version: str) -> Provider:
+    return Provider(
+        name="anthropic",
+        dialects=("anthropic_messages",),
+        paths={"anthropic_messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"},
+        base_url="https://api.anthropic.com",
+        count_dialect="anthropic_messages",
+        env_keys=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
+        env_base_url="ANTHROPIC_BASE_URL",
+        versions=(VERSION, OLD_VERSION),
+        at_version=_provider,
+        key_hint="Keys: https://platform.claude.com/settings/keys.",
+        headers=(("anthropic-version", version),),
+        profile=partial(profile, version=version),
+        classify=classify,
+    )
+
+
+PROVIDER = _provider(VERSION)
