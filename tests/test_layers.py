@@ -28,7 +28,8 @@ class Wall(NamedTuple):
     reason: str
 
 
-ENGINE = ("core/runtime.py", "core/http.py", "core/network.py")
+TRANSPORT = ("core/http.py", "core/network.py", "core/network_async.py", "core/transport.py")
+ENGINE = ("core/runtime.py", *TRANSPORT)
 WALLS = [
     Wall(
         frozenset({"asyncio", "anyio", "trio"}),
@@ -44,7 +45,7 @@ WALLS = [
     Wall(
         frozenset({"httpx", "httpx2", "httpcore", "httpcore2"}),
         # The drop-in transports are instances of the HTTP library's own classes.
-        ("core/http.py", "core/network.py", "dropin/"),
+        (*TRANSPORT, "dropin/"),
         "one place knows the HTTP library",
     ),
     Wall(
