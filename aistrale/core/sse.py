@@ -59,11 +59,22 @@ class SSEParser:
         max_line_bytes: Bound of one line, in bytes; by default that of an event, since an image in base64 is one line.
     """
 
-    __slots__ = ("_after_cr", "_at_start", "_ends_line", "_line", "_max_event", "_max_line", "_parts", "_size")
+    __slots__ = (
+        "_after_cr",
+        "_at_start",
+        "_ends_line",
+        "_line",
+        "_max_event",
+        "_max_line",
+        "_max_plain",
+        "_parts",
+        "_size",
+    )
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, max_line_bytes: int | None = None) -> None:
         self._max_event = max_event_bytes
         self._max_line = max_event_bytes if max_line_bytes is None else max_line_bytes
+        self._max_plain = min(self._max_event, self._max_line)
         # The unfinished event, in the pieces in which it came: joining them at each feed would make a long event
         # cost the square of its length.
         self._parts: list[bytes] = []
@@ -85,6 +96,19 @@ class SSEParser:
         Raises:
             SSETooLarge: A line or an event exceeds its bound.
         """
+        end = len(chunk) - 2
+        if (
+            # One whole event of one line in one piece, as most streams come: nothing else to look at.
+            chunk.find(b"\n") == end > 0
+            and chunk[-1] == 10
+            and chunk[:6] == b"data: "
+            and end <= self._max_plain
+            and not self._parts
+            and not self._after_cr
+            and b"\r" not in chunk
+        ):
+            self._at_start = False
+            return [SSE("", chunk[6:end].decode("utf-8", "replace"))]
         if self._at_start:
             chunk = self._skip_bom(chunk)
         if not chunk:
@@ -106,7 +130,7 @@ class SSEParser:
         if rest:
             self._keep(rest)
         events = []
-        max_plain = min(self._max_event, self._max_line)
+        max_plain = self._max_plain
         for block in blocks:
             if block[:6] == b"data: " and b"\n" not in block and len(block) <= max_plain:
                 events.append(SSE("", block[6:].decode("utf-8", "replace")))
@@ -155,7 +179,8 @@ class SSEParser:
         newline = piece.rfind(b"\n")
         self._line = self._line + len(piece) if newline < 0 else len(piece) - newline - 1
         self._ends_line = newline == len(piece) - 1
-        if self._size > self._max_event:
+        # The line feed that may become the first half of the blank line is not part of the event.
+        if self._size - self._ends_line > self._max_event:
             raise SSETooLarge(f"an event of the stream is larger than {self._max_event} bytes")
         if self._line > self._max_line:
             raise SSETooLarge(f"a line of the stream is longer than {self._max_line} bytes")
@@ -163,6 +188,11 @@ class SSEParser:
     def _interpret(self, block: bytes) -> SSE | None:
         if len(block) > self._max_event:
             raise SSETooLarge(f"an event of the stream is larger than {self._max_event} bytes")
+        if block[:7] == b"event: " and len(block) <= self._max_plain:
+            # A type and one line of data, the usual form of those streams that name their events.
+            end = block.find(b"\n")
+            if block[end + 1 : end + 7] == b"data: " and block.find(b"\n", end + 7) < 0:
+                return SSE(block[7:end].decode("utf-8", "replace"), block[end + 7 :].decode("utf-8", "replace"))
         data: list[bytes] = []
         event = ""
         id_: str | None = None

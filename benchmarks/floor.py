@@ -1,0 +1,301 @@
+"""What one exchange costs on the wire, against raw httpx and httpx2 in the same run.
+
+Prints CPU microseconds per call of this process and their ratio to the raw client. The rounds of all drivers are
+interleaved, and the figure of each is its best round, because a neighbour on the machine can only make a round slower.
+The server runs in a process of its own and sends canned bytes.
+
+    python benchmarks/floor.py [--rounds 5] [--calls 400] [--only sync,async,stream,burst]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+import httpx2
+
+from aistrale.core.http import AsyncHttp, HttpRequest, SyncHttp
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from multiprocessing.connection import Connection
+
+ANSWER = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "word " * 400}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 250, "completion_tokens": 400, "total_tokens": 650},
+    }
+).encode()
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nX-Request-Id: req_123\r\nDate: Sun, 22 Nov 2026 00:00:00 GMT\r\n"
+PLAIN = HEAD % b"application/json" + b"Content-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
+EVENT = b'data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"hello "}}],"pad":"' + b"x" * 220 + b'"}\n\n'
+CHUNK = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
+PIECES = 200
+BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "word " * 200}]}).encode()
+FIELDS = {
+    "content-type": "application/json",
+    "authorization": "Bearer sk-000000000000000000000000000000000000",
+    "user-agent": "benchmark/1",
+    "accept": "application/json",
+    "x-trace": "0123456789abcdef",
+}
+T = TypeVar("T")
+
+
+class Server(asyncio.Protocol):
+    """Answers a request as soon as its body is complete, after the milliseconds that the path names."""
+
+    def __init__(self) -> None:
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = self.buffer[:end].lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(self.buffer) < end + 4 + length:
+            return
+        self.buffer = self.buffer[end + 4 + length :]
+        path = head.split(b" ", 2)[1]
+        loop = asyncio.get_running_loop()
+        if path == b"/stream":
+            self.transport.write(HEAD % b"text/event-stream" + b"Transfer-Encoding: chunked\r\n\r\n")
+            loop.call_soon(self.stream, PIECES)
+        elif path == b"/0":
+            self.transport.write(PLAIN)
+        else:
+            loop.call_later(int(path[1:]) / 1000, self.transport.write, PLAIN)
+
+    def stream(self, left: int) -> None:
+        if left:
+            self.transport.write(CHUNK)
+            # Far enough apart that the client reads them one by one, as tokens come.
+            asyncio.get_running_loop().call_later(0.0004, self.stream, left - 1)
+        else:
+            self.transport.write(b"0\r\n\r\n")
+
+
+def pin(core: int) -> None:
+    """Keep client and server out of each other's way where the system allows it."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
+
+
+def serve(pipe: Connection) -> None:
+    """Body of the server process."""
+    pin(1)
+
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=2048)
+        pipe.send(server.sockets[0].getsockname()[1])
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+
+
+def run(coro: Coroutine[object, object, T]) -> T:
+    """Drive a coroutine that never suspends."""
+    try:
+        coro.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise RuntimeError("suspended")
+
+
+def ours(url: str) -> HttpRequest:
+    return HttpRequest("POST", url, list(FIELDS.items()), BODY)
+
+
+def limits() -> tuple[float, float]:
+    now = time.monotonic()
+    return now + 10, now + 60
+
+
+class Drivers:
+    """One call of each client; all parse the answer."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.sync_raw = {"httpx": httpx.Client(timeout=60, headers=FIELDS), "httpx2": httpx2.Client(timeout=60, headers=FIELDS)}
+        self.sync_own = {"httpx": SyncHttp(http="httpx"), "httpx2": SyncHttp(http="httpx2")}
+
+    def raw(self, family: str) -> None:
+        json.loads(self.sync_raw[family].post(self.base + "/0", content=BODY).content)
+
+    def own(self, family: str) -> None:
+        connect, until = limits()
+
+        async def call() -> bytes:
+            response = await self.sync_own[family].open(ours(self.base + "/0"), connect_until=connect, until=until)
+            return await response.read(until)
+
+        json.loads(run(call()))
+
+    def raw_stream(self, family: str) -> int:
+        with self.sync_raw[family].stream("POST", self.base + "/stream", content=BODY) as response:
+            return sum(1 for _ in response.iter_bytes())
+
+    def own_stream(self, family: str) -> int:
+        async def call() -> int:
+            connect, until = limits()
+            count = 0
+            response = await self.sync_own[family].open(ours(self.base + "/stream"), connect_until=connect, until=until)
+            while await response.next_chunk(until):
+                count += 1
+            return count
+
+        return run(call())
+
+
+def cpu(work: Callable[[], int]) -> float:
+    """CPU microseconds per unit of work."""
+    start = time.process_time()
+    units = work()
+    return (time.process_time() - start) / units * 1e6
+
+
+def raw_async(family: str, base: str, flight: int, calls: int, path: str) -> float:
+    module = httpx if family == "httpx" else httpx2
+
+    async def main() -> float:
+        bounds = module.Limits(max_connections=None, max_keepalive_connections=None)
+        async with module.AsyncClient(timeout=60, headers=FIELDS, limits=bounds) as client:
+
+            async def call() -> int:
+                if path == "/stream":
+                    async with client.stream("POST", base + path, content=BODY) as response:
+                        return len([1 async for _ in response.aiter_bytes()])
+                json.loads((await client.post(base + path, content=BODY)).content)
+                return 1
+
+            return await load(call, flight, calls)
+
+    return asyncio.run(main())
+
+
+def own_async(family: str, base: str, flight: int, calls: int, path: str) -> float:
+    async def main() -> float:
+        client = AsyncHttp(http="httpx" if family == "httpx" else "httpx2", max_idle=1000)
+
+        async def call() -> int:
+            connect, until = limits()
+            response = await client.open(ours(base + path), connect_until=connect, until=until)
+            if path == "/stream":
+                count = 0
+                while await response.next_chunk(until):
+                    count += 1
+                return count
+            json.loads(await response.read(until))
+            return 1
+
+        try:
+            return await load(call, flight, calls)
+        finally:
+            await client.close()
+
+    return asyncio.run(main())
+
+
+async def load(call: Callable[[], Awaitable[int]], flight: int, calls: int) -> float:
+    """CPU per unit with `flight` workers that call one after the other; connections are made before the clock starts."""
+
+    async def worker(count: int) -> int:
+        return sum([await call() for _ in range(count)])
+
+    await asyncio.gather(*(worker(1) for _ in range(flight)))
+    start = time.process_time()
+    units = sum(await asyncio.gather(*(worker(max(1, calls // flight)) for _ in range(flight))))
+    return (time.process_time() - start) / units * 1e6
+
+
+def table(title: str, rows: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Measure in turns and print the best of each row, with its ratio to the raw client of the same family."""
+    best = dict.fromkeys(rows, float("inf"))
+    for _ in range(rounds):
+        for name, measure in rows.items():
+            best[name] = min(best[name], measure())
+    print(f"\n{title}")
+    for name, value in best.items():
+        family = name.split()[0]
+        ratios = "  ".join(f"{value / best[f'{other} raw']:5.2f} x raw {other}" for other in ("httpx", "httpx2") if f"{other} raw" in best)
+        print(f"  {name:14} {value:9.1f} us   {ratios if 'raw' not in name else ''}".rstrip())
+        assert family in ("httpx", "httpx2")
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=400)
+    parser.add_argument("--only", default="sync,async,stream")
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=serve, args=(there,), daemon=True)
+    process.start()
+    pin(0)
+    base = f"http://127.0.0.1:{here.recv()}"
+    print(f"Python {sys.version.split()[0]}, httpx {httpx.__version__}, httpx2 {httpx2.__version__}")
+    drivers = Drivers(base)
+    wanted = options.only.split(",")
+
+    def repeated(call: Callable[[str], object], family: str) -> Callable[[], float]:
+        def work() -> int:
+            for _ in range(options.calls):
+                call(family)
+            return options.calls
+
+        return lambda: cpu(work)
+
+    families = ("httpx", "httpx2")
+    if "sync" in wanted:
+        rows = {}
+        for family in families:
+            rows[f"{family} raw"] = repeated(drivers.raw, family)
+            rows[f"{family} own"] = repeated(drivers.own, family)
+        table("sync, one call", rows, options.rounds)
+    if "stream" in wanted:
+        rows = {}
+        for family in families:
+            rows[f"{family} raw"] = lambda family=family: cpu(lambda: drivers.raw_stream(family))
+            rows[f"{family} own"] = lambda family=family: cpu(lambda: drivers.own_stream(family))
+        table("sync, per streamed chunk", rows, options.rounds)
+        rows = {}
+        for family in families:
+            rows[f"{family} raw"] = lambda family=family: raw_async(family, base, 1, 2, "/stream")
+            rows[f"{family} own"] = lambda family=family: own_async(family, base, 1, 2, "/stream")
+        table("async, per streamed chunk", rows, options.rounds)
+    if "async" in wanted:
+        alone = {}
+        for flight, path in ((1, "/0"), (50, "/0"), (50, "/20"), (500, "/20")):
+            rows = {}
+            # httpx takes 24 ms a call with 500 in flight: it has its say with fewer.
+            for family in families if flight < 500 else ("httpx2",):
+                calls = max(options.calls, flight * 2)
+                rows[f"{family} raw"] = lambda f=family, n=flight, c=calls, p=path: raw_async(f, base, n, c, p)
+                rows[f"{family} own"] = lambda f=family, n=flight, c=calls, p=path: own_async(f, base, n, c, p)
+            best = table(f"async, {flight} in flight, {path[1:]} ms latency", rows, options.rounds)
+            own = best["httpx2 own"]
+            print(f"  httpx2 own against its own cost alone: {own / alone.setdefault('httpx2', own):.2f}")
+    process.terminate()
+
+
+if __name__ == "__main__":
+    main()
