@@ -69,8 +69,7 @@ class JournalStatus:
         acknowledged: Rows for which the promise of the module was made.
         waiting: Rows in memory that the disk has not taken yet.
         recovered: Rows that had to wait in memory and have been written since.
-        dropped: Rows that are lost, counted by reason: an errno name such as "ENOSPC", "no directory",
-            "unencodable".
+        dropped: Rows that are lost, by reason: an errno ("ENOSPC"), "no directory", "unencodable".
         last_error: What went wrong last, in words; None if nothing did.
     """
 
@@ -84,7 +83,7 @@ class JournalStatus:
 
 
 class Journal:
-    """The append-only journal of this process; safe in threads, after forks, in finalisers and signal handlers.
+    """The append-only journal of this process; safe in threads, forks, finalisers and signal handlers.
 
     Nothing is created on disk before the first `append`.
 
@@ -314,6 +313,7 @@ class Journal:
             elif segment.size >= SEGMENT_BYTES or now - segment.opened_at >= SEGMENT_SECONDS:
                 self._segment = self._new_segment(self.directory)
                 segment.seal()
+                make_reserve(self.directory)
         except (OSError, ValueError) as error:
             # The old segment goes on as long as it takes rows.
             self._note(error)

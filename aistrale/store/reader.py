@@ -68,30 +68,24 @@ def payload_at(data: bytes, position: int) -> tuple[bytes, int] | None:
 
 
 class SegmentReader:
-    """An iterator over the rows of one segment, from an offset on.
+    """An iterator over the rows in some bytes of a segment.
 
     Args:
-        path: The segment.
-        offset: Byte offset to start at: 0 or a `next_offset` of an earlier reading.
-        final: True when nobody writes to the segment any more, so that bytes at its end that are no frame are
-            damage. False leaves them for the next reading, as they may be a write in progress.
+        data: The bytes, from `offset` to the end of the segment.
+        offset: Where in the segment they start: 0 or a `next_offset` of an earlier reading.
+        final: True when nobody writes to the segment any more, so that bytes at its end that are no frame
+            are damage. False leaves them for the next reading, as they may be a write in progress.
 
     Attributes:
-        next_offset: Offset up to which everything was yielded or skipped. Where `held` is set, the row stands
-            there.
+        next_offset: Up to where everything was yielded or skipped. Where `held` is set, the row stands there.
         skipped: How many damaged stretches were passed over.
         skipped_bytes: Their size, bytes.
         undecodable: Intact frames that hold no row of a known kind; passed over, too.
         held: A row of a newer version was met: the iteration ends before it.
-
-    Raises:
-        OSError: The segment cannot be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], offset: int = 0, *, final: bool = True) -> None:
-        with Path(path).open("rb") as file:
-            file.seek(offset)
-            self._data = file.read()
+    def __init__(self, data: bytes, offset: int = 0, *, final: bool = True) -> None:
+        self._data = data
         self._base = offset
         self._final = final
         self.next_offset = offset
@@ -150,7 +144,9 @@ def read_segment(path: str | os.PathLike[str], offset: int = 0, *, final: bool =
     Raises:
         OSError: The segment cannot be read.
     """
-    return SegmentReader(path, offset, final=final)
+    with Path(path).open("rb") as file:
+        file.seek(offset)
+        return SegmentReader(file.read(), offset, final=final)
 
 
 def split_frames(data: bytes) -> list[bytes]:

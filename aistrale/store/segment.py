@@ -106,7 +106,7 @@ class Segment:
     write is done.
 
     Args:
-        directory: The journal directory; created with mode 0700 if absent.
+        directory: The journal directory; it and the one above are created with mode 0700 if absent.
         writer: The writer's part of the name.
         opened_at: Monotonic seconds, for the age of the segment.
         durable: Whether its directory entry is to survive a power loss, too.
@@ -119,7 +119,9 @@ class Segment:
 
     def __init__(self, directory: str, writer: str, opened_at: float, *, durable: bool = False) -> None:
         self.fd = -1
-        os.makedirs(directory, mode=0o700, exist_ok=True)  # noqa: PTH103 - directory is a plain string here
+        # One by one: makedirs gives its mode to the last of several new directories only.
+        for path in (os.path.dirname(directory), directory):  # noqa: PTH120 - plain strings here
+            os.makedirs(path or os.curdir, mode=0o700, exist_ok=True)  # noqa: PTH103
         self.path, self.fd = _create(directory, writer)
         status = os.fstat(self.fd)
         self._identity = (status.st_dev, status.st_ino)

@@ -1,0 +1,179 @@
+"""What a ledger is: where rows end up, and what can be asked of it. Loads no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from aistrale.errors import AistraleError
+from aistrale.store.records import TOKEN_BUCKETS, AttemptRow, CallRow, IntentRow, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+Dimension: TypeAlias = Literal[
+    "provider", "model", "target", "region",
+    "day", "hour", "month",
+    "route", "model_asked", "kind", "user", "workspace", "project", "session", "name", "tag",
+]  # fmt: skip
+
+
+class LedgerUnavailable(AistraleError):
+    """The ledger cannot be read or written at the moment; rows stay in the journal until it can.
+
+    Args:
+        message: What happened.
+        hint: What to do next.
+        busy: Whether it is only in use by somebody else, so that the next moment may be better.
+    """
+
+    def __init__(self, message: str = "", *, hint: str | None = None, busy: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.busy = busy
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a segment has been moved into the ledger.
+
+    Args:
+        segment: Name of the segment without its suffix.
+        offset: Bytes of it whose rows are in the ledger.
+    """
+
+    segment: str
+    offset: int
+
+
+@dataclass(slots=True, kw_only=True)
+class UnsettledAttempt:
+    """An attempt that was about to be sent by a process that died before it knew the outcome.
+
+    Whether the provider got it, and bills it, is not known: the outcome is neither success nor error.
+
+    Args:
+        intent: What was about to be sent.
+        writer: The process, as named in its journal segments.
+        outcome: Always "unknown".
+    """
+
+    intent: IntentRow
+    writer: str
+    outcome: Literal["unknown"] = "unknown"
+
+
+@dataclass(slots=True, kw_only=True)
+class SummaryRow:
+    """Totals of all attempts and calls with the same key.
+
+    Args:
+        key: Value of the dimension; None where it was not set.
+        calls: How many calls.
+        failed_calls: How many of them did not succeed in the end.
+        attempts: How many requests were sent for them.
+        errors: How many of those did not succeed.
+        tokens: Tokens by bucket, as named in `UsageColumns`; a bucket that no provider told of is absent.
+        cost: US dollars of all attempts whose price is known, exact.
+        unpriced: Calls with at least one attempt of unknown price, which `cost` therefore leaves out.
+        latency_mean: Seconds.
+        latency_p50: Seconds; percentiles are interpolated linearly.
+        latency_p95: Seconds.
+    """
+
+    key: str | None
+    calls: int = 0
+    failed_calls: int = 0
+    attempts: int = 0
+    errors: int = 0
+    tokens: dict[str, int] = field(default_factory=dict)
+    cost: Decimal = Decimal(0)
+    unpriced: int = 0
+    latency_mean: float | None = None
+    latency_p50: float | None = None
+    latency_p95: float | None = None
+
+
+class LedgerQueries(Protocol):
+    """What can be asked of a ledger."""
+
+    def summary(
+        self, by: str, since: datetime | None = None, until: datetime | None = None
+    ) -> list[SummaryRow]:
+        """Totals by one dimension.
+
+        `provider`, `model`, `target` and `region` are facts of an attempt: calls are those with an attempt
+        there, latencies those of attempts, and calls that were answered without any attempt do not appear.
+        All others are facts of the call: latencies are those of calls. An attempt whose call has not ended
+        yet counts under None there. Times are UTC.
+
+        Args:
+            by: A `Dimension`; "tag" gives a row for each `name=value`, "tag:NAME" one for each value of a
+                tag.
+            since: Aware; only what started at or after it.
+            until: Aware; only what started before it.
+
+        Returns:
+            Rows, by time for times, else the most expensive first.
+
+        Raises:
+            ConfigurationError: The dimension is unknown, or a time is naive.
+            LedgerUnavailable: The ledger cannot be read.
+        """
+        ...
+
+    def calls(self, limit: int = 50) -> list[CallRow]:
+        """The latest calls, newest first; raises `LedgerUnavailable`."""
+        ...
+
+    def attempts(self, call_id: str) -> list[AttemptRow]:
+        """The settled attempts of a call, in order; raises `LedgerUnavailable`."""
+        ...
+
+
+class Ledger(LedgerQueries, Protocol):
+    """A store of rows that applies each batch entirely or not at all, and remembers how far it got."""
+
+    def write_batch(self, rows: Sequence[Row], cursor: Cursor) -> None:
+        """Store rows and the cursor in one transaction; a row that is there already is replaced.
+
+        Raises:
+            LedgerUnavailable: Nothing was stored.
+        """
+        ...
+
+    def cursors(self) -> dict[str, int]:
+        """The offset of every segment that is remembered; raises `LedgerUnavailable`."""
+        ...
+
+    def forget(self, segments: Collection[str]) -> None:
+        """Drop the cursors of segments whose files are gone; raises `LedgerUnavailable`."""
+        ...
+
+    def open_intents(self, live_writers: Collection[str] = ()) -> list[UnsettledAttempt]:
+        """Attempts that were never settled, oldest first, but for those of processes that still live.
+
+        Args:
+            live_writers: Processes whose attempts may simply be under way.
+
+        Raises:
+            LedgerUnavailable: The ledger cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; the next use opens them again."""
+        ...
+
+
+__all__ = [
+    "TOKEN_BUCKETS",
+    "Cursor",
+    "Dimension",
+    "Ledger",
+    "LedgerQueries",
+    "LedgerUnavailable",
+    "SummaryRow",
+    "UnsettledAttempt",
+]

@@ -1,0 +1,193 @@
+"""Totals from the SQLite ledger: the queries behind `Ledger.summary`.
+
+Money is added up as `Decimal` by an aggregate function of our own: SQLite would add floats.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Context, Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from aistrale.errors import ConfigurationError
+from aistrale.store.protocol import SummaryRow
+from aistrale.store.records import TOKEN_BUCKETS
+
+if TYPE_CHECKING:
+    import sqlite3
+    from datetime import datetime
+
+_OF_ATTEMPTS: Final = {
+    # The same model name is served by several providers.
+    "model": "a.provider || '/' || a.model",
+    "provider": "a.provider",
+    "target": "a.target",
+    "region": "a.region",
+}
+_OF_TIMES: Final = {"hour": "%Y-%m-%dT%H:00Z", "day": "%Y-%m-%d", "month": "%Y-%m"}
+_OF_CALLS: Final = ("route", "model_asked", "kind", "user", "workspace", "project", "session", "name")
+DIMENSIONS: Final = (*_OF_ATTEMPTS, *_OF_TIMES, *_OF_CALLS, "tag", "tag:NAME")
+# Ample for sums of dollar amounts: more digits than any ledger has, so that no addition rounds.
+_EXACT: Final = Context(prec=100)
+
+_TOTALS: Final = ", ".join(
+    [
+        "count(*)",
+        "coalesce(sum(a.outcome <> 'success'), 0)",
+        "decimal_sum(a.cost)",
+        "count(DISTINCT CASE WHEN a.cost IS NULL THEN a.call_id END)",
+        *(f"sum(a.{bucket})" for bucket in TOKEN_BUCKETS),
+    ]
+)
+_FAILED: Final = "count(DISTINCT CASE WHEN c.outcome <> 'success' THEN a.call_id END)"
+_JOINED: Final = "attempts a LEFT JOIN calls c USING (call_id)"
+
+
+class _DecimalSum:
+    def __init__(self) -> None:
+        self._sum = Decimal(0)
+
+    def step(self, text: str | None) -> None:
+        if text is not None:
+            self._sum = _EXACT.add(self._sum, Decimal(text))
+
+    def finalize(self) -> str:
+        return str(self._sum)
+
+
+class _Spread:
+    """Mean, median and 95th percentile of seconds, as a JSON array."""
+
+    def __init__(self) -> None:
+        self._values: list[float] = []
+
+    def step(self, value: float | None) -> None:
+        if value is not None:
+            self._values.append(value)
+
+    def finalize(self) -> str | None:
+        values = sorted(self._values)
+        if not values:
+            return None
+        return json.dumps([sum(values) / len(values), _percentile(values, 0.5), _percentile(values, 0.95)])
+
+
+def _percentile(values: list[float], fraction: float) -> float:
+    place = (len(values) - 1) * fraction
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (values[above] - values[below]) * (place - below)
+
+
+def exact_amount(text: object) -> str | None:
+    """A cost that can be added up, or None if the text is no finite number."""
+    try:
+        amount = Decimal(cast("str", text))
+    except (InvalidOperation, TypeError, ValueError):
+        return None
+    return str(text) if amount.is_finite() else None
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Make the aggregate functions of the queries known to a connection."""
+    # The stubs know aggregates of integers only.
+    connection.create_aggregate("decimal_sum", 1, _DecimalSum)  # type: ignore[arg-type]
+    connection.create_aggregate("spread", 1, _Spread)  # type: ignore[arg-type]
+
+
+def summarize(
+    connection: sqlite3.Connection, by: str, since: datetime | None, until: datetime | None
+) -> list[SummaryRow]:
+    """See `LedgerQueries.summary`; the connection has the functions of `add_functions`."""
+    bounds: dict[str, object] = {
+        "since": _seconds("since", since, float("-inf")),
+        "until": _seconds("until", until, float("inf")),
+        "tag": by.removeprefix("tag:"),
+    }
+    if by in _OF_ATTEMPTS:
+        rows = _by_attempts(connection, _OF_ATTEMPTS[by], bounds)
+    else:
+        rows = _by_calls(connection, by, bounds)
+    if by in _OF_TIMES:
+        return sorted(rows.values(), key=lambda row: row.key or "")
+    return sorted(rows.values(), key=lambda row: (-row.cost, -row.calls, row.key or ""))
+
+
+def _by_attempts(
+    connection: sqlite3.Connection, key: str, bounds: dict[str, object]
+) -> dict[str | None, SummaryRow]:
+    rows = {}
+    columns = f"count(DISTINCT a.call_id), {_FAILED}, spread(a.latency), {_TOTALS}"
+    for value, calls, failed, spread, *totals in _select(
+        connection, key, columns, _JOINED, at="a.at", bounds=bounds
+    ):
+        rows[value] = SummaryRow(key=value, calls=calls, failed_calls=failed)
+        _set_latency(rows[value], spread)
+        _set_totals(rows[value], totals)
+    return rows
+
+
+def _by_calls(
+    connection: sqlite3.Connection, by: str, bounds: dict[str, object]
+) -> dict[str | None, SummaryRow]:
+    rows = {}
+    key, more = _call_key(by)
+    columns = "count(*), sum(c.outcome <> 'success'), spread(c.latency)"
+    in_calls = key.format(table="c")
+    for value, calls, failed, spread in _select(
+        connection, in_calls, columns, "calls c" + more, at="c.at", bounds=bounds
+    ):
+        rows[value] = SummaryRow(key=value, calls=calls, failed_calls=failed)
+        _set_latency(rows[value], spread)
+    in_attempts = key.format(table="a")
+    for value, *totals in _select(connection, in_attempts, _TOTALS, _JOINED + more, at="a.at", bounds=bounds):
+        _set_totals(rows.setdefault(value, SummaryRow(key=value)), totals)
+    return rows
+
+
+def _select(
+    connection: sqlite3.Connection, key: str, columns: str, source: str, *, at: str, bounds: dict[str, object]
+) -> list[Any]:
+    # Every piece of the text is a constant of this module; the values are bound.
+    where = f"{at} >= :since AND {at} < :until"
+    query = f"SELECT {key}, {columns} FROM {source} WHERE {where} GROUP BY 1"  # noqa: S608
+    return connection.execute(query, bounds).fetchall()
+
+
+def _call_key(by: str) -> tuple[str, str]:
+    """Of a dimension of calls: the key, and what else to join. Times are those of the table that is read."""
+    if by in _OF_TIMES:
+        return f"strftime('{_OF_TIMES[by]}', {{table}}.at, 'unixepoch')", ""
+    if by in _OF_CALLS:
+        return f'c."{by}"', ""
+    if by == "tag":
+        return "tag.key || '=' || tag.value", ", json_each(c.tags) AS tag"
+    if by.startswith("tag:") and by != "tag:":
+        return "(SELECT value FROM json_each(c.tags) WHERE key = :tag)", ""
+    raise ConfigurationError(
+        f"the ledger cannot be summed up by {by!r}; accepted are {', '.join(DIMENSIONS)}.", field="by"
+    )
+
+
+def _seconds(name: str, moment: datetime | None, default: float) -> float:
+    if moment is None:
+        return default
+    if moment.tzinfo is None:
+        raise ConfigurationError(f"{name} must be an aware datetime, with a time zone.", field=name)
+    return moment.timestamp()
+
+
+def _set_latency(row: SummaryRow, spread: object) -> None:
+    if isinstance(spread, str):
+        row.latency_mean, row.latency_p50, row.latency_p95 = json.loads(spread)
+
+
+def _set_totals(row: SummaryRow, totals: list[object]) -> None:
+    attempts, errors, cost, unpriced, *tokens = totals
+    row.attempts, row.errors, row.unpriced = cast("tuple[int, int, int]", (attempts, errors, unpriced))
+    row.cost = Decimal(str(cost))
+    row.tokens = {
+        bucket: cast("int", count)
+        for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True)
+        if count is not None
+    }
