@@ -1,1 +1,130 @@
-"""The LLM gateway without the gateway."""
+"""The LLM gateway without the gateway: every policy around a model call, in the caller's own process.
+
+    import aistrale
+    print(aistrale.run("Hello").text)
+
+Names load at first use: importing aistrale loads nothing but this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aistrale._version import __version__
+
+if TYPE_CHECKING:
+    from aistrale import cost, errors, policies, testing
+    from aistrale.client import AsyncClient, AsyncStream, Client, Stream
+    from aistrale.core.call import Call, Clocks, Context
+    from aistrale.core.pipeline import Pipeline, Policy
+    from aistrale.core.reply import Reply, Tap
+    from aistrale.default import (
+        context,
+        embed,
+        embed_async,
+        flush,
+        get_client,
+        init,
+        run,
+        run_async,
+        session,
+        shutdown,
+        stream,
+        stream_async,
+    )
+    from aistrale.errors import AistraleError
+    from aistrale.media import audio, document, image
+    from aistrale.policies.retry import Backoff
+    from aistrale.providers.openai_compatible import openai_compatible
+    from aistrale.session import Session
+    from aistrale.types import Completion, Embeddings, Event, Message, Tool, Usage
+
+_HOMES = {
+    "aistrale.client": ("AsyncClient", "AsyncStream", "Client", "Stream"),
+    "aistrale.core.call": ("Call", "Clocks", "Context"),
+    "aistrale.core.pipeline": ("Pipeline", "Policy"),
+    "aistrale.core.reply": ("Reply", "Tap"),
+    "aistrale.default": (
+        "context",
+        "embed",
+        "embed_async",
+        "flush",
+        "get_client",
+        "init",
+        "run",
+        "run_async",
+        "session",
+        "shutdown",
+        "stream",
+        "stream_async",
+    ),
+    "aistrale.errors": ("AistraleError",),
+    "aistrale.media": ("audio", "document", "image"),
+    "aistrale.policies.retry": ("Backoff",),
+    "aistrale.providers.openai_compatible": ("openai_compatible",),
+    "aistrale.session": ("Session",),
+    "aistrale.types": ("Completion", "Embeddings", "Event", "Message", "Tool", "Usage"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_NAMESPACES = ("cost", "errors", "policies", "testing")
+
+__all__ = [
+    "AistraleError",
+    "AsyncClient",
+    "AsyncStream",
+    "Backoff",
+    "Call",
+    "Client",
+    "Clocks",
+    "Completion",
+    "Context",
+    "Embeddings",
+    "Event",
+    "Message",
+    "Pipeline",
+    "Policy",
+    "Reply",
+    "Session",
+    "Stream",
+    "Tap",
+    "Tool",
+    "Usage",
+    "__version__",
+    "audio",
+    "context",
+    "cost",
+    "document",
+    "embed",
+    "embed_async",
+    "errors",
+    "flush",
+    "get_client",
+    "image",
+    "init",
+    "openai_compatible",
+    "policies",
+    "run",
+    "run_async",
+    "session",
+    "shutdown",
+    "stream",
+    "stream_async",
+    "testing",
+]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _NAMESPACES:
+        return import_module(f"aistrale.{name}")
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'aistrale' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

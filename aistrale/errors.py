@@ -281,9 +281,14 @@ class StreamInterrupted(NetworkError):
 
 
 class DeadlineExceeded(AistraleError, TimeoutError):
-    """The call's deadline passed; it spans queueing, retries and failover."""
+    """The call's deadline passed; it spans queueing, retries and failover.
+
+    For a stream, `partial_text` and `usage` hold what had arrived.
+    """
 
     exit_code = 7
+    partial_text: str = ""
+    usage: Usage | None = None
 
 
 class PolicyError(AistraleError):

@@ -735,3 +735,10 @@ class Whole(Event):
     def text(self) -> str:
         """The answer's text."""
         return self.completion.text
+
+
+@dataclass(slots=True)
+class Embedded(Event):
+    """Embeddings; the only event of their reply."""
+
+    embeddings: Embeddings

@@ -191,6 +191,10 @@ class Dialect(Protocol):
         """Write the answer that a calling SDK expects."""
         ...
 
+    def is_error_body(self, body: JSONObject) -> bool:
+        """Whether an answer with a success status reports an error all the same."""
+        ...
+
     def event_decoder(self, profile: Profile) -> EventDecoder:
         """A fresh decoder for one streamed reply."""
         ...

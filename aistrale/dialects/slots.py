@@ -35,9 +35,7 @@ class Slot:
         self.container[self.key] = text  # type: ignore[index]  # the key fits its container
 
 
-def field_slot(
-    body: JSONObject, key: str, path: str, kind: Literal["text", "json", "name"] = "text"
-) -> Iterator[Slot]:
+def field_slot(body: JSONObject, key: str, path: str, kind: Literal["text", "json", "name"] = "text") -> Iterator[Slot]:
     """A slot for `body[key]` if a non-empty string stands there."""
     value = body.get(key)
     if type(value) is str and value:

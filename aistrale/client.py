@@ -1,0 +1,289 @@
+"""The clients and their streams: thin faces over one engine; sync and async differ only in how they step it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, cast
+
+from aistrale import turns
+from aistrale.core.runtime import run_sync
+from aistrale.engine import Engine, finish
+from aistrale.errors import AistraleError, ConfigurationError
+from aistrale.options import Options, Prompt, build_embed_request, build_request
+from aistrale.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Unpack
+
+    from aistrale.config import Setting
+    from aistrale.context import ContextValues
+    from aistrale.core.call import Call
+    from aistrale.core.pipeline import Pipeline
+    from aistrale.core.reply import Reply
+    from aistrale.core.runtime import Runtime
+    from aistrale.options import EmbedOptions
+    from aistrale.store import LedgerHandle, NullLedger
+    from aistrale.types import Completion, Embeddings, Event
+
+
+class _Face:
+    """What both clients share.
+
+    Args:
+        settings: See aistrale.config.Settings; unknown names are errors.
+    """
+
+    def __init__(self, _engine: Engine | None = None, /, **settings: Setting) -> None:
+        self._engine = _engine or Engine(settings)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The policies in their order; `pipeline.describe()` shows them."""
+        return self._engine.pipeline
+
+    @property
+    def ledger(self) -> LedgerHandle | NullLedger:
+        """The durable record of calls, attempts, tokens and money."""
+        return self._engine.ledger
+
+    def flush(self, timeout: float | None = 5.0) -> bool:
+        """Move what is journalled into the ledger; whether that was done within `timeout` seconds."""
+        return self._engine.ledger.flush(timeout)
+
+    def session(self, *, system: str | None = None, **context: Unpack[ContextValues]) -> Session:
+        """A conversation that remembers its turns; see Session."""
+        return Session(self._engine, system, context)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class Client(_Face):
+    """The blocking client; safe to share between threads."""
+
+    _async: AsyncClient | None = None
+
+    def run(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
+        """Answer a prompt.
+
+        Args:
+            prompt: Text, a Message, or a conversation of Messages and OpenAI-style dicts.
+            **options: See Options.
+
+        Returns:
+            The answer with its tokens, cost and attempts.
+
+        Raises:
+            AistraleError: See aistrale.errors for the tree.
+        """
+        return run_sync(turns.run(self._engine, self._engine.sync_runtime(), prompt, options))[0]
+
+    def stream(self, prompt: Prompt, **options: Unpack[Options]) -> Stream:
+        """Answer a prompt piece by piece; the request is sent when the stream is entered or first iterated."""
+        return Stream(self._engine, stream_call(self._engine, self._engine.sync_runtime(), prompt, options), options)
+
+    def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
+        """Vectors for texts, in their order."""
+        engine = self._engine
+        request = build_embed_request(texts, options)
+        return run_sync(engine.embed(engine.call(request, cast("Options", options), engine.sync_runtime())))
+
+    def as_async(self) -> AsyncClient:
+        """The async face of this client: same settings, ledger and pipeline."""
+        if self._async is None:
+            self._async = AsyncClient(self._engine)
+        return self._async
+
+    def close(self) -> None:
+        """Close the connections and ship the journal; the client can be used again afterwards."""
+        runtime = self._engine.close_sync()
+        if runtime is not None:
+            run_sync(runtime.http.close())
+        self._engine.ledger.flush(2.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncClient(_Face):
+    """The async client, for asyncio and trio; safe to share between tasks and event loops."""
+
+    async def run(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
+        """Answer a prompt; see Client.run."""
+        return (await turns.run(self._engine, self._engine.async_runtime(), prompt, options))[0]
+
+    def stream(self, prompt: Prompt, **options: Unpack[Options]) -> AsyncStream:
+        """Answer a prompt piece by piece; `async with client.stream(...) as stream`, without await."""
+        return AsyncStream(
+            self._engine, stream_call(self._engine, self._engine.async_runtime(), prompt, options), options
+        )
+
+    async def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
+        """Vectors for texts, in their order."""
+        engine = self._engine
+        request = build_embed_request(texts, options)
+        return await engine.embed(engine.call(request, cast("Options", options), engine.async_runtime()))
+
+    async def close(self) -> None:
+        """Close this loop's connections; the client can be used again afterwards."""
+        runtime = self._engine.close_async()
+        if runtime is not None:
+            await runtime.http.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def stream_call(engine: Engine, runtime: Runtime, prompt: Prompt, options: Options) -> Call:
+    """A streamed call. Raises ConfigurationError for options that only whole answers can honour."""
+    if options.get("max_tool_rounds"):
+        raise ConfigurationError(
+            "max_tool_rounds does not go with a stream",
+            field="max_tool_rounds",
+            hint="Use run, or run the tools yourself.",
+        )
+    return engine.call(build_request(prompt, options, stream=True), options, runtime)
+
+
+class _Opened:
+    """What both streams share: the reply once it is there, and the answer once it is complete."""
+
+    def __init__(
+        self, engine: Engine, call: Call, options: Options, done: Callable[[Completion], None] | None = None
+    ) -> None:
+        self._engine = engine
+        self._call = call
+        self._options = options
+        self._done = done
+        self._reply: Reply | None = None
+        self._completion: Completion | None = None
+
+    @property
+    def call_id(self) -> str:
+        """Our id of the call; its ledger rows carry it."""
+        return self._call.id
+
+    @property
+    def completion(self) -> Completion:
+        """The finished answer.
+
+        Raises:
+            AistraleError: The stream is not at its end; `result()` reads on to it.
+        """
+        if self._completion is None:
+            raise AistraleError("the stream is not at its end", hint="Call result(), or iterate to the end first.")
+        return self._completion
+
+    def _finished(self, reply: Reply) -> Completion:
+        if self._completion is None:
+            completion = finish(self._call, reply.accumulated.result())
+            if self._options.get("output") is not None and not completion.tool_calls:
+                completion = turns.parse(completion, self._options)
+            self._completion = completion
+            if self._done is not None:
+                self._done(completion)
+        return self._completion
+
+
+class Stream(_Opened):
+    """A streamed answer: an iterator of events and a context manager.
+
+    Every event has `.text`, the visible text that it adds, so `for event in stream: print(event.text, end="")` shows the answer.
+    """
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        reply = self._reply or self._open()
+        event = reply.take()
+        if event is None:
+            event = run_sync(reply.next())
+            if event is None:
+                self._finished(reply)
+                raise StopIteration
+        return event
+
+    def texts(self) -> Iterator[str]:
+        """Only the visible text, piece by piece."""
+        for event in self:
+            if event.text:
+                yield event.text
+
+    def result(self) -> Completion:
+        """Read to the end; the finished answer."""
+        for _ in self:
+            pass
+        return self.completion
+
+    def close(self) -> None:
+        """Stop reading and free the connection."""
+        if self._reply is not None:
+            run_sync(self._reply.close())
+
+    def _open(self) -> Reply:
+        self._reply = run_sync(self._engine.open(self._call))
+        return self._reply
+
+    def __enter__(self) -> Self:
+        if self._reply is None:
+            self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncStream(_Opened):
+    """A streamed answer: an async iterator of events and an async context manager; see Stream."""
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        reply = self._reply or await self._open()
+        event = reply.take() or await reply.next()
+        if event is None:
+            self._finished(reply)
+            raise StopAsyncIteration
+        return event
+
+    async def texts(self) -> AsyncIterator[str]:
+        """Only the visible text, piece by piece."""
+        async for event in self:
+            if event.text:
+                yield event.text
+
+    async def result(self) -> Completion:
+        """Read to the end; the finished answer."""
+        async for _ in self:
+            pass
+        return self.completion
+
+    async def close(self) -> None:
+        """Stop reading and free the connection."""
+        if self._reply is not None:
+            await self._reply.close()
+
+    async def _open(self) -> Reply:
+        self._reply = await self._engine.open(self._call)
+        return self._reply
+
+    async def __aenter__(self) -> Self:
+        if self._reply is None:
+            await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,122 @@
+"""From what broke below HTTP to the error that the caller gets; one place, for plain answers and streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aistrale.core.http import (
+    HttpConnectError,
+    HttpError,
+    HttpTimeout,
+    HttpTLSError,
+)
+from aistrale.errors import (
+    AistraleError,
+    AttemptTimeout,
+    ConnectError,
+    DeadlineExceeded,
+    NetworkError,
+    ResponseError,
+    StreamInterrupted,
+    TLSError,
+)
+
+if TYPE_CHECKING:
+    from aistrale.core.call import Attempt, Call
+    from aistrale.dialects.shape import MalformedBody
+    from aistrale.types import Completion
+
+# The earliest instant is what runs out first; rounding of timers may wake us a little before the deadline.
+_EARLY = 0.005
+
+
+def network_error(error: HttpError, call: Call, attempt: Attempt, *, clock: str = "first_token") -> AistraleError:
+    """The error for a failed exchange.
+
+    Args:
+        error: What the connection reported.
+        call: Its deadline decides between DeadlineExceeded and AttemptTimeout.
+        attempt: Named in the message.
+        clock: Which clock was running, for the message of a timeout.
+    """
+    if isinstance(error, HttpTimeout):
+        return timeout_error(call, attempt, phase=error.phase, sent=error.sent, clock=clock)
+    kind = NetworkError
+    hint = None
+    if isinstance(error, HttpTLSError):
+        kind = TLSError
+        hint = "Check the certificate chain (SSL_CERT_FILE, verify=) and the base URL; this is never routed around."
+    elif isinstance(error, HttpConnectError):
+        kind = ConnectError
+        hint = "Check the network, the proxy settings and the base URL."
+    return kind(
+        str(error),
+        provider=attempt.target.provider.name,
+        target=attempt.target.name,
+        attempt=attempt.number,
+        phase=error.phase,
+        sent=error.sent,
+        hint=hint,
+    )
+
+
+def timeout_error(call: Call, attempt: Attempt, *, phase: str, sent: bool, clock: str) -> AistraleError:
+    """DeadlineExceeded when the call's time is up, else AttemptTimeout naming the clock."""
+    remaining = call.remaining()
+    if remaining is not None and remaining <= _EARLY:
+        return deadline_error(call, attempt)
+    name = "connect" if phase in {"resolve", "connect", "tls"} else clock
+    seconds = getattr(call.clocks, name)
+    return AttemptTimeout(
+        f"no {'connection' if name == 'connect' else 'content'} within {seconds} s ({name})",
+        provider=attempt.target.provider.name,
+        target=attempt.target.name,
+        attempt=attempt.number,
+        phase=phase,
+        sent=sent,
+        hint=f"Raise clocks={{'{name}': ...}} or add a target to the route.",
+    )
+
+
+def deadline_error(call: Call, attempt: Attempt | None = None) -> DeadlineExceeded:
+    """The error for a call whose time is up."""
+    total = 0.0 if call.deadline is None else call.deadline - call.started
+    return DeadlineExceeded(
+        f"the call's deadline of {total:.3g} s passed",
+        provider=attempt.target.provider.name if attempt else None,
+        target=attempt.target.name if attempt else None,
+        attempt=attempt.number if attempt else None,
+        hint="Raise timeout= or deadline=, or choose a faster model.",
+    )
+
+
+def malformed(error: MalformedBody, attempt: Attempt) -> ResponseError:
+    """The error for an answer that does not have its dialect's shape."""
+    return ResponseError(
+        f"the answer is malformed: {error.field}: expected {error.expected}",
+        status=attempt.status,
+        provider=attempt.target.provider.name,
+        target=attempt.target.name,
+        attempt=attempt.number,
+        request_id=attempt.request_id,
+        code="malformed",
+        hint="Check that base_url points at an API of this provider.",
+    )
+
+
+def interrupted(error: AistraleError, attempt: Attempt, partial: Completion) -> AistraleError:
+    """The error for a stream that broke after content was delivered; a deadline stays a deadline."""
+    if isinstance(error, DeadlineExceeded):
+        error.partial_text = partial.text
+        error.usage = partial.usage
+        return error
+    return StreamInterrupted(
+        f"the stream broke after content had arrived: {error.message}",
+        provider=attempt.target.provider.name,
+        target=attempt.target.name,
+        attempt=attempt.number,
+        partial_text=partial.text,
+        usage=partial.usage,
+        request_id=attempt.request_id,
+        hint="partial_text holds what arrived.",
+    )

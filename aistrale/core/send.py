@@ -1,0 +1,155 @@
+"""The innermost step: one exchange with the target, from the encoded request to a reply whose first event is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from aistrale.core.faults import malformed, network_error
+from aistrale.core.http import HttpError
+from aistrale.core.reply import Reply
+from aistrale.core.stream import StreamSource
+from aistrale.dialects import chat_dialect
+from aistrale.dialects.headers import request_id
+from aistrale.dialects.shape import MalformedBody, as_object, parse_json
+from aistrale.errors import AistraleError, APIError, ResponseError
+from aistrale.providers.verdict import api_error
+from aistrale.types import Embedded, EmbedRequest, ProviderPart, TextPart, Whole
+
+if TYPE_CHECKING:
+    from aistrale.core.call import Attempt, Call, Outcome, Prepared
+    from aistrale.core.http import HttpResponse
+    from aistrale.dialects.base import Dialect, EmbedDialect
+    from aistrale.types import Completion
+
+
+async def send(call: Call) -> Reply:
+    """Exchange with `call.target`; fills in the attempt under way, whatever happens.
+
+    Raises:
+        APIError: The provider refused, or sent something that is no answer.
+        NetworkError, DeadlineExceeded: The exchange failed below HTTP.
+    """
+    attempt = call.attempts[-1]
+    prepared = call.prepared[call.target.name]
+    try:
+        reply = await _exchange(call, attempt, prepared)
+    except BaseException as error:
+        settle(call, attempt, "error" if isinstance(error, Exception) else "cancelled", error)
+        raise
+
+    def closed(reply: Reply, error: BaseException | None) -> None:
+        seen = reply.accumulated
+        answer = seen.embeddings or seen.completion
+        attempt.usage = answer.usage
+        attempt.response_model = answer.model or None
+        settle(call, attempt, reply.outcome or "abandoned", error)
+
+    reply.on_close(closed)
+    return reply
+
+
+def settle(call: Call, attempt: Attempt, outcome: Outcome, error: BaseException | None) -> None:
+    """Write the end of an exchange into its record."""
+    attempt.outcome = outcome
+    attempt.latency = call.runtime.now() - attempt.started
+    if error is not None:
+        attempt.error = type(error).__name__
+    if isinstance(error, APIError):
+        attempt.status = error.status or attempt.status
+        attempt.request_id = error.request_id or attempt.request_id
+        attempt.retry_after = error.retry_after
+
+
+async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
+    clocks = call.clocks
+    first_until = call.until(clocks.first_token)
+    response: HttpResponse | None = None
+    try:
+        response = await call.runtime.open(prepared.http, connect_until=call.until(clocks.connect), until=first_until)
+        attempt.status = response.status
+        attempt.request_id = request_id(response.headers)
+        if response.status == 200 and call.stream and "json" not in response.headers.get("content-type", ""):
+            return await _streamed(call, attempt, prepared, response)
+        body = await response.read(first_until)
+    except HttpError as error:
+        if response is not None:
+            response.abandon()
+        raise network_error(error, call, attempt) from error
+    except BaseException:
+        if response is not None:
+            response.abandon()
+        raise
+    await response.close()
+    if not 200 <= response.status < 300:
+        raise _refused(response, body, attempt)
+    attempt.first_token = call.runtime.now() - attempt.started
+    try:
+        return _whole(call, attempt, prepared, response, body)
+    except MalformedBody as error:
+        raise malformed(error, attempt) from error
+
+
+async def _streamed(call: Call, attempt: Attempt, prepared: Prepared, response: HttpResponse) -> Reply:
+    codec = cast("Dialect", prepared.codec)
+    source = StreamSource(call, attempt, response, codec.event_decoder(prepared.profile))
+    return Reply(await source.first(), source)
+
+
+def _whole(call: Call, attempt: Attempt, prepared: Prepared, response: HttpResponse, body: bytes) -> Reply:
+    target = attempt.target
+    answer = parse_json(body)
+    if isinstance(call.request, EmbedRequest):
+        if target.provider.is_error_body(answer):
+            raise _refused(response, body, attempt)
+        embeddings = cast("EmbedDialect", prepared.codec).decode_response(answer)
+        if len(embeddings.vectors) != len(call.request.inputs):
+            raise MalformedBody("embeddings", f"{len(call.request.inputs)} vectors, one per input")
+        embeddings.request_id = attempt.request_id
+        return Reply([Embedded(embeddings)])
+    codec = cast("Dialect", prepared.codec)
+    document = as_object(answer, "body")
+    if codec.is_error_body(document):
+        raise _refused(response, body, attempt)
+    completion = codec.decode_response(document)
+    if is_empty(completion) and not _may_be_empty(call):
+        raise ResponseError(
+            "the answer is empty",
+            status=response.status,
+            provider=target.provider.name,
+            target=target.name,
+            attempt=attempt.number,
+            request_id=attempt.request_id,
+            code="empty_answer",
+            hint="The model gave neither text nor a tool call; raise max_tokens or change the prompt.",
+        )
+    completion.raw = document
+    completion.request_id = attempt.request_id
+    return Reply([Whole(completion)])
+
+
+def _refused(response: HttpResponse, body: bytes, attempt: Attempt) -> AistraleError:
+    target = attempt.target
+    status = None if 200 <= response.status < 300 else response.status
+    info = chat_dialect(target.dialect).decode_error(status, response.headers, body)
+    if info.request_id is None:
+        info.request_id = attempt.request_id
+    return api_error(info, target.provider, target=target.name, attempt=attempt.number, secrets=target.secrets)
+
+
+def is_empty(completion: Completion) -> bool:
+    """Whether an answer says nothing although it claims to be complete."""
+    if not completion.choices:
+        return True
+    if any(choice.finish_reason in {"length", "content_filter", "pause"} for choice in completion.choices):
+        return False
+    return not any(
+        isinstance(part, ProviderPart) or not isinstance(part, TextPart) or part.text
+        for choice in completion.choices
+        for part in choice.message.parts
+    )
+
+
+def _may_be_empty(call: Call) -> bool:
+    """After tool results a model may have nothing to add (Anthropic documents an empty end_turn there)."""
+    request = call.request
+    return not isinstance(request, EmbedRequest) and bool(request.messages) and request.messages[-1].role == "tool"

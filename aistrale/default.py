@@ -1,0 +1,120 @@
+"""The process-wide client behind `aistrale.run` and its like."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from aistrale.client import AsyncClient, AsyncStream, Client, Stream
+from aistrale.context import context, current
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from aistrale.config import Setting
+    from aistrale.context import ContextValues
+    from aistrale.options import EmbedOptions, Options, Prompt
+    from aistrale.session import Session
+    from aistrale.types import Completion, Embeddings
+
+__all__ = [
+    "context",
+    "current",
+    "embed",
+    "embed_async",
+    "flush",
+    "get_client",
+    "init",
+    "run",
+    "run_async",
+    "session",
+    "shutdown",
+    "stream",
+    "stream_async",
+]
+
+_lock = threading.RLock()
+_client: Client | None = None
+_settings: dict[str, Setting] | None = None
+
+
+def init(**settings: Setting) -> Client:
+    """Set up the process-wide client.
+
+    Calling it again with the same settings, or with none, gives the client that is there; with other settings it makes a
+    new one and closes the old. Without it, the first `run` sets the client up from the environment and the file.
+
+    Args:
+        **settings: See aistrale.config.Settings.
+
+    Raises:
+        ConfigurationError: A setting is unknown or wrong.
+    """
+    global _client, _settings
+    with _lock:
+        if _client is not None and (not settings or settings == _settings):
+            return _client
+        new, old = Client(**settings), _client
+        _client, _settings = new, dict(settings)
+    if old is not None:
+        old.close()
+    return new
+
+
+def get_client() -> Client:
+    """The process-wide client; set up from the environment if nobody called init."""
+    return _client or init()
+
+
+def _async_client() -> AsyncClient:
+    return get_client().as_async()
+
+
+def run(prompt: Prompt, **options: Unpack[Options]) -> Completion:
+    """Answer a prompt; see Client.run."""
+    return get_client().run(prompt, **options)
+
+
+async def run_async(prompt: Prompt, **options: Unpack[Options]) -> Completion:
+    """Answer a prompt on an event loop; see AsyncClient.run."""
+    return await _async_client().run(prompt, **options)
+
+
+def stream(prompt: Prompt, **options: Unpack[Options]) -> Stream:
+    """Answer a prompt piece by piece; see Client.stream."""
+    return get_client().stream(prompt, **options)
+
+
+def stream_async(prompt: Prompt, **options: Unpack[Options]) -> AsyncStream:
+    """Answer a prompt piece by piece on an event loop; see AsyncClient.stream."""
+    return _async_client().stream(prompt, **options)
+
+
+def embed(texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
+    """Vectors for texts; see Client.embed."""
+    return get_client().embed(texts, **options)
+
+
+async def embed_async(texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
+    """Vectors for texts on an event loop; see AsyncClient.embed."""
+    return await _async_client().embed(texts, **options)
+
+
+def session(*, system: str | None = None, **values: Unpack[ContextValues]) -> Session:
+    """A conversation that remembers its turns; see Session."""
+    return get_client().session(system=system, **values)
+
+
+def flush(timeout: float | None = 5.0) -> bool:
+    """Move what is journalled into the ledger; whether that was done within `timeout` seconds."""
+    return _client.flush(timeout) if _client is not None else True
+
+
+def shutdown() -> None:
+    """Close the process-wide client; the next `run` sets up a new one."""
+    global _client, _settings
+    with _lock:
+        old, _client, _settings = _client, None, None
+    if old is not None:
+        old.close()

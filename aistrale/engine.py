@@ -1,0 +1,288 @@
+"""What a client is behind its face: settings, ledger, connections, pipeline, and the verbs as coroutines, written once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from aistrale.config import ProviderSettings, load, unknown_key
+from aistrale.context import current
+from aistrale.core.call import Call, Clocks, Target
+from aistrale.core.http import AsyncHttp, SyncHttp
+from aistrale.core.runtime import AsyncRuntime, SyncRuntime
+from aistrale.cost.prices import price_usage
+from aistrale.errors import ConfigurationError
+from aistrale.policies import build
+from aistrale.policies.encode import Encode
+from aistrale.policies.failover import Failover
+from aistrale.policies.journal import Journal
+from aistrale.policies.meter import Meter, total_cost
+from aistrale.policies.retry import Retry
+from aistrale.providers import get_provider
+from aistrale.providers.catalog import default_model, lookup, resolve
+from aistrale.providers.openai_compatible import openai_compatible
+from aistrale.providers.secret import find_key, require_key
+from aistrale.store import open_ledger
+from aistrale.types import AttemptInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aistrale.config import Setting, Settings
+    from aistrale.core.pipeline import Pipeline, Policy
+    from aistrale.core.reply import Reply
+    from aistrale.core.runtime import Runtime
+    from aistrale.options import Options
+    from aistrale.providers.base import Provider
+    from aistrale.providers.catalog import ModelFacts
+    from aistrale.types import Completion, Embeddings, EmbedRequest, Request
+
+Answer = TypeVar("Answer", "Completion", "Embeddings")
+PROVIDER_ORDER = ("openai", "anthropic", "gemini", "groq", "huggingface")
+
+
+class Engine:
+    """Shared by every face of one client; nothing is opened before the first call.
+
+    Args:
+        keywords: Settings as keywords, see Settings.
+    """
+
+    def __init__(self, keywords: Mapping[str, Setting]) -> None:
+        self.settings: Settings = load(keywords)
+        self.ledger = open_ledger(self.settings.ledger)
+        retry = self.settings.retry
+        policies: dict[str, Policy] = {
+            "meter": Meter(self.ledger),
+            "failover": Failover(),
+            "encode": Encode(),
+            "journal": Journal(self.ledger, price_usage),
+        }
+        if retry is not None:
+            policies["retry"] = Retry(retry)
+        self.pipeline: Pipeline = build(policies)
+        self._lock = threading.Lock()
+        self._targets: dict[str, Target] = {}
+        self._sync: SyncRuntime | None = None
+        self._async: AsyncRuntime | None = None
+
+    # --- connections ---------------------------------------------------------------------------------------------
+
+    def sync_runtime(self) -> SyncRuntime:
+        """The blocking runtime, made at first use."""
+        if self._sync is None:
+            settings = self.settings
+            with self._lock:
+                self._sync = self._sync or SyncRuntime(
+                    SyncHttp(
+                        http=settings.http,
+                        verify=settings.verify,
+                        trust_env=settings.trust_env,
+                        proxy=settings.proxy,
+                        transport=settings.transport,
+                    )
+                )
+        return self._sync
+
+    def async_runtime(self) -> AsyncRuntime:
+        """The async runtime, made at first use; it keeps one set of connections per event loop."""
+        if self._async is None:
+            settings = self.settings
+            with self._lock:
+                self._async = self._async or AsyncRuntime(
+                    AsyncHttp(
+                        http=settings.http,
+                        verify=settings.verify,
+                        trust_env=settings.trust_env,
+                        proxy=settings.proxy,
+                        transport=settings.async_transport,
+                    )
+                )
+        return self._async
+
+    # --- targets -------------------------------------------------------------------------------------------------
+
+    def targets(self, options: Options) -> tuple[list[Target], str | None]:
+        """The targets that the options ask for, in order, and the route's name if there is one.
+
+        Raises:
+            ConfigurationError: A name is unknown, a key is missing, or options exclude each other.
+        """
+        model, provider, route = options.get("model"), options.get("provider"), options.get("route")
+        if route is not None and (model is not None or provider is not None):
+            raise ConfigurationError("route excludes model and provider", field="route")
+        if provider is not None:
+            return [self.target(f"{provider}/{model or self._model_of(provider)}")], None
+        if route is None and model is None:
+            route = current().route or self.settings.default_route
+        if route is None and model in self.settings.routes:
+            route = model
+        if route is None:
+            return [self.target(model or self.settings.model or self._first_model())], None
+        if route not in self.settings.routes:
+            raise unknown_key(route, list(self.settings.routes), "route")
+        return [self.target(name) for name in self.settings.routes[route].targets], route
+
+    def target(self, name: str) -> Target:
+        """The target of a model's name; made once. Raises ConfigurationError."""
+        found = self._targets.get(name)
+        if found is None:
+            found = self._targets[name] = self._make_target(name)
+        return found
+
+    def _make_target(self, name: str) -> Target:
+        prefix, _, rest = name.partition("/")
+        facts: ModelFacts | None
+        if prefix in self.settings.providers and rest:
+            provider_name, model = prefix, rest
+            facts = lookup(provider_name, model)
+        else:
+            provider_name, model, facts = resolve(name)
+        own = self.settings.providers.get(provider_name, ProviderSettings())
+        provider = self.provider(provider_name)
+        key = require_key(provider, os.environ, own.api_key)
+        headers = [
+            ("content-type", "application/json"),
+            ("user-agent", _user_agent()),
+            *provider.headers,
+            *(provider.auth_headers(key.reveal()) if key is not None else []),
+            *((header.lower(), value) for header, value in own.headers.items()),
+        ]
+        dialect = own.api or provider.dialect
+        if dialect not in provider.dialects:
+            raise ConfigurationError(
+                f"providers.{provider_name}.api: {provider_name} speaks {', '.join(provider.dialects)}",
+                field=f"providers.{provider_name}.api",
+                provider=provider_name,
+            )
+        return Target(
+            name=f"{provider.name}/{model}",
+            provider=provider,
+            model=model,
+            dialect=dialect,
+            base_url=provider.endpoint(os.environ, base_url=own.base_url, region=own.region),
+            profile=replace(provider.profile(model, facts), provider=provider.name, model=model),
+            key=key,
+            region=own.region,
+            facts=facts,
+            headers=tuple(headers),
+        )
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name, as the settings shape it. Raises ConfigurationError."""
+        own = self.settings.providers.get(name)
+        if own is not None and own.provider is not None:
+            return own.provider
+        if own is not None and own.compatible is not None:
+            if own.base_url is None:
+                field = f"providers.{name}.base_url"
+                raise ConfigurationError(f"{field} is missing", field=field, provider=name)
+            return openai_compatible(name, own.base_url, dialect=own.compatible)
+        provider = get_provider(name)
+        return provider.choose_version(os.environ, own.api_version if own is not None else None)
+
+    def _model_of(self, provider: str) -> str:
+        model = default_model(provider)
+        if model is None:
+            raise ConfigurationError(
+                f"model: {provider} has no default model", field="model", provider=provider, hint="Give model=."
+            )
+        return model
+
+    def _first_model(self) -> str:
+        for name in PROVIDER_ORDER:
+            own = self.settings.providers.get(name, ProviderSettings())
+            if find_key(self.provider(name), os.environ, own.api_key) is not None:
+                return f"{name}/{self._model_of(name)}"
+        names = [key for name in PROVIDER_ORDER for key in get_provider(name).env_keys[:1]]
+        raise ConfigurationError(
+            "no model is chosen and no provider has a key",
+            field="model",
+            hint=f"Set one of {', '.join(names)}, or model= and a key; `aistrale demo` needs neither.",
+        )
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    def call(self, request: Request | EmbedRequest, options: Options, runtime: Runtime) -> Call:
+        """A call of the request, ready for the pipeline. Raises ConfigurationError for unknown names."""
+        targets, route = self.targets(options)
+        if not request.model:
+            request.model = route or targets[0].name
+        context = current()
+        deadline = options.get("deadline")
+        clocks: Clocks = self.settings.clocks
+        if deadline is not None:
+            clocks = replace(clocks, total=deadline if clocks.total is None else min(clocks.total, deadline))
+        return Call(
+            request,
+            targets,
+            runtime,
+            clocks=clocks,
+            context=context,
+            route=route,
+            on_lossy=options.get("on_lossy", self.settings.on_lossy),
+            on_unsupported=options.get("on_unsupported", self.settings.on_unsupported),
+        )
+
+    async def complete(self, call: Call) -> Completion:
+        """Run a call to its end."""
+        reply = await self.pipeline(call)
+        completion = await reply.completion()
+        return finish(call, completion)
+
+    async def embed(self, call: Call) -> Embeddings:
+        """Run an embedding call to its end."""
+        reply = await self.pipeline(call)
+        await reply.completion()
+        embeddings = cast("Embeddings", reply.accumulated.embeddings)
+        return finish(call, embeddings)
+
+    async def open(self, call: Call) -> Reply:
+        """Begin a streamed call; its first content is there."""
+        return await self.pipeline(call)
+
+    def close_sync(self) -> SyncRuntime | None:
+        """Take the blocking runtime away, to be closed."""
+        with self._lock:
+            runtime, self._sync = self._sync, None
+        return runtime
+
+    def close_async(self) -> AsyncRuntime | None:
+        """Take the async runtime away, to be closed."""
+        with self._lock:
+            runtime, self._async = self._async, None
+        return runtime
+
+
+def finish(call: Call, answer: Answer) -> Answer:
+    """Write onto an answer what the call knows of it: who answered, what it cost, which attempts it took."""
+    target = call.attempts[-1].target
+    prepared = call.prepared[target.name]
+    answer.provider = target.provider.name
+    answer.target = target.name
+    answer.call_id = call.id
+    answer.request_id = call.attempts[-1].request_id
+    answer.cost = total_cost(call)
+    answer.lossy = prepared.lossy
+    answer.attempts = [
+        AttemptInfo(
+            number=attempt.number,
+            provider=attempt.target.provider.name,
+            model=attempt.target.model,
+            outcome=attempt.outcome or "error",
+            latency=attempt.latency or 0.0,
+            status=attempt.status,
+            error=attempt.error,
+            request_id=attempt.request_id,
+        )
+        for attempt in call.attempts
+    ]
+    return answer
+
+
+def _user_agent() -> str:
+    from aistrale._version import __version__
+
+    return f"aistrale/{__version__}"

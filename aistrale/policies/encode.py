@@ -1,0 +1,77 @@
+"""Encode: the hub request becomes the target's body, and the attempt begins.
+
+It stands outside the journal, so that a request which the target's wire format cannot say leaves no intent behind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aistrale.core.call import Attempt, Prepared
+from aistrale.core.http import HttpRequest
+from aistrale.core.output import lower
+from aistrale.dialects import chat_dialect, embed_dialect
+from aistrale.dialects.base import Loss
+from aistrale.dialects.shape import dump_json
+from aistrale.errors import ConfigurationError
+from aistrale.types import EmbedRequest
+
+if TYPE_CHECKING:
+    from aistrale.core.call import Call, Target
+    from aistrale.core.pipeline import Next
+    from aistrale.core.reply import Reply
+    from aistrale.providers.base import Operation
+    from aistrale.types import JSONObject, Request
+
+
+class Encode:
+    """Writes the body once per call and target, however many attempts there are, and records what it could not say."""
+
+    async def __call__(self, call: Call, call_next: Next, /) -> Reply:
+        """Prepare and number the attempt."""
+        target = call.target
+        if target.name not in call.prepared:
+            call.prepared[target.name] = prepare(call, target)
+        runtime = call.runtime
+        call.attempts.append(Attempt(len(call.attempts) + 1, target, runtime.now(), runtime.wall()))
+        return await call_next(call)
+
+
+def prepare(call: Call, target: Target) -> Prepared:
+    """The call's request in the target's words.
+
+    Raises:
+        InvalidRequestError: Something in it cannot be said there; `param` names it.
+        ConfigurationError: The provider has no such endpoint.
+    """
+    loss = Loss(call.on_lossy, call.on_unsupported, target.profile)
+    request = call.request
+    if isinstance(request, EmbedRequest):
+        name = target.provider.embed_dialect
+        if name is None:
+            raise ConfigurationError(
+                f"provider {target.provider.name} has no embeddings", field="model", provider=target.provider.name
+            )
+        codec = embed_dialect(name)
+        body = codec.encode_request(request, loss)
+        prepared = Prepared(_http(target, body, "embed", request, stream=False), codec, target.profile)
+    else:
+        chat = chat_dialect(target.dialect)
+        lowered, mode = lower(request, target.profile, loss)
+        body = chat.encode_request(lowered, target.profile, loss)
+        http = _http(target, body, "chat", request, stream=request.stream)
+        prepared = Prepared(http, chat, target.profile, mode)
+    prepared.lossy = loss.items
+    return prepared
+
+
+def _http(
+    target: Target, body: JSONObject, operation: Operation, request: Request | EmbedRequest, *, stream: bool
+) -> HttpRequest:
+    if request.extra:
+        body = {**body, **request.extra}
+    if stream:
+        body = target.provider.stream_request(body, target.dialect)
+    url = target.provider.url(target.base_url, operation, target.model, stream=stream, dialect=target.dialect)
+    accept = "text/event-stream" if stream else "application/json"
+    return HttpRequest("POST", url, [*target.headers, ("accept", accept)], dump_json(body).encode())

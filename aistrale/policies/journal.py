@@ -1,0 +1,126 @@
+"""Journal: an intent before an attempt is sent, a settled row after it, whatever happens in between.
+
+It fills the pipeline's Reserve place: budgets will reserve the attempt's upper-bound cost here and settle it here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from aistrale.store.records import TOKEN_BUCKETS, AttemptRow, IntentRow, UsageColumns
+from aistrale.types import Cost, EmbedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aistrale.core.call import Attempt, Call
+    from aistrale.core.pipeline import Next
+    from aistrale.core.reply import Reply
+    from aistrale.store.records import Row
+    from aistrale.types import Usage
+
+    Price = Callable[[str, str, Usage], Cost]
+
+
+class Log(Protocol):
+    """Where rows go; never raises."""
+
+    def append(self, *rows: Row) -> bool:
+        """Write rows in one go; False when they could not be acknowledged."""
+        ...
+
+
+class Journal:
+    """Writes the intent and the outcome of every attempt.
+
+    Args:
+        log: The ledger's journal.
+        price: Prices one exchange; gets provider, model and usage.
+    """
+
+    def __init__(self, log: Log, price: Price) -> None:
+        self._log = log
+        self._price = price
+
+    def describe(self) -> str:
+        """One line."""
+        return f"intent before, settled row after every attempt ({self._log})"
+
+    async def __call__(self, call: Call, call_next: Next, /) -> Reply:
+        """Record the attempt under way."""
+        attempt = call.attempts[-1]
+        rows, call.rows = call.rows, []
+        self._log.append(*rows, _intent(call, attempt))
+        try:
+            reply = await call_next(call)
+        except BaseException:
+            self._settle(call, attempt)
+            rows, call.rows = call.rows, []
+            self._log.append(*rows)
+            raise
+        reply.on_close(lambda _reply, _error: self._settle(call, attempt))
+        return reply
+
+    def _settle(self, call: Call, attempt: Attempt) -> None:
+        if attempt.usage is not None:
+            model = attempt.response_model or attempt.target.model
+            attempt.cost = self._price(attempt.target.provider.name, model, attempt.usage)
+            if attempt.cost.usd is None and model != attempt.target.model:
+                attempt.cost = self._price(attempt.target.provider.name, attempt.target.model, attempt.usage)
+        else:
+            attempt.cost = _without_usage(attempt)
+        call.rows.append(_row(call, attempt))
+
+
+def _without_usage(attempt: Attempt) -> Cost:
+    if attempt.status is not None and attempt.status >= 400:
+        return Cost(None, "refused by the provider")
+    return Cost(None, f"no usage reported ({attempt.outcome})")
+
+
+def _intent(call: Call, attempt: Attempt) -> IntentRow:
+    request = call.request
+    return IntentRow(
+        call_id=call.id,
+        attempt=attempt.number,
+        at=attempt.at,
+        provider=attempt.target.provider.name,
+        model=attempt.target.model,
+        target=attempt.target.name,
+        streamed=call.stream,
+        max_output_tokens=None if isinstance(request, EmbedRequest) else request.max_tokens,
+    )
+
+
+def _row(call: Call, attempt: Attempt) -> AttemptRow:
+    target, usage, cost = attempt.target, attempt.usage, attempt.cost
+    row = AttemptRow(
+        call_id=call.id,
+        attempt=attempt.number,
+        at=attempt.at,
+        latency=attempt.latency or 0.0,
+        first_token=attempt.first_token,
+        provider=target.provider.name,
+        model=target.model,
+        response_model=attempt.response_model,
+        target=target.name,
+        region=target.region,
+        streamed=call.stream,
+        outcome=attempt.outcome or "error",
+        error=attempt.error,
+        status=attempt.status,
+        request_id=attempt.request_id,
+        retry_after=attempt.retry_after,
+        cost=None if cost is None or cost.usd is None else str(cost.usd),
+        cost_reason=None if cost is None else cost.reason,
+    )
+    if usage is not None:
+        fill_usage(row, usage)
+    return row
+
+
+def fill_usage(row: UsageColumns, usage: Usage) -> None:
+    """Copy the buckets of a usage into a row's columns of the same names."""
+    for column in TOKEN_BUCKETS:
+        setattr(row, column, getattr(usage, "cache_write_total" if column == "cache_write" else column))
+    row.usage_source = usage.source

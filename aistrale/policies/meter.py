@@ -1,0 +1,127 @@
+"""Meter: one ledger row per call, with what all its attempts used and cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aistrale.policies.journal import fill_usage
+from aistrale.store.records import TOKEN_BUCKETS, CallRow
+from aistrale.types import Cost, EmbedRequest, Usage
+
+if TYPE_CHECKING:
+    from aistrale.core.call import Call, Outcome
+    from aistrale.core.pipeline import Next
+    from aistrale.core.reply import Reply
+    from aistrale.policies.journal import Log
+
+
+_BUCKETS = (*TOKEN_BUCKETS, "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h")
+
+
+class Meter:
+    """Sums up a call when it ends, on every path: success, error, cancel, early close, garbage collection.
+
+    Args:
+        log: The ledger's journal.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def describe(self) -> str:
+        """One line."""
+        return "one row per call: tokens, cost, latency, outcome"
+
+    async def __call__(self, call: Call, call_next: Next, /) -> Reply:
+        """Run the call and record it once."""
+        try:
+            reply = await call_next(call)
+        except BaseException as error:
+            self._write(call, "error" if isinstance(error, Exception) else "cancelled", error)
+            raise
+        reply.on_close(lambda closed, error: self._write(call, closed.outcome or "abandoned", error))
+        return reply
+
+    def _write(self, call: Call, outcome: Outcome, error: BaseException | None) -> None:
+        rows, call.rows = call.rows, []
+        self._log.append(*rows, _row(call, outcome, error))
+
+
+def total_cost(call: Call) -> Cost:
+    """What the call's attempts cost together; unknown as soon as one that may have been billed is unknown."""
+    known = [attempt.cost.usd for attempt in call.attempts if attempt.cost is not None and attempt.cost.usd is not None]
+    unknown = [
+        attempt.cost.reason
+        for attempt in call.attempts
+        if attempt.cost is not None and attempt.cost.usd is None and attempt.outcome == "success"
+    ]
+    if unknown:
+        return Cost(None, unknown[0])
+    if not known:
+        return Cost(None, "no attempt reported usage")
+    doubtful = any(attempt.usage is None and attempt.status == 200 for attempt in call.attempts)
+    return Cost(sum(known[1:], known[0]), "attempts that broke off are not included" if doubtful else None)
+
+
+def total_usage(call: Call) -> Usage | None:
+    """The tokens of all attempts; None when none was reported."""
+    total: Usage | None = None
+    for attempt in call.attempts:
+        total = add_usage(total, attempt.usage)
+    return total
+
+
+def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
+    """Both together, bucket by bucket; a bucket that neither reports stays unknown."""
+    if one is None or other is None:
+        return one or other
+    total = Usage(source="estimated" if "estimated" in {one.source, other.source} else "reported")
+    for bucket in _BUCKETS:
+        counts = [count for usage in (one, other) if (count := getattr(usage, bucket)) is not None]
+        setattr(total, bucket, sum(counts) if counts else None)
+    return total
+
+
+def add_cost(one: Cost | None, other: Cost | None) -> Cost | None:
+    """Both together; unknown as soon as one of them is."""
+    if one is None or other is None:
+        return one or other
+    if one.usd is None or other.usd is None:
+        return one if one.usd is None else other
+    return Cost(one.usd + other.usd, one.reason or other.reason)
+
+
+def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
+    attempts, context = call.attempts, call.context
+    last = attempts[-1] if attempts else None
+    cost = total_cost(call)
+    prepared = call.prepared.get(call.target.name)
+    row = CallRow(
+        call_id=call.id,
+        at=call.at,
+        latency=call.runtime.now() - call.started,
+        kind="embed" if isinstance(call.request, EmbedRequest) else "chat",
+        model_asked=call.request.model,
+        outcome=outcome,
+        attempts=len(attempts),
+        first_token=None
+        if last is None or last.first_token is None
+        else last.started - call.started + last.first_token,
+        route=call.route,
+        provider=last.target.provider.name if last is not None and outcome == "success" else None,
+        model=(last.response_model or last.target.model) if last is not None and outcome == "success" else None,
+        error=None if error is None else type(error).__name__,
+        user=context.user,
+        workspace=context.workspace,
+        project=context.project,
+        session=context.session,
+        name=context.name,
+        tags=context.tags,
+        lossy=[item.field for item in prepared.lossy] if prepared is not None else [],
+        cost=None if cost.usd is None else str(cost.usd),
+        cost_reason=cost.reason,
+    )
+    usage = total_usage(call)
+    if usage is not None:
+        fill_usage(row, usage)
+    return row

@@ -1,0 +1,115 @@
+"""A conversation that remembers its turns, and says in the ledger that they belong together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from aistrale import turns
+from aistrale.context import context
+from aistrale.core.call import new_id
+from aistrale.core.runtime import run_sync
+from aistrale.options import build_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import Unpack
+
+    from aistrale.client import AsyncStream, Stream
+    from aistrale.context import ContextValues
+    from aistrale.core.call import Context
+    from aistrale.core.runtime import Runtime
+    from aistrale.engine import Engine
+    from aistrale.options import Options, Prompt
+    from aistrale.types import Completion, Message
+
+
+class Session:
+    """A conversation. A turn is remembered when its answer is complete; a failed turn leaves no trace in the memory.
+
+    One session is one conversation: use it from one thread or task at a time. As a context manager, sync or async, it
+    also sets its context for everything that is called inside the block.
+
+    Args:
+        engine: The client's engine.
+        system: Instructions that stand above the whole conversation.
+        values: Context of the calls; `session` gets a fresh id unless it is given.
+    """
+
+    def __init__(self, engine: Engine, system: str | None, values: ContextValues) -> None:
+        self._engine = engine
+        self._values: ContextValues = {"session": new_id(), **values}
+        self._block: AbstractContextManager[Context] | None = None
+        self._system = system
+        self.messages: list[Message] = []
+        """The conversation so far, without the instructions; may be edited between turns."""
+
+    @property
+    def id(self) -> str:
+        """What the ledger rows of this conversation carry in their session column."""
+        return self._values.get("session") or ""
+
+    def run(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
+        """The next turn; see Client.run."""
+        return run_sync(self._turn(self._engine.sync_runtime, prompt, options))
+
+    async def run_async(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
+        """The next turn on an event loop; see AsyncClient.run."""
+        return await self._turn(self._engine.async_runtime, prompt, options)
+
+    def stream(self, prompt: Prompt, **options: Unpack[Options]) -> Stream:
+        """The next turn, piece by piece; see Client.stream. It is remembered when it was read to its end."""
+        from aistrale.client import Stream, stream_call
+
+        conversation = self._conversation(prompt)
+        with context(**self._values):
+            call = stream_call(self._engine, self._engine.sync_runtime(), conversation, self._with_system(options))
+        return Stream(self._engine, call, options, lambda answer: self._remember([*conversation, answer.message]))
+
+    def stream_async(self, prompt: Prompt, **options: Unpack[Options]) -> AsyncStream:
+        """The next turn, piece by piece, on an event loop."""
+        from aistrale.client import AsyncStream, stream_call
+
+        conversation = self._conversation(prompt)
+        with context(**self._values):
+            call = stream_call(self._engine, self._engine.async_runtime(), conversation, self._with_system(options))
+        return AsyncStream(self._engine, call, options, lambda answer: self._remember([*conversation, answer.message]))
+
+    async def _turn(self, runtime: Callable[[], Runtime], prompt: Prompt, options: Options) -> Completion:
+        conversation = self._conversation(prompt)
+        with context(**self._values):
+            answer, messages = await turns.run(self._engine, runtime(), conversation, self._with_system(options))
+        self._remember(messages[1:] if self._with_system(options).get("system") else messages)
+        return answer
+
+    def _conversation(self, prompt: Prompt) -> list[Message]:
+        return [*self.messages, *build_messages(prompt)]
+
+    def _with_system(self, options: Options) -> Options:
+        return options if self._system is None or "system" in options else {**options, "system": self._system}
+
+    def _remember(self, messages: list[Message]) -> None:
+        self.messages = messages
+
+    def clear(self) -> None:
+        """Forget the turns; the instructions stay."""
+        self.messages = []
+
+    def __enter__(self) -> Self:
+        self._block = context(**self._values)
+        self._block.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        block, self._block = self._block, None
+        if block is not None:
+            block.__exit__(None, None, None)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id}: {len(self.messages)} messages>"

@@ -1,0 +1,124 @@
+"""Several exchanges behind one `run`: the tool loop, and the one repair turn of structured output."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aistrale.errors import ConfigurationError, OutputValidationError
+from aistrale.options import build_request
+from aistrale.policies.meter import add_cost, add_usage
+from aistrale.types import Message, TextPart, ToolResultPart
+
+if TYPE_CHECKING:
+    from aistrale.core.runtime import Runtime
+    from aistrale.engine import Engine
+    from aistrale.options import Options, Prompt
+    from aistrale.types import Completion, Request, Tool, ToolCallPart
+
+
+async def run(engine: Engine, runtime: Runtime, prompt: Prompt, options: Options) -> tuple[Completion, list[Message]]:
+    """Answer a prompt: run the tools that were allowed to run, and validate the output that was asked for.
+
+    The answer's usage, cost and attempts cover every round.
+
+    Returns:
+        The answer, and the conversation with it at its end.
+
+    Raises:
+        OutputValidationError: The answer does not fit the output type, also after one repair turn.
+    """
+    request = build_request(prompt, options)
+    rounds = tool_rounds(options, request)
+    completion = await engine.complete(engine.call(request, options, runtime))
+    while rounds > 0 and completion.tool_calls:
+        rounds -= 1
+        results = [await _run_tool(runtime, request.tools, call) for call in completion.tool_calls]
+        request = _continued(request, completion, Message("tool", list(results)))
+        completion = _add(completion, await engine.complete(engine.call(request, options, runtime)))
+    if options.get("output") is not None and not completion.tool_calls:
+        completion = await _validated(engine, runtime, request, completion, options)
+    return completion, [*request.messages, completion.message]
+
+
+def tool_rounds(options: Options, request: Request) -> int:
+    """How many rounds of tool calls may run. Raises ConfigurationError when a tool has no function to run."""
+    rounds = options.get("max_tool_rounds", 0)
+    if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 0:
+        raise ConfigurationError("max_tool_rounds must be a whole number of at least 0", field="max_tool_rounds")
+    if rounds:
+        for index, tool in enumerate(request.tools):
+            if tool.function is None and tool.hosted is None:
+                raise ConfigurationError(
+                    f"tools[{index}] ({tool.name}) has no function to run",
+                    field=f"tools[{index}]",
+                    hint="Give a Python function, or leave max_tool_rounds at 0 and run the tool yourself.",
+                )
+    return rounds
+
+
+async def _run_tool(runtime: Runtime, tools: list[Tool], call: ToolCallPart) -> ToolResultPart:
+    from aistrale.typed import call_arguments, result_text
+
+    tool = next((tool for tool in tools if tool.name == call.name), None)
+    if tool is None or tool.function is None:
+        return _failed(call, f"there is no tool named {call.name}")
+    try:
+        arguments = call_arguments(tool, call.arguments)
+    except ValueError as error:
+        # The model sees what is wrong with its arguments and can correct them in the next round.
+        return _failed(call, str(error))
+    try:
+        value = await runtime.invoke(tool.function, **arguments)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a user's tool raises is the model's to hear
+        return _failed(call, f"{type(error).__name__}: {error}")
+    return ToolResultPart(call.id, [TextPart(result_text(value))], name=call.name)
+
+
+def _failed(call: ToolCallPart, text: str) -> ToolResultPart:
+    return ToolResultPart(call.id, [TextPart(text)], is_error=True, name=call.name)
+
+
+async def _validated(
+    engine: Engine, runtime: Runtime, request: Request, completion: Completion, options: Options
+) -> Completion:
+    from aistrale.typed import repair_message
+
+    try:
+        return parse(completion, options)
+    except OutputValidationError as error:
+        if completion.finish_reason != "stop":
+            raise
+        repair = Message.user(repair_message(error))
+    request = _continued(request, completion, repair)
+    completion = _add(completion, await engine.complete(engine.call(request, options, runtime)))
+    return parse(completion, options)
+
+
+def parse(completion: Completion, options: Options) -> Completion:
+    """Validate the answer's text into `completion.output`. Raises OutputValidationError."""
+    from aistrale.typed import parse_output
+
+    try:
+        completion.output = parse_output(options.get("output"), completion.text)
+    except OutputValidationError as error:
+        error.provider, error.target, error.request_id = completion.provider, completion.target, completion.request_id
+        if completion.finish_reason == "length":
+            error.hint = "The answer was cut off: raise max_tokens."
+        elif completion.finish_reason == "content_filter":
+            error.hint = "The model refused; there is no output to validate."
+        raise
+    return completion
+
+
+def _continued(request: Request, completion: Completion, *messages: Message) -> Request:
+    return replace(request, messages=[*request.messages, completion.message, *messages])
+
+
+def _add(before: Completion, after: Completion) -> Completion:
+    after.usage = add_usage(before.usage, after.usage)
+    after.cost = add_cost(before.cost, after.cost)
+    after.attempts = [*before.attempts, *after.attempts]
+    return after
