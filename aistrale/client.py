@@ -47,7 +47,7 @@ class _Face:
         """The durable record of calls, attempts, tokens and money."""
         return self._engine.ledger
 
-    def flush(self, timeout: float | None = 5.0) -> bool:
+    def flush(self, timeout: float = 5.0) -> bool:
         """Move what is journalled into the ledger; whether that was done within `timeout` seconds."""
         return self._engine.ledger.flush(timeout)
 
@@ -195,7 +195,7 @@ class _Opened:
 class Stream(_Opened):
     """A streamed answer: an iterator of events and a context manager.
 
-    Every event has `.text`, the visible text that it adds, so `for event in stream: print(event.text, end="")` shows the answer.
+    Every event has `.text`, the visible text that it adds: printing it for every event shows the answer.
     """
 
     def __iter__(self) -> Iterator[Event]:

@@ -1,8 +1,9 @@
 """Settings: keywords over environment over file, checked by hand so that the first call loads no validation library.
 
-Sources, the stronger first: keywords of `init`, `Client`, `AsyncClient`; environment variables `AISTRALE_*`; the file named by
-`AISTRALE_CONFIG`, else the nearest `aistrale.toml` or `pyproject.toml` with a `[tool.aistrale]` table, from the working directory
-upwards. A whole setting is taken from one source; only `providers` and `routes` are merged by name.
+Sources, the stronger first: keywords of `init`, `Client`, `AsyncClient`; environment variables `AISTRALE_*`; the file
+named by `AISTRALE_CONFIG`, else the nearest `aistrale.toml` or `pyproject.toml` with a `[tool.aistrale]` table, from
+the
+working directory upwards. A whole setting is taken from one source; only `providers` and `routes` are merged by name.
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ def load(
     env = os.environ if environ is None else environ
     merged: dict[str, Setting] = dict(_from_file(env, directory))
     for name in ENVIRONMENT:
-        if (value := env.get(f"AISTRALE_{name.upper()}", "").strip()) != "":
-            merged[name] = value
+        if text := env.get(f"AISTRALE_{name.upper()}", "").strip():
+            merged[name] = text
     for name, value in keywords.items():
         both_tables = isinstance(value, dict) and isinstance(merged.get(name), dict)
         if name in {"providers", "routes"} and both_tables:
@@ -168,8 +169,9 @@ def check(raw: Mapping[str, Setting]) -> Settings:
     settings = Settings(**values)  # type: ignore[arg-type]  # every value went through its check
     if settings.default_route is not None and settings.default_route not in settings.routes:
         raise ConfigurationError(
-            f"default_route: there is no route {settings.default_route!r}; routes: {', '.join(settings.routes) or 'none'}",
+            f"default_route: there is no route {settings.default_route!r}",
             field="default_route",
+            hint=f"Routes: {', '.join(settings.routes) or 'none'}.",
         )
     return settings
 
@@ -264,7 +266,7 @@ def _seconds(name: str, value: Setting) -> float | None:
     if value is None or (isinstance(value, str) and value.lower() in {"none", "off"}):
         return None
     try:
-        number = float(cast("str", value)) if not isinstance(value, bool) else -1.0
+        number = -1.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # TypeError is caught
     except (TypeError, ValueError):
         number = -1.0
     if not 0 < number < float("inf"):

@@ -42,7 +42,8 @@ _settings: dict[str, Setting] | None = None
 def init(**settings: Setting) -> Client:
     """Set up the process-wide client.
 
-    Calling it again with the same settings, or with none, gives the client that is there; with other settings it makes a
+    Calling it again with the same settings, or with none, gives the client that is there; with other settings it
+    makes a
     new one and closes the old. Without it, the first `run` sets the client up from the environment and the file.
 
     Args:
@@ -106,7 +107,7 @@ def session(*, system: str | None = None, **values: Unpack[ContextValues]) -> Se
     return get_client().session(system=system, **values)
 
 
-def flush(timeout: float | None = 5.0) -> bool:
+def flush(timeout: float = 5.0) -> bool:
     """Move what is journalled into the ledger; whether that was done within `timeout` seconds."""
     return _client.flush(timeout) if _client is not None else True
 

@@ -1,4 +1,4 @@
-"""What a client is behind its face: settings, ledger, connections, pipeline, and the verbs as coroutines, written once."""
+"""What a client is behind its face: settings, ledger, connections, pipeline, and the verbs, written once."""
 
 from __future__ import annotations
 

@@ -337,7 +337,8 @@ class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):
         self.target = self.provider = self.hint = None
         self.attempt = None
 
-    def derive(self, excs: Sequence[Exception], /) -> AllTargetsFailed:  # type: ignore[override]  # ours holds no BaseException
+    # An ExceptionGroup, unlike its base, holds no BaseException, which the type stubs cannot say.
+    def derive(self, excs: Sequence[Exception], /) -> AllTargetsFailed:  # type: ignore[override]
         """Keep the type when the group is split."""
         return AllTargetsFailed(self.message, excs)
 
@@ -349,5 +350,6 @@ class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):
 class Suspended(AistraleError, RuntimeError):
     """A policy reached real async I/O inside a synchronous client.
 
-    A policy waits with `call.runtime.sleep` and never awaits a foreign awaitable; the message names the chain of frames.
+    A policy waits with `call.runtime.sleep` and never awaits a foreign awaitable; the message names the chain of
+    frames.
     """

@@ -42,9 +42,10 @@ class Options(TypedDict, total=False):
         route: A route's name; instead of model and provider.
         system: Instructions; becomes the first message.
         tools: Typed functions, Tools, or JSON-Schema tool definitions in any provider's shape.
-        max_tool_rounds: How often the model's tool calls are run and answered before the answer is returned; 0 (the default)
-            returns the calls to you.
-        output: A pydantic model, dataclass, any type, or a JSON Schema; the answer is validated into `completion.output`.
+        max_tool_rounds: How often the model's tool calls are run and answered before the answer is returned; 0 (the
+            default) returns the calls to you.
+        output: A pydantic model, dataclass, any type, or a JSON Schema; the answer is validated into
+            `completion.output`.
         reasoning: An effort word, a token budget, or a Reasoning.
         deadline: Seconds that the call may take; the stricter of this and the settings holds.
         on_unsupported: "error" or "drop", see Settings.

@@ -46,7 +46,7 @@ class Wire:
     Args:
         dialect: The dialect that may read this; every other one ignores it and reports it where it carries meaning.
         fields: Unmodelled fields, verbatim (including explicit nulls), to be merged back when encoding.
-        form: Which of several equal notations the source used, in words of that dialect's module ("string", "parts", ...).
+        form: Which of several equal notations the source used, in words of that dialect's module.
     """
 
     dialect: str
@@ -583,7 +583,8 @@ class ErrorInfo:
     """What a provider's error body says, before it is judged.
 
     Args:
-        status: HTTP status that goes with it; for an error inside a 200 stream, the status its type stands for, if known.
+        status: HTTP status that goes with it; for an error inside a 200 stream, the status its type stands for, if
+            known.
         type: The body's error type or gRPC status, verbatim.
         code: The body's error code, verbatim.
         message: The provider's text, as sent: may quote the prompt, so it is shortened and scrubbed before it is shown.

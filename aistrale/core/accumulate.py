@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 class Accumulator:
     """Feeds on events, gives the completion so far.
 
-    `started`: content has arrived; `finished`: a choice is complete; `ended`: the terminal event was seen; `error`: what the
-    provider reported inside the stream.
+    `started`: content has arrived; `finished`: a choice is complete; `ended`: the terminal event was seen; `error`:
+    what the provider reported inside the stream.
     """
 
     __slots__ = ("_parts", "_pieces", "completion", "embeddings", "ended", "error", "finished", "started")
@@ -143,6 +143,8 @@ class Accumulator:
         self.started = self.ended = self.finished = True
 
 
+# One table for all accumulators: binding a dozen methods for every reply would cost more than most replies' events.
+# ruff: noqa: SLF001
 _HANDLERS: dict[type[Event], Callable[..., None]] = {
     TextDelta: Accumulator._text,
     ArgumentsDelta: Accumulator._arguments,

@@ -28,7 +28,8 @@ class Clocks:
     Args:
         connect: Resolving, connecting and the TLS handshake of one attempt.
         first_token: From sending an attempt to its first content (for a plain answer: to the whole answer).
-        between_tokens: Between two pieces of content of a stream; keep-alives do not reset it, a slow reader does not count.
+        between_tokens: Between two pieces of content of a stream; keep-alives do not reset it, a slow reader does not
+            count.
         total: The whole call, queueing, retries and failover included.
     """
 

@@ -58,8 +58,10 @@ class Source(Protocol):
 class Reply:
     """The events of one answer, pulled one by one.
 
-    Its close callbacks run exactly once, in the order in which they were hung (inner policies first), with the outcome and
-    the error if there was one: after the last event, on an error, on an early close, on cancellation, on garbage collection.
+    Its close callbacks run exactly once, in the order in which they were hung (inner policies first), with the
+    outcome and
+    the error if there was one: after the last event, on an error, on an early close, on cancellation, on garbage
+    collection.
 
     Args:
         events: Events that are there already.

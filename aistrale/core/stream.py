@@ -46,7 +46,7 @@ class StreamSource:
         self._idle = 0.0
 
     async def first(self) -> list[Event]:
-        """Everything up to the first content, so that an error sent as the first event is still an error of the attempt.
+        """Everything up to the first content: an error sent before it is still an error of the attempt.
 
         Raises:
             AistraleError: The stream broke, ended or reported an error before any content.

@@ -40,7 +40,8 @@ class Profile:
         max_output: The model's output limit in tokens; Anthropic needs one in every request.
         sampling: Whether the model takes temperature and top_p (reasoning models refuse them).
         stop: Whether the model takes stop sequences, and how many at most.
-        thinking: How reasoning is asked for: "effort" (a word), "budget" (tokens), "adaptive" (Anthropic's newer models:
+        thinking: How reasoning is asked for: "effort" (a word), "budget" (tokens), "adaptive" (Anthropic's newer
+            models:
             adaptive thinking plus effort), "level" (Gemini 3), or "none" (the model cannot, or always does the same).
         efforts: The effort words the target takes, lowest first; empty when it takes every one the dialect has.
         structured: Strongest way to enforce a schema: "schema", "tool", "json" or "prompt".
@@ -148,7 +149,7 @@ class EventDecoder(Protocol):
         ...
 
     def finish(self) -> list[Event]:
-        """The bytes ended. Returns ReplyEnd if the dialect's terminal condition was met (and not yet told), else nothing.
+        """The bytes ended: ReplyEnd if the dialect's terminal condition was met and not yet told, else nothing.
 
         The caller reports a stream that ended without ReplyEnd as truncated.
         """

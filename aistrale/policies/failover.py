@@ -33,7 +33,10 @@ _FINAL = (AuthenticationError, PermissionDeniedError, ModelNotFoundError, Conten
 
 
 class Failover:
-    """Tries the call's targets in order; an idle target is tried at once, never after waiting out another's Retry-After."""
+    """Tries the call's targets in order.
+
+    An idle target is tried at once, never after waiting out another's Retry-After.
+    """
 
     def describe(self) -> str:
         """One line."""

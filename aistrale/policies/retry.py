@@ -21,6 +21,7 @@ from aistrale.errors import (
 if TYPE_CHECKING:
     import random
 
+    from tenacity import RetryCallState
     from tenacity.stop import stop_base
     from tenacity.wait import wait_base
 
@@ -123,7 +124,7 @@ def spread(announced: float, rng: random.Random) -> float:
     return announced + rng.uniform(0.0, max(min(1.0, announced), 0.3 * announced))
 
 
-def _state(made: int, call: Call, error: BaseException) -> object:
+def _state(made: int, call: Call, error: BaseException) -> RetryCallState:
     from tenacity import Future, RetryCallState
 
     state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
