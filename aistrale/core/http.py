@@ -11,13 +11,11 @@ Both clients share one code path, written as coroutines. Those of `SyncHttp` nev
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from aistrale.core.exchange import (
-    ContentDecoder,
     Headers,
     HttpClosed,
     HttpConnectError,
@@ -30,10 +28,12 @@ from aistrale.core.exchange import (
     HttpTooLarge,
     Phase,
 )
-from aistrale.core.network import SyncWire
+from aistrale.core.network import current_loop, has_ended, in_trio, one_turn
+from aistrale.core.network_sync import SyncWire
 from aistrale.core.pool import Link, Pool
+from aistrale.core.response import MAX_BODY, Awaiting, Blocking, Body, Colour, HttpResponse, reraise
 from aistrale.core.target import HttpFamily, Library, Place, Places, library
-from aistrale.core.transport import Foreign, translate
+from aistrale.core.transport import Foreign
 
 if TYPE_CHECKING:
     import ssl
@@ -60,212 +60,17 @@ __all__ = [
     "SyncHttp",
 ]
 
-MAX_BODY: Final = 64 * 1024 * 1024
 # Load balancers commonly end idle connections after 60 s; being first avoids the race between their end and our
 # next request. Servers that end them sooner are caught by the look at the socket and the one silent retry.
 IDLE_EXPIRY: Final = 50.0
 MAX_IDLE: Final = 100
 
 
-class _Source(Protocol):
-    async def pull(self, until: float | None) -> bytes: ...
-    async def end(self) -> None: ...
-    async def stop(self) -> None: ...
-    def abandon(self) -> None: ...
-
-
-class HttpResponse:
-    """A response whose head has arrived and whose body is still to be read.
-
-    Args:
-        status: Status code; redirects are responses like any other.
-        headers: The response headers.
-        http_version: Such as "HTTP/1.1".
-        source: Where the body comes from.
-        max_body: Bound of `read`, in bytes after decoding.
-        decode: Whether the content coding is still to be undone.
-    """
-
-    __slots__ = ("__weakref__", "_decoder", "_ended", "_max_body", "_source", "headers", "http_version", "status")
-
-    status: int
-    headers: Headers
-    http_version: str
-
-    def __init__(
-        self,
-        status: int,
-        headers: Headers,
-        http_version: str,
-        source: _Source,
-        *,
-        max_body: int = MAX_BODY,
-        decode: bool = True,
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self.http_version = http_version
-        self._source: _Source | None = source
-        self._max_body = max_body
-        self._ended = False
-        self._decoder: ContentDecoder | None = None
-        coding = next((value for name, value in headers.raw if name.lower() == b"content-encoding"), None)
-        if coding is not None and decode:
-            try:
-                self._decoder = ContentDecoder(headers["content-encoding"])
-            except ValueError as error:
-                self.abandon()
-                raise self._undecodable(error) from None
-
-    async def read(self, until: float | None) -> bytes:
-        """Read the whole body.
-
-        Args:
-            until: Instant of `time.monotonic()` by which it must be complete; None for no limit.
-
-        Returns:
-            The body with its content coding undone.
-
-        Raises:
-            HttpTooLarge: It exceeds `max_body`; the rest was not read and the connection is closed.
-            HttpError: Any other failure, by its class.
-        """
-        size = 0
-        pieces = []
-        while data := await self.next_chunk(until):
-            size += len(data)
-            if size > self._max_body:
-                await self.close()
-                raise HttpTooLarge(
-                    f"the response body is larger than {self._max_body} bytes", phase="body", sent=True
-                )
-            pieces.append(data)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    async def next_chunk(self, until: float | None) -> bytes:
-        """Read the next piece of the body as soon as there is one.
-
-        Pieces of a compressed body are at most 256 KiB each; the sum over a stream is not bounded.
-
-        Args:
-            until: Instant of `time.monotonic()` by which it must have come; None for no limit.
-
-        Returns:
-            Decoded bytes; b"" at the end of the body, by when the connection is free for the next exchange.
-
-        Raises:
-            HttpError: By its class; the connection is closed then.
-        """
-        source = self._source
-        if source is None:
-            if self._ended:
-                return b""
-            raise HttpClosed("the response was closed before its body was read", phase="body", sent=True)
-        decoder = self._decoder
-        try:
-            while True:
-                if decoder is not None and decoder.pending:
-                    data = decoder.feed(b"")
-                elif raw := await source.pull(until):
-                    data = raw if decoder is None else decoder.feed(raw)
-                else:
-                    break
-                if data:
-                    return data
-            if decoder is not None:
-                decoder.finish()
-        except ValueError as error:
-            await self.close()
-            raise self._undecodable(error) from None
-        except BaseException:
-            self._source = None
-            raise
-        self._source, self._ended = None, True
-        await source.end()
-        return b""
-
-    def _undecodable(self, error: ValueError) -> HttpDecodeError:
-        return HttpDecodeError(str(error), phase="body", sent=True)
-
-    async def close(self) -> None:
-        """Finish with the response; what was not read is not read any more and its connection is closed."""
-        source, self._source = self._source, None
-        if source is not None:
-            await source.stop()
-
-    def abandon(self) -> None:
-        """Close at once without waiting; safe from any thread, in finalizers and outside the event loop."""
-        source, self._source = self._source, None
-        if source is not None:
-            source.abandon()
-
-    def __del__(self) -> None:
-        # Slots may be missing where __init__ failed.
-        if getattr(self, "_source", None) is not None:
-            self.abandon()
-
-    def __repr__(self) -> str:
-        return f"<HttpResponse {self.status}>"
-
-
-class _Body:
-    """The body of a response on one of our own connections."""
-
-    __slots__ = ("_http", "_iterator", "_link", "_pool", "_response")
-
-    def __init__(self, http: _Http, pool: Pool, link: Link, response: Any) -> None:  # noqa: ANN401 - httpcore's
-        self._http = http
-        self._pool = pool
-        self._link = link
-        self._response = response
-        self._iterator = http.iterate(response)
-
-    async def pull(self, until: float | None) -> bytes:
-        wire = self._link.wire
-        wire.until = until
-        wire.phase = "body"
-        try:
-            while True:
-                data: bytes | None = await self._http.advance(self._iterator)
-                if data is None:
-                    return b""
-                if data:
-                    return data
-        except BaseException as error:
-            self._pool.discard(self._link)
-            _reraise(error, wire)
-
-    async def end(self) -> None:
-        try:
-            await self._http.finish(self._response)
-        except BaseException as error:
-            self._pool.discard(self._link)
-            _reraise(error, self._link.wire)
-        self._pool.release(self._link)
-
-    async def stop(self) -> None:
-        self._pool.discard(self._link)
-        await self._http.leave(self._iterator)
-
-    def abandon(self) -> None:
-        self._pool.abandon(self._link)
-
-
-def _reraise(error: BaseException, wire: Wire) -> NoReturn:
-    if isinstance(error, HttpError) or not isinstance(error, Exception):
-        raise error
-    if wire.eof:
-        raise wire.broken(None) from None
-    ours = translate(error, phase=wire.phase, sent=wire.sent, reused=wire.reused, place=wire.place)
-    if ours is None:
-        raise error
-    raise ours from None
-
-
 class _Http:
     """What the blocking and the async client share: everything but the five calls that wait."""
 
     _blocking: bool
+    _colour: Colour
 
     def __init__(
         self,
@@ -292,6 +97,7 @@ class _Http:
         self._library: Library | None = None
         self._pid = os.getpid()
         self._closed = False
+        self._past = {"opened": 0, "reused": 0, "retried": 0}
         self._setup()
         _alive.add(self)
 
@@ -350,21 +156,21 @@ class _Http:
         wire = link.wire
         wire.begin(connect_until, until, reused=link.uses > 0)
         try:
-            response = await self.send(link.connection, native)
+            response = await self._colour.send(link.connection, native)
             if link.uses and not wire.received and wire.sock is not None:
                 # The answer was there before the question: left over from the previous exchange, and the
                 # question has not even been sent (a wire sends when it is first read).
                 raise wire.broken(None)
         except BaseException as error:
             pool.discard(link)
-            _reraise(error, wire)
+            reraise(error, wire)
         link.uses += 1
         version: bytes = response.extensions.get("http_version", b"HTTP/1.1")
         return HttpResponse(
             response.status,
             Headers(response.headers),
             "HTTP/1.1" if version == b"HTTP/1.1" else version.decode("ascii", "replace"),
-            _Body(self, pool, link, response),
+            Body(self._colour, pool, link, response),
             max_body=self._max_body,
         )
 
@@ -392,7 +198,7 @@ class _Http:
         Returns:
             `idle` and `active` now; `opened`, `reused` and `retried` (stale ones replaced) since the beginning.
         """
-        total = {"idle": 0, "active": 0, "opened": 0, "reused": 0, "retried": 0}
+        total = {"idle": 0, "active": 0, **self._past}
         for pool in self._pools_known():
             for name, count in pool.stats().items():
                 total[name] += count
@@ -414,26 +220,6 @@ class _Http:
         raise NotImplementedError
 
     def _pools_known(self) -> list[Pool]:
-        raise NotImplementedError
-
-    async def send(self, connection: Any, native: object) -> Any:  # noqa: ANN401 - httpcore's classes
-        """Exchange the request for the head of the response."""
-        raise NotImplementedError
-
-    def iterate(self, response: Any) -> Any:  # noqa: ANN401
-        """The iterator over the body."""
-        raise NotImplementedError
-
-    async def advance(self, iterator: Any) -> bytes | None:  # noqa: ANN401
-        """The next raw piece of a body, None at its end."""
-        raise NotImplementedError
-
-    async def finish(self, response: Any) -> None:  # noqa: ANN401
-        """Tell httpcore that the exchange is over."""
-        raise NotImplementedError
-
-    async def leave(self, iterator: Any) -> None:  # noqa: ANN401
-        """Give up a body that was not read to its end."""
         raise NotImplementedError
 
 
@@ -459,6 +245,7 @@ class SyncHttp(_Http):
     """
 
     _blocking = True
+    _colour = Blocking()
 
     def _setup(self) -> None:
         self._one = Pool(self._max_idle, self._idle_expiry)
@@ -473,22 +260,6 @@ class SyncHttp(_Http):
 
     def _pools_known(self) -> list[Pool]:
         return [self._one]
-
-    async def send(self, connection: Any, native: object) -> Any:  # noqa: ANN401
-        return connection.handle_request(native)
-
-    def iterate(self, response: Any) -> Any:  # noqa: ANN401
-        return iter(response.stream)
-
-    async def advance(self, iterator: Any) -> bytes | None:  # noqa: ANN401
-        return next(iterator, None)
-
-    async def finish(self, response: Any) -> None:  # noqa: ANN401
-        response.close()
-
-    async def leave(self, iterator: Any) -> None:  # noqa: ANN401
-        if hasattr(iterator, "close"):
-            iterator.close()
 
     async def close(self) -> None:
         """Close the idle connections; those in use are closed when their response ends. Idempotent."""
@@ -517,6 +288,7 @@ class AsyncHttp(_Http):
     """
 
     _blocking = False
+    _colour = Awaiting()
 
     def _setup(self) -> None:
         self._pools: weakref.WeakKeyDictionary[object, Pool] = weakref.WeakKeyDictionary()
@@ -525,19 +297,22 @@ class AsyncHttp(_Http):
     def _connection(self, lib: Library, place: Place) -> tuple[Any, Wire]:
         from aistrale.core.network_async import AsyncioWire, TrioWire
 
-        wire: AsyncWire = TrioWire(place.tunnel) if _in_trio() else AsyncioWire(place.tunnel)
+        wire: AsyncWire = TrioWire(place.tunnel) if in_trio() else AsyncioWire(place.tunnel)
         context = self._places.context() if place.tls else None
         return lib.core.AsyncHTTPConnection(lib.origin(place), ssl_context=context, network_backend=wire), wire
 
     async def _pool(self) -> Pool:
-        loop = _current_loop()
+        loop = current_loop()
         pool = self._pools.get(loop)
         if pool is None:
             pool = Pool(self._max_idle, self._idle_expiry)
             with self._lock:
-                dead = [known for known in self._pools if _has_ended(known)]
+                dead = [known for known in self._pools if has_ended(known)]
                 for known in dead:
-                    self._pools.pop(known).abandon_all()
+                    ended = self._pools.pop(known)
+                    ended.abandon_all()
+                    for name in self._past:
+                        self._past[name] += ended.stats()[name]
                 pool = self._pools.setdefault(loop, pool)
             # Loops close their async generators before they end: the last moment at which asyncio can close
             # connections without complaint. Loops that do not are found dead by the sweep above.
@@ -553,26 +328,10 @@ class AsyncHttp(_Http):
         super().forget()
         self._pools = weakref.WeakKeyDictionary()
 
-    async def send(self, connection: Any, native: object) -> Any:  # noqa: ANN401
-        return await connection.handle_async_request(native)
-
-    def iterate(self, response: Any) -> Any:  # noqa: ANN401
-        return aiter(response.stream)
-
-    async def advance(self, iterator: Any) -> bytes | None:  # noqa: ANN401
-        return await anext(iterator, None)
-
-    async def finish(self, response: Any) -> None:  # noqa: ANN401
-        await response.aclose()
-
-    async def leave(self, iterator: Any) -> None:  # noqa: ANN401
-        if hasattr(iterator, "aclose"):
-            await iterator.aclose()
-
     async def close(self) -> None:
         """Close the idle connections of all loops; those in use are closed when their response ends. Idempotent."""
         self._closed = True
-        here = self._pools.get(_current_loop())
+        here = self._pools.get(current_loop())
         for pool in self._pools_known():
             if pool is here:
                 pool.close()
@@ -581,7 +340,7 @@ class AsyncHttp(_Http):
             else:
                 pool.abandon_all()
         # asyncio closes a socket one turn after it was told to.
-        await _one_turn()
+        await one_turn()
 
 
 async def _until_loop_ends(pool: Pool) -> AsyncGenerator[None]:
@@ -589,48 +348,6 @@ async def _until_loop_ends(pool: Pool) -> AsyncGenerator[None]:
         yield
     finally:
         pool.close()
-
-
-def _in_trio() -> bool:
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_task())
-
-
-def _current_loop() -> object:
-    if _in_trio():
-        import trio
-
-        return trio.lowlevel.current_trio_token()
-    import asyncio
-
-    return asyncio.get_running_loop()
-
-
-async def _one_turn() -> None:
-    if _in_trio():
-        import trio
-
-        await trio.lowlevel.checkpoint()
-    else:
-        import asyncio
-
-        await asyncio.sleep(0)
-
-
-def _has_ended(loop: Any) -> bool:  # noqa: ANN401 - an asyncio loop or a trio token
-    if hasattr(loop, "is_closed"):
-        return bool(loop.is_closed())
-    import trio
-
-    try:
-        loop.run_sync_soon(_nothing)
-    except trio.RunFinishedError:
-        return True
-    return False
-
-
-def _nothing() -> None:
-    """Runs in a trio loop only to see whether that loop still takes work."""
 
 
 _alive: weakref.WeakSet[_Http] = weakref.WeakSet()

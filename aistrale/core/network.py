@@ -5,22 +5,18 @@ ask for the same methods), so that three things are ours: the deadline is an ins
 bytes, and can be moved while the connection is in use; the request leaves in one piece at the first read instead of
 in two writes; and an error says in which phase it happened.
 
-One wire class for each way of waiting: blocking sockets here; asyncio and trio in `network_async`.
+One wire class for each way of waiting: `network_sync` for blocking sockets, `network_async` for asyncio and trio.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import queue
-import select
-import selectors
 import socket
 import ssl
-import threading
+import sys
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from aistrale.core.exchange import (
     HttpClosed,
@@ -30,15 +26,10 @@ from aistrale.core.exchange import (
     HttpTLSError,
     Phase,
 )
+from aistrale.core.sockets import extra_info
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-AddressInfo = tuple[int, int, int, str, tuple[object, ...]]
-
-# RFC 8305 section 5 recommends 250 ms between the attempts to the addresses of one name.
-STAGGER: Final = 0.25
-_IN_PROGRESS: Final = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
+# A deadline that allows what can be had without waiting, and nothing else.
+NO_WAIT: Final = 0.0
 PROXY_HEAD_MAX: Final = 16 * 1024
 _DOING: Final[dict[Phase, str]] = {
     "resolve": "looking up the name of",
@@ -267,282 +258,128 @@ class Wire:
                 os.close(descriptor)
 
 
-def is_address(host: str) -> bool:
-    """Tell a numeric IP address from a name that must be looked up."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host.partition("%")[0])
-        except OSError:
-            continue
-        return True
-    return False
+class AsyncWire(Wire):
+    """What the asyncio and the trio wire share."""
 
+    __slots__ = ()
 
-def interleave(found: Iterable[AddressInfo]) -> list[AddressInfo]:
-    """Order addresses so that the families alternate, starting with the resolver's first choice (RFC 8305)."""
-    found = list(dict.fromkeys(found))
-    first = [info for info in found if info[0] == found[0][0]]
-    other = [info for info in found if info[0] != found[0][0]]
-    mixed: list[AddressInfo] = []
-    while first or other:
-        mixed += first[:1] + other[:1]
-        first, other = first[1:], other[1:]
-    return mixed
-
-
-def open_socket(info: AddressInfo) -> socket.socket:
-    """A non-blocking TCP socket for an address, set up for requests and streams of small pieces."""
-    sock = socket.socket(info[0], info[1], info[2])
-    sock.setblocking(False)
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A peer that vanished behind a NAT would otherwise never be noticed where no deadline is set.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return sock
-
-
-class SyncWire(Wire):
-    """A wire of blocking sockets."""
-
-    __slots__ = ("_timeout",)
-
-    def __init__(self, tunnel: Tunnel | None = None) -> None:
-        super().__init__(tunnel)
-        self._timeout: float | None = None
-
-    def connect_tcp(
+    async def connect_tcp(
         self,
         host: str,
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: object = None,
-    ) -> SyncWire:
+    ) -> AsyncWire:
         """Open the connection (backend interface of httpcore; its timeout is not used, the wire has its own)."""
         target = self.tunnel
         self.place = f"{host}:{port}" if target is None else f"{target.host}:{target.port}"
         try:
-            self._connect(*((host, port) if target is None else (target.host, target.port)))
+            await self._connect(*((host, port) if target is None else (target.host, target.port)))
             if target is not None:
-                self._open_tunnel(target.request(host, port))
+                await self._open_tunnel(target.request(host, port))
                 self.place = f"{host}:{port}"
         except BaseException as error:
-            self.close()
+            self.drop()
             if isinstance(error, (OSError, UnicodeError)):
                 raise self.unreachable(error) from error
             raise
         return self
 
-    def _connect(self, host: str, port: int) -> None:
-        found = self._resolve(host, port)
-        self.phase = "connect"
-        self.sock = self._race(interleave(found))
-        self.sock.setblocking(True)
-        self._timeout = None
+    async def _connect(self, host: str, port: int) -> None:
+        raise NotImplementedError
 
-    def _resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
-        self.phase = "resolve"
-        remaining = self.connect_remaining()
-        if remaining is None or is_address(host):
-            return look_up(host, port)
-        # The C library's resolver cannot be interrupted, so it must not run in the thread that has a deadline.
-        answers: queue.SimpleQueue[Sequence[AddressInfo] | BaseException] = queue.SimpleQueue()
-
-        def work() -> None:
-            try:
-                answers.put(look_up(host, port))
-            except BaseException as error:  # noqa: BLE001 - raised again by the waiting thread
-                answers.put(error)
-
-        threading.Thread(target=work, name="aistrale-resolve", daemon=True).start()
-        try:
-            answer = answers.get(timeout=remaining)
-        except queue.Empty:
-            raise self.timed_out() from None
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def _race(self, infos: list[AddressInfo]) -> socket.socket:
-        waiting = selectors.DefaultSelector()
-        failure: OSError = OSError("no address")
-        try:
-            while infos or waiting.get_map():
-                if infos:
-                    sock = open_socket(infos[0])
-                    waiting.register(sock, selectors.EVENT_WRITE)
-                    code = sock.connect_ex(infos.pop(0)[4])
-                    if code not in _IN_PROGRESS:
-                        failure = self._lost(waiting, sock, code)
-                        continue
-                remaining = self.connect_remaining()
-                pause = min(STAGGER, remaining or STAGGER) if infos else remaining
-                for key, _ in waiting.select(pause):
-                    sock = key.fileobj  # type: ignore[assignment]
-                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if not code:
-                        waiting.unregister(sock)
-                        return sock
-                    failure = self._lost(waiting, sock, code)
-            raise failure
-        finally:
-            for key in list((waiting.get_map() or {}).values()):
-                key.fileobj.close()  # type: ignore[union-attr]
-            waiting.close()
-
-    def _lost(self, waiting: selectors.BaseSelector, sock: socket.socket, code: int) -> OSError:
-        waiting.unregister(sock)
-        sock.close()
-        return OSError(code, os.strerror(code))
-
-    def _open_tunnel(self, request: bytes) -> None:
+    async def _open_tunnel(self, request: bytes) -> None:
         self.until, until = self.connect_until, self.until
         self._out.append(request)
         head = b""
         while not self.check_proxy_answer(head):
-            data = self.read(PROXY_HEAD_MAX)
+            data = await self.read(PROXY_HEAD_MAX)
             if not data:
                 raise HttpConnectError(f"the proxy {self.place} closed the connection", phase="connect")
             head += data
         self.until, self.sent, self.received = until, False, 0
 
-    def start_tls(
+    async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> SyncWire:
+    ) -> AsyncWire:
         """Put TLS on the connection (stream interface of httpcore)."""
         self.phase = "tls"
-        assert self.sock is not None
         try:
-            secured = ssl_context.wrap_socket(
-                self.sock, server_hostname=server_hostname, do_handshake_on_connect=False
-            )
-            self.sock = secured
-            secured.settimeout(self.connect_remaining())
-            secured.do_handshake()
-            secured.settimeout(None)
-            self._timeout = None
+            await self._secure(ssl_context, server_hostname)
         except BaseException as error:
-            self.close()
+            self.drop()
             if isinstance(error, (OSError, ValueError)):
                 raise self.unreachable(error) from error
             raise
         return self
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    async def _secure(self, context: ssl.SSLContext, hostname: str | None) -> None:
+        raise NotImplementedError
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
+        raise NotImplementedError
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Keep bytes to be sent at the next read (stream interface of httpcore)."""
         if buffer:
             self._out.append(buffer)
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
-        sock = self.sock
-        if sock is None or self.closed:
-            raise self.broken(None)
-        self.busy = True
-        try:
-            if self._out:
-                self._flush(sock)
-            if self.phase == "write":
-                self.phase = "headers"
-            data = self._receive(sock, max_bytes)
-        except ssl.SSLError as error:
-            raise self.broken(error) from error
-        except OSError as error:
-            raise self.broken(error) from error
-        finally:
-            self.busy = False
-            if self.closed:
-                sock.close()
-        if data:
-            self.received += len(data)
-        else:
-            self.eof = True
-        return data
-
-    def _flush(self, sock: socket.socket) -> None:
-        data = self.gather()
-        try:
-            self._arm(sock, exact=True)
-            sent = sock.send(data)
-            if sent < len(data):
-                view = memoryview(data)[sent:]
-                while view:
-                    self._arm(sock, exact=True)
-                    view = view[sock.send(view) :]
-        except TimeoutError:
-            raise self.timed_out() from None
-        except OSError:
-            # A server may refuse a large request before it has read it all. Its answer is then still to be read,
-            # and where there is none, reading says so.
-            return
-
-    def _receive(self, sock: socket.socket, max_bytes: int) -> bytes:
-        exact = False
-        while True:
-            self._arm(sock, exact=exact)
-            try:
-                return sock.recv(max_bytes)
-            except TimeoutError:
-                # The socket's own timeout is only near the deadline, see _arm; the deadline itself decides.
-                exact = True
-
-    def _arm(self, sock: socket.socket, *, exact: bool) -> None:
-        remaining = self.remaining()
-        if remaining is None:
-            if self._timeout is not None:
-                sock.settimeout(None)
-                self._timeout = None
-        elif exact or self._timeout is None or not remaining / 2 <= self._timeout <= remaining:
-            # Setting the timeout is a system call. One that is somewhat early serves many reads of the same
-            # stream, and costs one extra wake-up at the very end.
-            self._timeout = remaining if exact else remaining * 0.75
-            sock.settimeout(self._timeout)
-
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connection (stream interface of httpcore)."""
-        self.closed = True
-        if self.sock is not None:
-            self.sock.close()
-
-    drop = close
+        self.drop()
 
     def get_extra_info(self, info: str) -> object:
         """Facts that httpcore asks of a stream."""
         return extra_info(self.sock, info)
 
-    def stale(self) -> bool:
-        """Tell whether an idle connection has been ended by the peer, by one look at the socket."""
-        return self.closed or self.sock is None or is_readable(self.sock)
+
+def in_trio() -> bool:
+    """True inside a trio task; nothing is imported to find out."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
-def look_up(host: str, port: int) -> Sequence[AddressInfo]:
-    """Ask the resolver; blocks."""
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+def current_loop() -> object:
+    """What stands for the running event loop: asyncio's loop or trio's token.
+
+    Raises:
+        RuntimeError: None is running.
+    """
+    if in_trio():
+        import trio
+
+        return trio.lowlevel.current_trio_token()
+    import asyncio
+
+    return asyncio.get_running_loop()
 
 
-def is_readable(sock: socket.socket) -> bool:
-    """True if a read would not block: data or the end is there. On an idle connection both mean: do not use it."""
-    if sock.fileno() < 0:
+async def one_turn() -> None:
+    """Let the event loop do what is due."""
+    if in_trio():
+        import trio
+
+        await trio.lowlevel.checkpoint()
+    else:
+        import asyncio
+
+        await asyncio.sleep(0)
+
+
+def has_ended(loop: Any) -> bool:  # noqa: ANN401 - an asyncio loop or a trio token
+    """True for a loop that will never run again."""
+    if hasattr(loop, "is_closed"):
+        return bool(loop.is_closed())
+    import trio
+
+    try:
+        loop.run_sync_soon(_nothing)
+    except trio.RunFinishedError:
         return True
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([sock], [], [], 0)[0])
+    return False
 
 
-def extra_info(sock: socket.socket | None, info: str) -> object:
-    """Answer httpcore's questions about a stream."""
-    if sock is None:
-        return None
-    if info == "ssl_object":
-        return sock if isinstance(sock, ssl.SSLSocket) else None
-    if info == "socket":
-        return sock
-    if info == "is_readable":
-        return is_readable(sock)
-    if info == "client_addr":
-        return sock.getsockname()
-    if info == "server_addr":
-        return sock.getpeername()
-    return None
+def _nothing() -> None:
+    """Runs in a trio loop only to see whether that loop still takes work."""

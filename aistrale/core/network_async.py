@@ -11,18 +11,13 @@ import contextlib
 import math
 import os
 import socket
-import ssl
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from aistrale.core.exchange import HttpConnectError
-from aistrale.core.network import (
-    PROXY_HEAD_MAX,
+from aistrale.core.network import NO_WAIT, AsyncWire, Tunnel
+from aistrale.core.sockets import (
     STAGGER,
     AddressInfo,
-    Tunnel,
-    Wire,
-    extra_info,
     interleave,
     is_address,
     is_readable,
@@ -31,88 +26,11 @@ from aistrale.core.network import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import ssl
 
     import trio
 
 _HIGH_WATER: Final = 256 * 1024
-
-
-class AsyncWire(Wire):
-    """What the asyncio and the trio wire share."""
-
-    __slots__ = ()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: object = None,
-    ) -> AsyncWire:
-        """Open the connection (backend interface of httpcore; its timeout is not used, the wire has its own)."""
-        target = self.tunnel
-        self.place = f"{host}:{port}" if target is None else f"{target.host}:{target.port}"
-        try:
-            await self._connect(*((host, port) if target is None else (target.host, target.port)))
-            if target is not None:
-                await self._open_tunnel(target.request(host, port))
-                self.place = f"{host}:{port}"
-        except BaseException as error:
-            self.drop()
-            if isinstance(error, (OSError, UnicodeError)):
-                raise self.unreachable(error) from error
-            raise
-        return self
-
-    async def _connect(self, host: str, port: int) -> None:
-        raise NotImplementedError
-
-    async def _open_tunnel(self, request: bytes) -> None:
-        self.until, until = self.connect_until, self.until
-        self._out.append(request)
-        head = b""
-        while not self.check_proxy_answer(head):
-            data = await self.read(PROXY_HEAD_MAX)
-            if not data:
-                raise HttpConnectError(f"the proxy {self.place} closed the connection", phase="connect")
-            head += data
-        self.until, self.sent, self.received = until, False, 0
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> AsyncWire:
-        """Put TLS on the connection (stream interface of httpcore)."""
-        self.phase = "tls"
-        try:
-            await self._secure(ssl_context, server_hostname)
-        except BaseException as error:
-            self.drop()
-            if isinstance(error, (OSError, ValueError)):
-                raise self.unreachable(error) from error
-            raise
-        return self
-
-    async def _secure(self, context: ssl.SSLContext, hostname: str | None) -> None:
-        raise NotImplementedError
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
-        raise NotImplementedError
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Keep bytes to be sent at the next read (stream interface of httpcore)."""
-        if buffer:
-            self._out.append(buffer)
-
-    async def aclose(self) -> None:
-        """Close the connection (stream interface of httpcore)."""
-        self.drop()
-
-    def get_extra_info(self, info: str) -> object:
-        """Facts that httpcore asks of a stream."""
-        return extra_info(self.sock, info)
 
 
 class AsyncioWire(AsyncWire):
@@ -138,13 +56,12 @@ class AsyncioWire(AsyncWire):
         self.phase = "resolve"
         async with asyncio.timeout(self.connect_remaining()):
             # What is numeric needs no thread.
-            found = (
-                look_up(host, port)
-                if is_address(host)
-                else await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            )
+            if is_address(host):
+                found = look_up(host, port)
+            else:
+                found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             self.phase = "connect"
-            self.sock = await _race(self._loop, interleave(cast("Sequence[AddressInfo]", found)))
+            self.sock = await _race(self._loop, interleave(found))
             await self._loop.create_connection(lambda: self, sock=self.sock)
 
     async def _secure(self, context: ssl.SSLContext, hostname: str | None) -> None:
@@ -216,7 +133,7 @@ class AsyncioWire(AsyncWire):
                     raise self.broken(self._error)
                 return b""
             await self._wait()
-        if self.until is not None and monotonic() >= self.until:
+        if self.until is not None and self.until != NO_WAIT and monotonic() >= self.until:
             raise self.timed_out()
         data = self._in[0] if len(self._in) == 1 else b"".join(self._in)
         self._in.clear()

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _TRUSTED_FOR: Final = 1.0
 
 
+# What a forked child has inherited is kept, closed, instead of collected: finalizers of asyncio's transports and
+# generators would complain, or wake the loop of the parent through a pipe that both share.
+_forgotten: list[object] = []
+
+
 class Link:
     """One connection: httpcore's object, the wire beneath it, and how it was used."""
 
@@ -166,7 +171,8 @@ class Pool:
         """In a forked child: close this process' descriptors and leave the connections to the parent."""
         self._lock = threading.Lock()
         links, self._links, self._idle = self._links, set(), {}
-        self.foreign.clear()
+        _forgotten.append((links, self.foreign, self.guard))
+        self.foreign, self.guard = {}, None
         for link in links:
             link.wire.forget()
 

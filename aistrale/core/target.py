@@ -14,14 +14,14 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from aistrale.core.exchange import ACCEPT_ENCODING, HttpRequest, encode_headers
+from aistrale.core.exchange import ACCEPT_ENCODING, EncodedHeader, HttpRequest, encode_headers
 from aistrale.core.network import Tunnel
 from aistrale.core.proxy import ProxyRules, basic_authorization
 from aistrale.core.transport import Foreign
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 HttpFamily = Literal["auto", "httpx", "httpx2"]
 
@@ -34,6 +34,7 @@ _CORES: Final = {"httpx": "httpcore", "httpx2": "httpcore2"}
 _METHOD: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _REMEMBERED_URLS: Final = 512
+_ACCEPT: Final = (b"Accept-Encoding", b"accept-encoding", ACCEPT_ENCODING)
 
 
 class Place:
@@ -68,7 +69,8 @@ class Place:
         default = 443 if scheme == "https" else 80
         port = parts.port or default
         shown = f"[{host}]" if ":" in host else host
-        self.host_header = (shown if port == default else f"{shown}:{port}").encode("ascii")
+        shown_port = shown if port == default else f"{shown}:{port}"
+        self.host_header = (b"Host", b"host", shown_port.encode("ascii"))
         self.tls = scheme == "https"
         self.target = target.encode("ascii")
         self.connect_scheme, self.connect_host, self.connect_port = scheme, host, port
@@ -198,11 +200,12 @@ class _Once:
 class Library:
     """httpcore or httpcore2, with the objects that requests need."""
 
-    __slots__ = ("core", "name")
+    __slots__ = ("_headers", "core", "name")
 
     def __init__(self, name: str, core: Any) -> None:  # noqa: ANN401 - two modules of the same shape
         self.name = name
         self.core = core
+        self._headers = _checked_headers()
 
     def origin(self, place: Place) -> Any:  # noqa: ANN401
         """The origin that a connection is made to."""
@@ -230,14 +233,35 @@ class Library:
             raise ValueError(f"method: {request.method!r} is not an HTTP method")
         body = request.body
         native = self.core.Request(request.method, self.url(place), content=_RequestBody(body))
-        headers = [(b"Host", place.host_header), *encode_headers(request.headers)]
-        headers.append((b"Accept-Encoding", ACCEPT_ENCODING))
+        headers = [place.host_header, *encode_headers(request.headers), _ACCEPT]
         if body or request.method in ("POST", "PUT", "PATCH"):
-            headers.append((b"Content-Length", b"%d" % len(body)))
+            headers.append((b"Content-Length", b"content-length", b"%d" % len(body)))
         if place.authorization is not None:
-            headers.append((b"Proxy-Authorization", place.authorization))
-        native.headers = headers
+            headers.append((b"Proxy-Authorization", b"proxy-authorization", place.authorization))
+        native.headers = self._headers(headers)
         return native
+
+
+def _plain_headers(headers: list[EncodedHeader]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, _, value in headers]
+
+
+def _checked_headers() -> Callable[[list[EncodedHeader]], Any]:
+    """How to hand over headers that were checked already.
+
+    h11 checks each header of each request with regular expressions, a tenth of the cost of a call, unless it gets an
+    object of its own class. That class has no public name, so it is taken from a request and tried out.
+    """
+    try:
+        h11 = importlib.import_module("h11")
+        sample = [(b"Host", b"host", b"x"), (b"X-Case", b"x-case", b"y")]
+        make: Callable[[list[EncodedHeader]], Any] = type(
+            h11.Request(method="GET", target="/", headers=[("Host", "x")]).headers
+        )
+        sent = h11.Connection(h11.CLIENT).send(h11.Request(method="GET", target="/", headers=make(sample)))
+    except Exception:  # noqa: BLE001 - whatever another version does differently, the plain way works
+        return _plain_headers
+    return make if sent == b"GET / HTTP/1.1\r\nHost: x\r\nX-Case: y\r\n\r\n" else _plain_headers
 
 
 _lock = threading.Lock()

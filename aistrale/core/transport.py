@@ -124,7 +124,8 @@ class Foreign:
         foreign = m.Request(
             request.method,
             url,
-            headers=[*encode_headers(request.headers), (b"Accept-Encoding", ACCEPT_ENCODING)],
+            headers=[(name, value) for name, _, value in encode_headers(request.headers)]
+            + [(b"Accept-Encoding", ACCEPT_ENCODING)],
             content=request.body if request.body or request.method not in ("GET", "HEAD") else None,
             extensions={"timeout": timeouts},
         )

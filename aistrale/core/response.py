@@ -1,0 +1,297 @@
+"""A response whose body is still to be read, and where that body comes from."""
+
+# ruff: noqa: ANN401 - the objects of httpcore and httpcore2 have the same shape and no common class
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+
+from aistrale.core.content import ContentDecoder
+from aistrale.core.exchange import Headers, HttpClosed, HttpDecodeError, HttpError, HttpTooLarge
+from aistrale.core.network import NO_WAIT
+from aistrale.core.transport import translate
+
+if TYPE_CHECKING:
+    from aistrale.core.network import Wire
+    from aistrale.core.pool import Link, Pool
+
+MAX_BODY: Final = 64 * 1024 * 1024
+_LEFTOVERS: Final = 8
+
+
+class Source(Protocol):
+    async def pull(self, until: float | None) -> bytes: ...
+    async def end(self) -> None: ...
+    async def stop(self) -> None: ...
+    def abandon(self) -> None: ...
+
+
+class HttpResponse:
+    """A response whose head has arrived and whose body is still to be read.
+
+    Args:
+        status: Status code; redirects are responses like any other.
+        headers: The response headers.
+        http_version: Such as "HTTP/1.1".
+        source: Where the body comes from.
+        max_body: Bound of `read`, in bytes after decoding.
+        decode: Whether the content coding is still to be undone.
+    """
+
+    __slots__ = ("__weakref__", "_decoder", "_ended", "_max_body", "_source", "headers", "http_version", "status")
+
+    status: int
+    headers: Headers
+    http_version: str
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        http_version: str,
+        source: Source,
+        *,
+        max_body: int = MAX_BODY,
+        decode: bool = True,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.http_version = http_version
+        self._source: Source | None = source
+        self._max_body = max_body
+        self._ended = False
+        self._decoder: ContentDecoder | None = None
+        coding = next((value for name, value in headers.raw if name.lower() == b"content-encoding"), None)
+        if coding is not None and decode:
+            try:
+                self._decoder = ContentDecoder(headers["content-encoding"])
+            except ValueError as error:
+                self.abandon()
+                raise self._undecodable(error) from None
+
+    async def read(self, until: float | None) -> bytes:
+        """Read the whole body.
+
+        Args:
+            until: Instant of `time.monotonic()` by which it must be complete; None for no limit.
+
+        Returns:
+            The body with its content coding undone.
+
+        Raises:
+            HttpTooLarge: It exceeds `max_body`; the rest was not read and the connection is closed.
+            HttpError: Any other failure, by its class.
+        """
+        size = 0
+        pieces = []
+        while data := await self.next_chunk(until):
+            size += len(data)
+            if size > self._max_body:
+                await self.close()
+                raise HttpTooLarge(
+                    f"the response body is larger than {self._max_body} bytes", phase="body", sent=True
+                )
+            pieces.append(data)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def next_chunk(self, until: float | None) -> bytes:
+        """Read the next piece of the body as soon as there is one.
+
+        Pieces of a compressed body are at most 256 KiB each; the sum over a stream is not bounded.
+
+        Args:
+            until: Instant of `time.monotonic()` by which it must have come; None for no limit.
+
+        Returns:
+            Decoded bytes; b"" at the end of the body, by when the connection is free for the next exchange.
+
+        Raises:
+            HttpError: By its class; the connection is closed then.
+        """
+        source = self._source
+        if source is None:
+            if self._ended:
+                return b""
+            raise HttpClosed("the response was closed before its body was read", phase="body", sent=True)
+        decoder = self._decoder
+        try:
+            while True:
+                if decoder is not None and decoder.pending:
+                    data = decoder.feed(b"")
+                elif raw := await source.pull(until):
+                    data = raw if decoder is None else decoder.feed(raw)
+                else:
+                    break
+                if data:
+                    return data
+            if decoder is not None:
+                decoder.finish()
+        except ValueError as error:
+            await self.close()
+            raise self._undecodable(error) from None
+        except BaseException:
+            self._source = None
+            raise
+        self._source, self._ended = None, True
+        await source.end()
+        return b""
+
+    def _undecodable(self, error: ValueError) -> HttpDecodeError:
+        return HttpDecodeError(str(error), phase="body", sent=True)
+
+    async def close(self) -> None:
+        """Finish with the response; what was not read is not read any more and its connection is closed."""
+        source, self._source = self._source, None
+        if source is not None:
+            await source.stop()
+
+    def abandon(self) -> None:
+        """Close at once without waiting; safe from any thread, in finalizers and outside the event loop."""
+        source, self._source = self._source, None
+        if source is not None:
+            source.abandon()
+
+    def __del__(self) -> None:
+        # Slots may be missing where __init__ failed.
+        if getattr(self, "_source", None) is not None:
+            self.abandon()
+
+    def __repr__(self) -> str:
+        return f"<HttpResponse {self.status}>"
+
+
+class Body:
+    """The body of a response on one of our own connections."""
+
+    __slots__ = ("_colour", "_iterator", "_link", "_pool", "_response")
+
+    def __init__(self, colour: Colour, pool: Pool, link: Link, response: Any) -> None:  # noqa: ANN401 - httpcore's
+        self._colour = colour
+        self._pool = pool
+        self._link = link
+        self._response = response
+        self._iterator = colour.iterate(response)
+
+    async def pull(self, until: float | None) -> bytes:
+        wire = self._link.wire
+        wire.until = until
+        wire.phase = "body"
+        try:
+            while True:
+                data: bytes | None = await self._colour.advance(self._iterator)
+                if data is None:
+                    return b""
+                if data:
+                    return data
+        except BaseException as error:
+            self._pool.discard(self._link)
+            reraise(error, wire)
+
+    async def end(self) -> None:
+        try:
+            await self._colour.finish(self._response)
+        except BaseException as error:
+            self._pool.discard(self._link)
+            reraise(error, self._link.wire)
+        self._pool.release(self._link)
+
+    async def stop(self) -> None:
+        # A consumer that has seen "[DONE]" stops right before the last, empty chunk. If that is there already, the
+        # connection can be kept; to wait for it is not worth while.
+        self._link.wire.until = NO_WAIT
+        try:
+            for _ in range(_LEFTOVERS):
+                if await self._colour.advance(self._iterator) is None:
+                    await self.end()
+                    return
+            await self._colour.leave(self._iterator)
+        except Exception as error:
+            if not isinstance(error, HttpError):
+                reraise(error, self._link.wire)
+        finally:
+            if not self._link.wire.idle:
+                self._pool.discard(self._link)
+
+    def abandon(self) -> None:
+        self._pool.abandon(self._link)
+
+
+def reraise(error: BaseException, wire: Wire) -> NoReturn:
+    if isinstance(error, HttpError) or not isinstance(error, Exception):
+        raise error
+    if wire.eof:
+        raise wire.broken(None) from None
+    ours = translate(error, phase=wire.phase, sent=wire.sent, reused=wire.reused, place=wire.place)
+    if ours is None:
+        raise error
+    raise ours from None
+
+
+class Colour:
+    """The five calls into httpcore that differ between blocking and async use."""
+
+    __slots__ = ()
+
+    async def send(self, connection: Any, native: object) -> Any:  # noqa: ANN401 - httpcore's classes
+        """Exchange the request for the head of the response."""
+        raise NotImplementedError
+
+    def iterate(self, response: Any) -> Any:  # noqa: ANN401
+        """The iterator over the body."""
+        raise NotImplementedError
+
+    async def advance(self, iterator: Any) -> bytes | None:  # noqa: ANN401
+        """The next raw piece of a body, None at its end."""
+        raise NotImplementedError
+
+    async def finish(self, response: Any) -> None:  # noqa: ANN401
+        """Tell httpcore that the exchange is over."""
+        raise NotImplementedError
+
+    async def leave(self, iterator: Any) -> None:  # noqa: ANN401
+        """Give up a body that was not read to its end."""
+        raise NotImplementedError
+
+
+class Blocking(Colour):
+    """Calls that block; the coroutines around them never suspend."""
+
+    __slots__ = ()
+
+    async def send(self, connection: Any, native: object) -> Any:
+        return connection.handle_request(native)
+
+    def iterate(self, response: Any) -> Any:
+        return iter(response.stream)
+
+    async def advance(self, iterator: Any) -> bytes | None:
+        return next(iterator, None)
+
+    async def finish(self, response: Any) -> None:
+        response.close()
+
+    async def leave(self, iterator: Any) -> None:
+        if hasattr(iterator, "close"):
+            iterator.close()
+
+
+class Awaiting(Colour):
+    """Calls that are awaited."""
+
+    __slots__ = ()
+
+    async def send(self, connection: Any, native: object) -> Any:
+        return await connection.handle_async_request(native)
+
+    def iterate(self, response: Any) -> Any:
+        return aiter(response.stream)
+
+    async def advance(self, iterator: Any) -> bytes | None:
+        return await anext(iterator, None)
+
+    async def finish(self, response: Any) -> None:
+        await response.aclose()
+
+    async def leave(self, iterator: Any) -> None:
+        if hasattr(iterator, "aclose"):
+            await iterator.aclose()
