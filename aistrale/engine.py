@@ -20,12 +20,12 @@ from aistrale.policies.failover import Failover
 from aistrale.policies.journal import Journal
 from aistrale.policies.meter import Meter, total_cost
 from aistrale.policies.retry import Retry
-from aistrale.providers import get_provider
+from aistrale.providers import PROVIDERS, get_provider
 from aistrale.providers.catalog import default_model, lookup, resolve
 from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import find_key, require_key
 from aistrale.store import open_ledger
-from aistrale.types import AttemptInfo
+from aistrale.types import AttemptInfo, EmbedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
     from aistrale.core.runtime import Runtime
     from aistrale.options import Options
     from aistrale.providers.base import Provider
-    from aistrale.providers.catalog import ModelFacts
-    from aistrale.types import Completion, Embeddings, EmbedRequest, Request
+    from aistrale.providers.catalog import Kind, ModelFacts
+    from aistrale.types import Completion, Embeddings, Request
 
 Answer = TypeVar("Answer", "Completion", "Embeddings")
-PROVIDER_ORDER = ("openai", "anthropic", "gemini", "groq", "huggingface")
 
 
 class Engine:
@@ -104,8 +103,12 @@ class Engine:
 
     # --- targets -------------------------------------------------------------------------------------------------
 
-    def targets(self, options: Options) -> tuple[list[Target], str | None]:
+    def targets(self, options: Options, kind: Kind = "chat") -> tuple[list[Target], str | None]:
         """The targets that the options ask for, in order, and the route's name if there is one.
+
+        Args:
+            options: Model, provider, route.
+            kind: Decides which default model is taken where the options name none.
 
         Raises:
             ConfigurationError: A name is unknown, a key is missing, or options exclude each other.
@@ -114,13 +117,14 @@ class Engine:
         if route is not None and (model is not None or provider is not None):
             raise ConfigurationError("route excludes model and provider", field="route")
         if provider is not None:
-            return [self.target(f"{provider}/{model or self._model_of(provider)}")], None
-        if route is None and model is None:
+            return [self.target(f"{provider}/{model or self._model_of(provider, kind)}")], None
+        if route is None and model is None and kind == "chat":
             route = current().route or self.settings.default_route
         if route is None and model in self.settings.routes:
             route = model
         if route is None:
-            return [self.target(model or self.settings.model or self._first_model())], None
+            configured = self.settings.model if kind == "chat" else None
+            return [self.target(model or configured or self._first_model(kind))], None
         if route not in self.settings.routes:
             raise unknown_key(route, list(self.settings.routes), "route")
         return [self.target(name) for name in self.settings.routes[route].targets], route
@@ -139,7 +143,7 @@ class Engine:
             provider_name, model = prefix, rest
             facts = lookup(provider_name, model)
         else:
-            provider_name, model, facts = resolve(name)
+            provider_name, model, facts = resolve(name, known=tuple(self.settings.providers))
         own = self.settings.providers.get(provider_name, ProviderSettings())
         provider = self.provider(provider_name)
         key = require_key(provider, os.environ, own.api_key)
@@ -150,7 +154,7 @@ class Engine:
             *(provider.auth_headers(key.reveal()) if key is not None else []),
             *((header.lower(), value) for header, value in own.headers.items()),
         ]
-        dialect = own.api or provider.dialect
+        dialect = own.api or _best_dialect(provider, facts)
         if dialect not in provider.dialects:
             raise ConfigurationError(
                 f"providers.{provider_name}.api: {provider_name} speaks {', '.join(provider.dialects)}",
@@ -183,20 +187,22 @@ class Engine:
         provider = get_provider(name)
         return provider.choose_version(os.environ, own.api_version if own is not None else None)
 
-    def _model_of(self, provider: str) -> str:
-        model = default_model(provider)
+    def _model_of(self, provider: str, kind: Kind) -> str:
+        model = default_model(provider, kind)
         if model is None:
             raise ConfigurationError(
-                f"model: {provider} has no default model", field="model", provider=provider, hint="Give model=."
+                f"model: {provider} has no default {kind} model", field="model", provider=provider, hint="Give model=."
             )
         return model
 
-    def _first_model(self) -> str:
-        for name in PROVIDER_ORDER:
+    def _first_model(self, kind: Kind) -> str:
+        for name in PROVIDERS:
+            if default_model(name, kind) is None:
+                continue
             own = self.settings.providers.get(name, ProviderSettings())
             if find_key(self.provider(name), os.environ, own.api_key) is not None:
-                return f"{name}/{self._model_of(name)}"
-        names = [key for name in PROVIDER_ORDER for key in get_provider(name).env_keys[:1]]
+                return f"{name}/{self._model_of(name, kind)}"
+        names = [key for name in PROVIDERS for key in get_provider(name).env_keys[:1]]
         raise ConfigurationError(
             "no model is chosen and no provider has a key",
             field="model",
@@ -207,7 +213,7 @@ class Engine:
 
     def call(self, request: Request | EmbedRequest, options: Options, runtime: Runtime) -> Call:
         """A call of the request, ready for the pipeline. Raises ConfigurationError for unknown names."""
-        targets, route = self.targets(options)
+        targets, route = self.targets(options, "embedding" if isinstance(request, EmbedRequest) else "chat")
         if not request.model:
             request.model = route or targets[0].name
         context = current()
@@ -280,6 +286,12 @@ def finish(call: Call, answer: Answer) -> Answer:
         for attempt in call.attempts
     ]
     return answer
+
+
+def _best_dialect(provider: Provider, facts: ModelFacts | None) -> str:
+    """The provider's default dialect, unless the catalog knows that the model answers only in others."""
+    able = facts.dialects if facts is not None else ()
+    return provider.dialect if not able or provider.dialect in able else able[0]
 
 
 def _user_agent() -> str:
