@@ -30,6 +30,7 @@ from aistrale.core.sockets import extra_info
 
 # A deadline that allows what can be had without waiting, and nothing else.
 NO_WAIT: Final = 0.0
+_FAR: Final = 86_400.0
 PROXY_HEAD_MAX: Final = 16 * 1024
 _DOING: Final[dict[Phase, str]] = {
     "resolve": "looking up the name of",
@@ -77,7 +78,7 @@ class Wire:
         connect_until: The same for the steps up to an established connection.
         sent: True once any byte of the current request may have reached the peer.
         received: Bytes that came since the current request began.
-        eof: True once the peer has ended its side.
+        eof: True once a read has given the end of the peer's side.
         closed: True once this side is closed.
         busy: True while somebody waits inside an operation.
         idle: True while the connection waits for its next exchange.
@@ -177,12 +178,7 @@ class Wire:
         Raises:
             HttpTimeout: None are left.
         """
-        if self.connect_until is None:
-            return None
-        remaining = self.connect_until - monotonic()
-        if remaining <= 0:
-            raise self.timed_out()
-        return remaining
+        return self._left(self.connect_until)
 
     def remaining(self) -> float | None:
         """Seconds left for this step; None for no limit.
@@ -190,12 +186,16 @@ class Wire:
         Raises:
             HttpTimeout: None are left.
         """
-        if self.until is None:
+        return self._left(self.until)
+
+    def _left(self, until: float | None) -> float | None:
+        if until is None:
             return None
-        remaining = self.until - monotonic()
+        remaining = until - monotonic()
         if remaining <= 0:
             raise self.timed_out()
-        return remaining
+        # What is further away than a day is none for the operating system, whose timers overflow.
+        return remaining if remaining < _FAR else None
 
     # The parts that need no waiting.
 

@@ -36,7 +36,7 @@ _HIGH_WATER: Final = 256 * 1024
 class AsyncioWire(AsyncWire):
     """A wire that is an asyncio protocol."""
 
-    __slots__ = ("_error", "_in", "_loop", "_paused", "_size", "_timer", "_timer_at", "_transport", "_waiter")
+    __slots__ = ("_error", "_in", "_loop", "_over", "_paused", "_size", "_timer", "_timer_at", "_transport", "_waiter")
 
     def __init__(self, tunnel: Tunnel | None = None) -> None:
         super().__init__(tunnel)
@@ -44,6 +44,8 @@ class AsyncioWire(AsyncWire):
         self._transport: asyncio.Transport | None = None
         self._in: list[bytes] = []
         self._size = 0
+        # The peer has ended; `eof` is when whoever reads is told, after all that came before.
+        self._over = False
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -75,7 +77,7 @@ class AsyncioWire(AsyncWire):
                 server_hostname=hostname,
                 ssl_handshake_timeout=3600.0,
             )
-        if transport is None or self.eof:
+        if transport is None or self._over:
             raise ConnectionResetError("closed in the handshake")
         self._transport = transport
 
@@ -102,12 +104,12 @@ class AsyncioWire(AsyncWire):
 
     def eof_received(self) -> None:
         """asyncio: the peer ended its side."""
-        self.eof = True
+        self._over = True
         self._wake()
 
     def connection_lost(self, error: BaseException | None) -> None:
         """asyncio: the connection is gone."""
-        self.eof = True
+        self._over = True
         self._error = error
         self._wake()
 
@@ -128,9 +130,10 @@ class AsyncioWire(AsyncWire):
         if self.phase == "write":
             self.phase = "headers"
         while not self._in:
-            if self.eof:
+            if self._over:
                 if self._error is not None:
                     raise self.broken(self._error)
+                self.eof = True
                 return b""
             await self._wait()
         if self.until is not None and self.until != NO_WAIT and monotonic() >= self.until:
@@ -147,13 +150,13 @@ class AsyncioWire(AsyncWire):
     async def _flush(self, transport: asyncio.Transport) -> None:
         self.remaining()
         data = self.gather()
-        if self.eof:
+        if self._over:
             return
         transport.write(data)
         if transport.get_write_buffer_size() == 0:
             return
         # An early answer ends the wait: a server may refuse a large request before it has read it all.
-        while transport.get_write_buffer_size() and not self._in and not self.eof:
+        while transport.get_write_buffer_size() and not self._in and not self._over:
             await self._wait()
 
     async def _wait(self) -> None:
@@ -167,7 +170,7 @@ class AsyncioWire(AsyncWire):
         finally:
             self.busy = False
             self._waiter = None
-        if until is not None and not self._in and not self.eof and monotonic() >= until:
+        if until is not None and not self._in and not self._over and monotonic() >= until:
             raise self.timed_out()
         if self.closed:
             raise self.broken(self._error)
@@ -178,9 +181,9 @@ class AsyncioWire(AsyncWire):
             waiter.set_result(None)
 
     def _arm(self, until: float) -> None:
-        remaining = until - monotonic()
-        if remaining <= 0:
-            raise self.timed_out()
+        remaining = self.remaining()
+        if remaining is None:
+            return
         if self._timer is not None:
             # A timer that is early looks again when it fires. So one timer serves all the reads of a stream, and
             # a kept connection takes the last call's timer along.
@@ -239,7 +242,8 @@ class AsyncioWire(AsyncWire):
             sock.close()
 
     def stale(self) -> bool:
-        return self.closed or self.eof or bool(self._in)
+        # The socket too: a loop that was busy has not yet seen what arrived.
+        return self.closed or self._over or bool(self._in) or self.sock is None or is_readable(self.sock)
 
 
 async def _race(loop: asyncio.AbstractEventLoop, infos: list[AddressInfo]) -> socket.socket:

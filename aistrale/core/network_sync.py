@@ -191,9 +191,10 @@ class SyncWire(Wire):
         return data
 
     def _flush(self, sock: socket.socket) -> None:
+        # Before anything is marked as sent.
+        self._arm(sock, exact=True)
         data = self.gather()
         try:
-            self._arm(sock, exact=True)
             sent = sock.send(data)
             if sent < len(data):
                 view = memoryview(data)[sent:]

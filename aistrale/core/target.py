@@ -32,6 +32,7 @@ _CANDIDATES: Final[dict[HttpFamily, tuple[str, ...]]] = {
 }
 _CORES: Final = {"httpx": "httpcore", "httpx2": "httpcore2"}
 _METHOD: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BLANK: Final = re.compile(r"[\x00-\x20\x7f]")
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _REMEMBERED_URLS: Final = 512
 _ACCEPT: Final = (b"Accept-Encoding", b"accept-encoding", ACCEPT_ENCODING)
@@ -55,6 +56,9 @@ class Place:
     )
 
     def __init__(self, url: str, rules: ProxyRules) -> None:
+        if _BLANK.search(url):
+            # urlsplit would silently drop some of these.
+            raise ValueError("url: blanks and control characters must be percent-encoded")
         parts = urlsplit(url)
         scheme, host = parts.scheme, parts.hostname
         if scheme not in ("http", "https") or not host:
