@@ -1,0 +1,142 @@
+"""Gemini's `usageMetadata`, both ways.
+
+The prompt count includes what was read from a cache, the candidates count excludes thoughts, and the prompt of
+server-side tools is extra (Gemini API reference, `UsageMetadata`). Details by modality split the same tokens again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aistrale.dialects._gemini_names import NAME, modality, own
+from aistrale.dialects.shape import as_int, as_list, as_object, kept
+from aistrale.types import Usage, Wire
+
+if TYPE_CHECKING:
+    from aistrale.types import JSON, JSONObject
+
+_COUNTS = frozenset(
+    {
+        "promptTokenCount",
+        "cachedContentTokenCount",
+        "candidatesTokenCount",
+        "thoughtsTokenCount",
+        "toolUsePromptTokenCount",
+        "totalTokenCount",
+    }
+)
+
+
+def decode_usage(body: JSONObject, field: str = "usageMetadata") -> Usage:
+    """Read the counts into disjoint buckets.
+
+    Raises:
+        MalformedBody: A count is no whole number.
+    """
+    prompt = _count(body, "promptTokenCount", field)
+    cached = _count(body, "cachedContentTokenCount", field)
+    answer = _count(body, "candidatesTokenCount", field)
+    usage = Usage(
+        cache_read=cached,
+        reasoning=_count(body, "thoughtsTokenCount", field),
+        tool_input=_count(body, "toolUsePromptTokenCount", field),
+        raw=body,
+    )
+    if prompt is not None:
+        fresh = max(prompt - (cached or 0), 0)
+        details = _details(body, "promptTokensDetails", field)
+        if details and cached and sum(details.values()) != fresh:
+            # The details cover the cached tokens too, so that those of each modality must come off once more.
+            for kind, tokens in _details(body, "cacheTokensDetails", field).items():
+                details[kind] = max(details.get(kind, 0) - tokens, 0)
+        usage.input, usage.audio_input, usage.image_input = _split(fresh, details)
+    if answer is not None:
+        details = _details(body, "candidatesTokensDetails", field)
+        usage.output, usage.audio_output, usage.image_output = _split(answer, details)
+    total = _count(body, "totalTokenCount", field)
+    usage.wire = _remember(body, usage, total)
+    return usage
+
+
+def _count(body: JSONObject, key: str, field: str) -> int | None:
+    value = body.get(key)
+    return None if value is None else as_int(value, f"{field}.{key}")
+
+
+def _details(body: JSONObject, key: str, field: str) -> dict[str, int]:
+    value = body.get(key)
+    counts: dict[str, int] = {}
+    for item in as_list(value, f"{field}.{key}") if value is not None else []:
+        entry = as_object(item, f"{field}.{key}")
+        kind = modality(entry.get("modality"))
+        counts[kind] = counts.get(kind, 0) + (_count(entry, "tokenCount", f"{field}.{key}") or 0)
+    return counts
+
+
+def _split(total: int, details: dict[str, int]) -> tuple[int, int | None, int | None]:
+    """Text, audio and images of a total; the hub counts video and documents as text."""
+    audio = min(details["AUDIO"], total) if "AUDIO" in details else None
+    rest = total - (audio or 0)
+    image = min(details["IMAGE"], rest) if "IMAGE" in details else None
+    return rest - (image or 0), audio, image
+
+
+def _remember(body: JSONObject, usage: Usage, total: int | None) -> Wire:
+    """What the buckets do not say: details, and counts that do not follow from them."""
+    fields = {key: value for key, value in body.items() if key not in _COUNTS or value is None}
+    said = _counts(usage)
+    absent: list[str] = []
+    for key, value in said.items():
+        if body.get(key) is None:
+            absent.append(key)
+        elif body[key] != value:
+            fields[key] = body[key]
+    if total is not None and "totalTokenCount" not in said:
+        fields["totalTokenCount"] = total
+    return Wire(NAME, fields, " ".join(absent))
+
+
+def _counts(usage: Usage) -> JSONObject:
+    tool = usage.tool_input
+    whole = usage.input_total
+    prompt = whole if tool is None or whole is None else whole - tool
+    counts: JSONObject = {}
+    if prompt is not None and (prompt or usage.input is not None or tool is None):
+        counts["promptTokenCount"] = prompt
+    answer = usage.output_total
+    if answer is not None:
+        visible = answer - (usage.reasoning or 0)
+        if visible or usage.output is not None or usage.reasoning is None:
+            counts["candidatesTokenCount"] = visible
+    for key, value in (
+        ("cachedContentTokenCount", usage.cache_read),
+        ("thoughtsTokenCount", usage.reasoning),
+        ("toolUsePromptTokenCount", tool),
+    ):
+        if value is not None:
+            counts[key] = value
+    if usage.total is not None:
+        counts["totalTokenCount"] = usage.total
+    return counts
+
+
+def encode_usage(usage: Usage) -> JSONObject:
+    """Write the counts that overlap, as Gemini does."""
+    counts = _counts(usage)
+    if own(usage.wire) and usage.wire is not None:
+        absent = usage.wire.form.split()
+        counts = {key: value for key, value in counts.items() if key not in absent}
+        return {**counts, **kept(usage.wire, NAME)}
+    prompt = counts.get("promptTokenCount")
+    if type(prompt) is int and (usage.audio_input is not None or usage.image_input is not None):
+        counts["promptTokensDetails"] = _write_details(prompt, usage.audio_input, usage.image_input)
+    answer = counts.get("candidatesTokenCount")
+    if type(answer) is int and (usage.audio_output is not None or usage.image_output is not None):
+        counts["candidatesTokensDetails"] = _write_details(answer, usage.audio_output, usage.image_output)
+    return counts
+
+
+def _write_details(total: int, audio: int | None, image: int | None) -> list[JSON]:
+    text = total - (audio or 0) - (image or 0)
+    counts = (("TEXT", text), ("AUDIO", audio), ("IMAGE", image))
+    return [{"modality": kind, "tokenCount": tokens} for kind, tokens in counts if tokens is not None]
