@@ -89,11 +89,7 @@ def unknown_provider(name: str, known: list[str], field: str = "provider") -> Co
     from difflib import get_close_matches
 
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
-    meant = (
-        f"Did you mean {' or '.join(near)}?"
-        if near
-        else "Any other server: aistrale.providers.openai_compatible."
-    )
+    meant = f"Did you mean {' or '.join(near)}?" if near else "Any other server: aistrale.providers.openai_compatible."
     return ConfigurationError(
         f"{field}: no provider is called {name!r}; known: {', '.join(dict.fromkeys(known))}",
         field=field,

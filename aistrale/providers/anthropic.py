@@ -88,9 +88,7 @@ def profile(model: str, facts: ModelFacts | None, *, version: str = VERSION) -> 
         thinking="none" if _NEVER_THINKS.match(model) else thinking,
         structured="tool" if _BUDGET.match(model) else "schema",
         media=frozenset({"image", "document"}),
-        unsupported=frozenset(
-            {"seed", "n", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"}
-        ),
+        unsupported=frozenset({"seed", "n", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"}),
     )
     known = with_facts(assumed, facts)
     if version == OLD_VERSION:

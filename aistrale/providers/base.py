@@ -220,9 +220,7 @@ class Provider:
             )
         return path
 
-    def endpoint(
-        self, environ: Mapping[str, str], *, base_url: str | None = None, region: str | None = None
-    ) -> str:
+    def endpoint(self, environ: Mapping[str, str], *, base_url: str | None = None, region: str | None = None) -> str:
         """The base URL: the setting, else the region's, else the environment's, else the provider's own.
 
         Args:
@@ -291,9 +289,7 @@ def checked_url(url: str, field_: str, provider: str) -> str:
     except ValueError:
         valid = False
     if parts is None or not valid:
-        raise ConfigurationError(
-            f"{field_} must be an http or https URL with a host", field=field_, provider=provider
-        )
+        raise ConfigurationError(f"{field_} must be an http or https URL with a host", field=field_, provider=provider)
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise ConfigurationError(
             f"{field_} must not hold a user, a password or a fragment",

@@ -141,11 +141,7 @@ def openai_compatible(
 def _headers(headers: Mapping[str, str], spoken: tuple[str, ...], name: str) -> tuple[tuple[str, str], ...]:
     given = {key.lower(): value for key, value in headers.items()}
     for key, value in given.items():
-        if (
-            not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", key)
-            or not value.isascii()
-            or not value.isprintable()
-        ):
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", key) or not value.isascii() or not value.isprintable():
             raise ConfigurationError(
                 f"header {key!r} of provider {name!r} cannot be sent", field="headers", provider=name
             )

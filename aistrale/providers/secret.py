@@ -66,21 +66,23 @@ class Secret:
         )
 
 
-def as_secret(value: str | Secret, *, field: str, provider: str | None = None) -> Secret:
+def as_secret(value: object, *, field: str, provider: str | None = None) -> Secret:
     """Check a key that was given in a setting or the environment.
 
     White space around it is removed, since keys are pasted and read from files.
 
     Args:
-        value: The key.
+        value: The key: text, or a Secret, which is taken as it is.
         field: Where it came from, for the error: `providers.openai.api_key` or `OPENAI_API_KEY`.
         provider: The provider's name, for the error.
 
     Raises:
-        ConfigurationError: It is empty, or has characters that cannot stand in an HTTP header.
+        ConfigurationError: It is no text, is empty, or has characters that cannot stand in an HTTP header.
     """
     if isinstance(value, Secret):
         return value
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{field} must be text", field=field, provider=provider)
     text = value.strip()
     if not text:
         raise ConfigurationError(
@@ -99,9 +101,7 @@ def as_secret(value: str | Secret, *, field: str, provider: str | None = None) -
     return Secret(text)
 
 
-def find_key(
-    provider: Provider, environ: Mapping[str, str], configured: str | Secret | None = None
-) -> Secret | None:
+def find_key(provider: Provider, environ: Mapping[str, str], configured: str | Secret | None = None) -> Secret | None:
     """The key to use: the setting, else the first environment variable that is set, else a saved login.
 
     Args:
@@ -122,9 +122,7 @@ def find_key(
         if value.strip():
             return as_secret(value, field=name, provider=provider.name)
     saved = provider.saved_key(environ)
-    return (
-        as_secret(saved, field=f"saved login of {provider.name}", provider=provider.name) if saved else None
-    )
+    return as_secret(saved, field=f"saved login of {provider.name}", provider=provider.name) if saved else None
 
 
 def require_key(

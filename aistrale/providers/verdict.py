@@ -226,11 +226,7 @@ def api_error(
     keys = list(secrets)
     error_class = provider.classify(info)
     said = scrub(info.message, keys)
-    message = (
-        f"{provider.name} answered: {said}"
-        if said
-        else f"{provider.name} answered with an error and no message"
-    )
+    message = f"{provider.name} answered: {said}" if said else f"{provider.name} answered with an error and no message"
     word = info.code or info.type
     error = error_class(
         message,
