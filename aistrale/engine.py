@@ -214,8 +214,8 @@ class Engine:
     def call(self, request: Request | EmbedRequest, options: Options, runtime: Runtime) -> Call:
         """A call of the request, ready for the pipeline. Raises ConfigurationError for unknown names."""
         targets, route = self.targets(options, "embedding" if isinstance(request, EmbedRequest) else "chat")
-        if not request.model:
-            request.model = route or targets[0].name
+        # The request was made for this call; written once here, it need not be copied for its first target.
+        request.model = targets[0].model
         context = current()
         deadline = options.get("deadline")
         clocks: Clocks = self.settings.clocks
@@ -228,6 +228,7 @@ class Engine:
             clocks=clocks,
             context=context,
             route=route,
+            asked=options.get("model") or route or targets[0].name,
             on_lossy=options.get("on_lossy", self.settings.on_lossy),
             on_unsupported=options.get("on_unsupported", self.settings.on_unsupported),
         )

@@ -128,6 +128,7 @@ class Call:
     """One logical request; the only mutable object that travels through the pipeline."""
 
     __slots__ = (
+        "asked",
         "at",
         "attempts",
         "clocks",
@@ -156,6 +157,7 @@ class Call:
         clocks: Clocks,
         context: Context = NOBODY,
         route: str | None = None,
+        asked: str = "",
         on_lossy: Literal["warn", "error"] = "warn",
         on_unsupported: Literal["error", "drop"] = "error",
     ) -> None:
@@ -169,6 +171,8 @@ class Call:
         self.clocks = clocks
         self.context = context
         self.route = route
+        self.asked = asked or request.model
+        """What the application asked for: a model's or a route's name."""
         self.on_lossy: Literal["warn", "error"] = on_lossy
         self.on_unsupported: Literal["error", "drop"] = on_unsupported
         self.started = runtime.now()

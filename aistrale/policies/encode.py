@@ -5,6 +5,7 @@ It stands outside the journal, so that a request which the target's wire format 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aistrale.core.call import Attempt, Prepared
@@ -46,6 +47,8 @@ def prepare(call: Call, target: Target) -> Prepared:
     """
     loss = Loss(call.on_lossy, call.on_unsupported, target.profile)
     request = call.request
+    if request.model != target.model:
+        request = replace(request, model=target.model)
     if isinstance(request, EmbedRequest):
         name = target.provider.embed_dialect
         if name is None:

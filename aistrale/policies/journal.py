@@ -44,7 +44,7 @@ class Journal:
 
     def describe(self) -> str:
         """One line."""
-        return f"intent before, settled row after every attempt ({self._log})"
+        return "intent before, settled row after every attempt"
 
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Record the attempt under way."""

@@ -101,7 +101,7 @@ def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
         at=call.at,
         latency=call.runtime.now() - call.started,
         kind="embed" if isinstance(call.request, EmbedRequest) else "chat",
-        model_asked=call.request.model,
+        model_asked=call.asked,
         outcome=outcome,
         attempts=len(attempts),
         first_token=None
