@@ -1,0 +1,126 @@
+"""Token counts of the OpenAI chat dialect.
+
+OpenAI counts inclusively: cached, written and audio tokens are part of `prompt_tokens`, reasoning and audio of
+`completion_tokens` (API reference, "Chat completions", object `usage`). Some compatible servers report reasoning beside
+`completion_tokens`, so that only the total holds it; the counts tell which.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aistrale.dialects._chat_wire import NAME, note, take_object, words_of
+from aistrale.dialects.shape import as_object, get_int, kept, rest
+from aistrale.types import JSONObject, Usage
+
+_INPUT: Final = "prompt_tokens_details"
+_OUTPUT: Final = "completion_tokens_details"
+_TOTALS: Final[tuple[str, ...]] = ("prompt_tokens", "completion_tokens", "total_tokens")
+_INPUT_FIELDS: Final = {
+    "cached_tokens": "cache_read",
+    "cache_write_tokens": "cache_write",
+    "audio_tokens": "audio_input",
+    "image_tokens": "image_input",
+}
+_OUTPUT_FIELDS: Final = {
+    "reasoning_tokens": "reasoning",
+    "audio_tokens": "audio_output",
+    "image_tokens": "image_output",
+}
+_MODELLED: Final = frozenset({*_TOTALS, _INPUT, _OUTPUT})
+
+
+def decode_usage(value: JSONObject) -> Usage:
+    """The counts as disjoint buckets.
+
+    Raises:
+        MalformedBody: A count is no whole number.
+    """
+    prompt, completion, total = (get_int(value, name) for name in _TOTALS)
+    usage = Usage(raw=value)
+    fields = rest(value, _MODELLED)
+    words: list[str] = []
+    _read_details(value, _INPUT, _INPUT_FIELDS, usage, fields)
+    _read_details(value, _OUTPUT, _OUTPUT_FIELDS, usage, fields)
+    if usage.cache_read is None and (cached := get_int(value, "cached_tokens")) is not None:
+        # Together's place for it.
+        usage.cache_read = cached
+        fields.pop("cached_tokens", None)
+        words.append("cached_beside")
+    if prompt is not None:
+        usage.input = _less(prompt, usage.cache_read, usage.cache_write, usage.audio_input, usage.image_input)
+    if completion is not None:
+        extra = 0 if total is None or prompt is None else total - prompt - completion
+        if extra > 0 and usage.reasoning in {None, extra}:
+            words.append("reasoning_beside" if usage.reasoning is not None else "reasoning_untold")
+            usage.reasoning = extra
+            usage.output = _less(completion, usage.audio_output, usage.image_output)
+        else:
+            usage.output = _less(completion, usage.reasoning, usage.audio_output, usage.image_output)
+    words.extend(f"no_{name}" for name in _TOTALS if name not in value)
+    usage.wire = note(fields, words)
+    # Counts that do not add up (a detail larger than its sum) are given back as they came.
+    written = encode_usage(usage)
+    odd = {name: value[name] for name in _TOTALS if name in value and written.get(name) != value[name]}
+    usage.wire = note({**fields, **odd}, words)
+    return usage
+
+
+def _read_details(value: JSONObject, key: str, names: dict[str, str], usage: Usage, fields: JSONObject) -> None:
+    if value.get(key) is None:
+        return
+    details = as_object(value[key], f"usage.{key}")
+    for name, bucket in names.items():
+        count = get_int(details, name)
+        if count is not None:
+            setattr(usage, bucket, count)
+    # Kept even when empty: it says that the object was there.
+    fields[key] = rest(details, names)
+
+
+def _less(whole: int, *parts: int | None) -> int:
+    return max(0, whole - sum(part for part in parts if part is not None))
+
+
+def encode_usage(usage: Usage) -> JSONObject:
+    """The counts as OpenAI counts them.
+
+    Sums that nobody told are written as zero, because the format requires them; of the details only what is known is
+    written.
+    """
+    fields, words = kept(usage.wire, NAME), words_of(usage.wire)
+    odd = {name: fields.pop(name) for name in _TOTALS if name in fields}
+    had_input, had_output = fields.get(_INPUT) is not None, fields.get(_OUTPUT) is not None
+    inner = take_object(fields, _INPUT) if had_input else {}
+    outer = take_object(fields, _OUTPUT) if had_output else {}
+    beside = "reasoning_beside" in words or "reasoning_untold" in words
+    prompt = usage.input_total or 0
+    output = usage.output_total or 0
+    counts: JSONObject = {
+        "prompt_tokens": prompt,
+        "completion_tokens": output - (usage.reasoning or 0) if beside else output,
+        "total_tokens": prompt + output,
+    }
+    body: JSONObject = {name: count for name, count in counts.items() if f"no_{name}" not in words}
+    body.update(odd)
+    cached_beside = "cached_beside" in words
+    told_in = {
+        "cached_tokens": None if cached_beside else usage.cache_read,
+        "cache_write_tokens": usage.cache_write_total,
+        "audio_tokens": usage.audio_input,
+        "image_tokens": usage.image_input,
+    }
+    told_out = {
+        "reasoning_tokens": None if "reasoning_untold" in words else usage.reasoning,
+        "audio_tokens": usage.audio_output,
+        "image_tokens": usage.image_output,
+    }
+    inner.update({name: count for name, count in told_in.items() if count is not None})
+    outer.update({name: count for name, count in told_out.items() if count is not None})
+    if inner or had_input:
+        body[_INPUT] = inner
+    if outer or had_output:
+        body[_OUTPUT] = outer
+    if cached_beside and usage.cache_read is not None:
+        body["cached_tokens"] = usage.cache_read
+    return {**fields, **body}
