@@ -186,6 +186,11 @@ class _Http:
         self._library = library(self._family)
         return self._library
 
+    async def _close_here(self, pool: Pool) -> None:
+        pool.close()
+        while pool.foreign:
+            await pool.foreign.popitem()[1].close()
+
     def forget(self) -> None:
         """Leave every connection to the parent process; called in a forked child."""
         self._pid = os.getpid()
@@ -264,7 +269,7 @@ class SyncHttp(_Http):
     async def close(self) -> None:
         """Close the idle connections; those in use are closed when their response ends. Idempotent."""
         self._closed = True
-        self._one.close()
+        await self._close_here(self._one)
 
 
 class AsyncHttp(_Http):
@@ -334,7 +339,7 @@ class AsyncHttp(_Http):
         here = self._pools.get(current_loop())
         for pool in self._pools_known():
             if pool is here:
-                pool.close()
+                await self._close_here(pool)
                 if pool.guard is not None:
                     await pool.guard.aclose()
             else:

@@ -386,7 +386,9 @@ class TrioWire(AsyncWire):
             os.close(sock.detach())
 
     def stale(self) -> bool:
-        return self.closed or self.eof or self.sock is None or is_readable(self.sock)
+        # Records that trio has received and not yet decrypted show nowhere else.
+        undecrypted = getattr(getattr(self._stream, "_incoming", None), "pending", 0)
+        return self.closed or self.eof or bool(undecrypted) or self.sock is None or is_readable(self.sock)
 
 
 def _or_infinity(seconds: float | None) -> float:

@@ -161,8 +161,11 @@ class Places:
         m = importlib.import_module(name)
         kind = m.HTTPTransport if blocking else m.AsyncHTTPTransport
         limits = m.Limits(max_connections=None, max_keepalive_connections=self._max_idle)
+        context = self.context()
+        # The same authorities vouch for the proxy, where that is spoken to over TLS.
+        through = m.Proxy(proxy, ssl_context=context if proxy.startswith("https:") else None)
         try:
-            transport = kind(verify=self.context(), trust_env=self._trust_env, proxy=proxy, limits=limits)
+            transport = kind(verify=context, trust_env=self._trust_env, proxy=through, limits=limits)
         except ImportError:
             raise ConfigurationError(
                 "a SOCKS proxy needs the package socksio", field="proxy", hint=f"pip install '{name}[socks]'"

@@ -147,6 +147,14 @@ class Foreign:
         return response.status_code, list(response.headers.raw), text, body
 
 
+    async def close(self) -> None:
+        """Close the transport, where it is one that we made."""
+        if self.blocking:
+            self.transport.close()
+        else:
+            await self.transport.aclose()
+
+
 class ForeignBody:
     """The body of a foreign response, still in its content coding unless `decoded` says otherwise."""
 
@@ -202,6 +210,8 @@ class ForeignBody:
             if self._owner.blocking:
                 self._response.close()
             else:
+                if hasattr(self._async, "aclose"):
+                    await self._async.aclose()
                 await self._response.aclose()
         except Exception as error:
             if translate(error, phase="body", sent=True, reused=False, place=self._place) is None:

@@ -139,6 +139,9 @@ class WireServer:
         self._peers.append(peer)
         try:
             self._script(peer)
+        except OSError:
+            # The client has gone, which it may do at any time.
+            return
         except BaseException as error:
             self.failures.append(error)
         finally:
