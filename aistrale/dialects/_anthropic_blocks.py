@@ -34,7 +34,7 @@ from aistrale.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from aistrale.types import JSON, JSONObject, Part
 
@@ -44,6 +44,9 @@ NAME = "anthropic_messages"
 # block be recognized, and left out, when the caller sends it back.
 UNSIGNED = "aistrale:unsigned"
 
+# Where other formats keep the sources of a text.
+_CITATIONS = ("annotations", "citationMetadata", "groundingMetadata")
+NO_CITATIONS = "sources of another provider cannot be told as citations and are left out"
 # What Anthropic accepts as the id of a tool call; others are rewritten, in calls and results alike.
 _TOOL_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 # Lifetimes of OpenAI's caches that Anthropic does not have: the shortest one that lasts as long, else the longest.
@@ -60,6 +63,7 @@ class Out:
         foreign: The request was decoded from another dialect, so that ids of files mean nothing here.
         answer: What is encoded is an answer, not a prompt.
         dropped_reasoning: Thoughts of another model were left out.
+        ids: Ids of tool calls that are rewritten.
     """
 
     loss: Loss
@@ -73,17 +77,20 @@ class Out:
 
     def tool_id(self, id: str) -> str:
         """The id of a tool call as this dialect can carry it; the same for the call and its result."""
-        if self.native or self.answer or _TOOL_ID.match(id):
-            return id
-        known = self.ids.get(id)
-        if known is None:
-            known = base = re.sub(r"[^A-Za-z0-9_-]", "_", id) or "call"
+        return self.ids.get(id, id)
+
+    def fit_tool_ids(self, ids: Sequence[str]) -> None:
+        """Find ids that this dialect can carry for those of a conversation that it cannot; no two become one."""
+        unfit = dict.fromkeys(one for one in ids if not _TOOL_ID.match(one))
+        taken = set(ids).difference(unfit)
+        for one in unfit:
+            fit = base = re.sub(r"[^A-Za-z0-9_-]", "_", one) or "call"
             number = 1
-            while known in self.ids.values():
+            while fit in taken:
                 number += 1
-                known = f"{base}_{number}"
-            self.ids[id] = known
-        return known
+                fit = f"{base}_{number}"
+            taken.add(fit)
+            self.ids[one] = fit
 
 
 def within(path: str, error: MalformedBody) -> MalformedBody:
@@ -94,6 +101,11 @@ def within(path: str, error: MalformedBody) -> MalformedBody:
 def is_native(wire: Wire | None) -> bool:
     """Whether the node was decoded from this dialect and kept something of it."""
     return wire is not None and wire.dialect == NAME
+
+
+def foreign_citations(wire: Wire | None) -> bool:
+    """Whether another dialect kept sources of a text."""
+    return wire is not None and wire.dialect != NAME and any(wire.fields.get(key) for key in _CITATIONS)
 
 
 def merge_kept(body: JSONObject, fields: JSONObject) -> None:
@@ -273,6 +285,8 @@ def encode_part(part: Part, path: str, out: Out) -> JSONObject | None:
             # Empty text is refused by the API, and means nothing.
             if not part.text and not out.native and not is_native(part.wire):
                 return None
+            if out.answer and foreign_citations(part.wire):
+                out.loss.drop(path, NO_CITATIONS)
             return finish_block({"type": "text", "text": part.text}, part.cache, part.wire, path, out)
         case RefusalPart():
             if part.text:
@@ -335,13 +349,10 @@ def _encode_tool_result(part: ToolResultPart, path: str, out: Out) -> JSONObject
         return None
     block: JSONObject = {"type": "tool_result", "tool_use_id": out.tool_id(part.call_id)}
     form, _, explicit = form_of(part.wire, NAME).partition("+")
-    plain = all(isinstance(item, TextPart) and item.cache is None and item.wire is None for item in part.content)
-    if form == "string" or (not form and plain and len(part.content) <= 1):
-        if plain:
-            block["content"] = part.text
-        else:
-            block["content"] = [*_result_blocks(part, path, out)]
-    elif form != "absent" or part.content:
+    plain = all(isinstance(item, TextPart) and item.cache is None and not is_native(item.wire) for item in part.content)
+    if plain and (form == "string" or (not form and len(part.content) == 1)):
+        block["content"] = part.text
+    elif part.content or form in ("string", "blocks"):
         block["content"] = [*_result_blocks(part, path, out)]
     if part.is_error or explicit:
         block["is_error"] = part.is_error

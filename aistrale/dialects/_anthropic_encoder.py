@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from json.encoder import encode_basestring_ascii as _quote
 from typing import TYPE_CHECKING, ClassVar
 
 from aistrale.core.sse import SSE
-from aistrale.dialects._anthropic_blocks import NAME, UNSIGNED, Out, encode_part, is_native, merge_kept
+from aistrale.dialects._anthropic_blocks import (
+    NAME,
+    NO_CITATIONS,
+    UNSIGNED,
+    Out,
+    encode_part,
+    foreign_citations,
+    is_native,
+    merge_kept,
+)
 from aistrale.dialects._anthropic_errors import encode_error
-from aistrale.dialects._anthropic_response import encode_stop, record_stop
+from aistrale.dialects._anthropic_response import encode_stop, record_stop, unfold
 from aistrale.dialects._anthropic_usage import encode_usage
 from aistrale.dialects.shape import dump_json, form_of, kept
 from aistrale.types import (
@@ -39,14 +47,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aistrale.dialects.base import Loss
-    from aistrale.types import Completion, ErrorInfo, Event, JSONObject, Usage
+    from aistrale.types import ErrorInfo, Event, JSONObject, Usage
 
 # Usage that only `message_start` tells; the rest is told again, final, by `message_delta`.
 _START_ONLY = frozenset({"cache_creation", "service_tier", "inference_geo", "speed"})
 # What stands beside `delta` and not in it.
 _BESIDE_DELTA = frozenset({"context_management", "input_transformations"})
-
-_ABSENT = object()
 
 
 class Encoder:
@@ -290,9 +296,9 @@ class Encoder:
     def _open_text(self, part: TextPart) -> list[SSE]:
         fields = kept(part.wire, NAME)
         block: JSONObject = {"type": "text", "text": ""}
-        cited = fields.pop("citations", _ABSENT)
-        if cited is not _ABSENT:
-            block["citations"] = [] if type(cited) is list else cited
+        cited = fields.get("citations")
+        if type(cited) is list:
+            fields["citations"] = []
         merge_kept(block, fields)
         frames = [self._announce(block), *self._delta("text_delta", "text", part.text)]
         return [*frames, *self._cite(cited)]
@@ -351,6 +357,10 @@ class Encoder:
         frames: list[SSE] = []
         if isinstance(part, TextPart):
             frames = self._cite(kept(event.wire, NAME).get("citations"))
+            for wire in (part.wire, event.wire):
+                if foreign_citations(wire) and "citations" not in self._recorded:
+                    self._recorded.add("citations")
+                    self._loss.drop("choices[0].message.parts", NO_CITATIONS)
         elif isinstance(part, ReasoningPart) and not part.redacted:
             signature: object = UNSIGNED
             if is_native(part.wire):
@@ -382,20 +392,6 @@ class Encoder:
 def encode_stream_error(error: ErrorInfo) -> list[SSE]:
     """The event by which this format reports an error inside a stream that has begun."""
     return [SSE("error", dump_json(encode_error(error)[1]))]
-
-
-def unfold(completion: Completion) -> list[Event]:
-    """A whole answer as the events of a stream."""
-    events: list[Event] = [ReplyStart(completion.id, completion.model, completion.created, completion.wire)]
-    if completion.usage is not None:
-        events.append(UsageUpdate(completion.usage))
-    for choice in completion.choices:
-        for number, part in enumerate(choice.message.parts):
-            events.append(BlockStart(number, replace(part), choice.index))
-            events.append(BlockEnd(number, choice.index))
-        events.append(Finish(choice.finish_reason, choice.index, choice.stop_sequence, choice.wire))
-    events.append(ReplyEnd())
-    return events
 
 
 def _frame(kind: str, **fields: object) -> SSE:

@@ -93,8 +93,11 @@ def decode_error(status: int | None, headers: Mapping[str, str], body: bytes) ->
 
 def error_info(status: int | None, body: JSON) -> ErrorInfo:
     """Read a parsed error body, without headers."""
-    error = body.get("error") if type(body) is dict else None
-    error = error if type(error) is dict else {}
+    outer = body if type(body) is dict else {}
+    error = outer.get("error")
+    if type(error) is not dict:
+        # Proxies and cloud platforms before the API answer in shapes of their own.
+        error = {"message": error if type(error) is str else outer.get("message")}
     details = error.get("details")
     code = _text(details.get("error_code")) if type(details) is dict else None
     type_ = _text(error.get("type"))
@@ -105,7 +108,7 @@ def error_info(status: int | None, body: JSON) -> ErrorInfo:
         message=_text(error.get("message")) or "",
         type=type_,
         code=code,
-        request_id=_text(body.get("request_id")) if type(body) is dict else None,
+        request_id=_text(outer.get("request_id")),
         kind=_kind(status, type_, code),
         body=body,
     )

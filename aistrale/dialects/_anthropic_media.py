@@ -40,6 +40,8 @@ def decode_media(block: JSONObject, fields: JSONObject, dialect: str) -> MediaPa
         return None
     media = cast("Literal['image', 'document']", block["type"])
     form = source.get("type")
+    if type(form) is not str:
+        return None
     part = MediaPart(media)
     if form == "base64" or (form == "text" and media == "document"):
         data = as_str(source.get("data"), "source.data")

@@ -58,6 +58,24 @@ _MODELLED = frozenset(
 _TIERS = {"default": "standard_only", "standard": "standard_only", "on_demand": "standard_only", "priority": "auto"}
 _OWN_TIERS = frozenset({"auto", "standard_only"})
 
+# Options of other formats that the answer does not depend on.
+_HARMLESS = frozenset({"stream", "stream_options", "store", "include", "prompt_cache_retention"})
+# Options that point to what lives with another provider, or run there.
+_STATE = frozenset(
+    {
+        "previous_response_id",
+        "conversation",
+        "prompt",
+        "background",
+        "cachedContent",
+        "continuationToken",
+        "web_search_options",
+        "audio",
+        "documents",
+        "search_settings",
+    }
+)
+
 
 # --- decoding ----------------------------------------------------------------------------
 
@@ -165,6 +183,7 @@ def encode_request(request: Request, profile: Profile, loss: Loss) -> JSONObject
     _encode_sampling(request, body, out)
     _encode_caller(request, body, out)
     _refuse_the_rest(request, out)
+    _report_foreign(request, out)
     if request.stream:
         body["stream"] = True
     merge_kept(body, kept(request.wire, NAME))
@@ -216,7 +235,8 @@ def _encode_thinking(request: Request, body: JSONObject, turns: list[JSONObject]
         reason = _why_not_think(body, turns)
         if reason:
             out.loss.drop("reasoning", f"thinking is switched off for this request: {reason}")
-            thinking = {"type": "disabled"}
+            thinking.clear()
+            thinking["type"] = "disabled"
         elif request.max_tokens is None and out.profile.max_output is None and type(budget) is int:
             # Thoughts count toward the limit: one that we chose must leave room for the answer.
             body["max_tokens"] = budget + DEFAULT_MAX_TOKENS
@@ -307,3 +327,15 @@ def _refuse_the_rest(request: Request, out: Out) -> None:
         out.loss.unsupported("presence_penalty", "this provider takes no penalties")
     if request.frequency_penalty:
         out.loss.unsupported("frequency_penalty", "this provider takes no penalties")
+
+
+def _report_foreign(request: Request, out: Out) -> None:
+    """What another format said about the whole request, and the hub does not model."""
+    if not out.foreign or request.wire is None or request.wire.dialect == NAME:
+        return
+    for key, value in request.wire.fields.items():
+        if value is None or value is False or value in ([], {}) or key in _HARMLESS:
+            continue
+        if key in _STATE:
+            out.loss.refuse(key, "what another provider stores or hosts cannot be used here")
+        out.loss.drop(key, f"{request.wire.dialect} has this option, this format has not")

@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING
 from aistrale.dialects._anthropic_blocks import NAME, Out, decode_blocks, encode_parts, is_native, merge_kept
 from aistrale.dialects._anthropic_usage import decode_usage, encode_usage
 from aistrale.dialects.shape import MalformedBody, as_int, as_list, form_of, get_object, get_str, kept, rest
-from aistrale.types import Choice, Completion, Message, ToolCallPart, Wire
+from aistrale.types import (
+    BlockEnd,
+    BlockStart,
+    Choice,
+    Completion,
+    Finish,
+    Message,
+    ReplyEnd,
+    ReplyStart,
+    ToolCallPart,
+    UsageUpdate,
+    Wire,
+)
 
 if TYPE_CHECKING:
     from aistrale.dialects.base import Loss
-    from aistrale.types import FinishReason, JSONObject
+    from aistrale.types import Event, FinishReason, JSONObject
 
 _MODELLED = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 # Written for every caller; a native answer without one is noted in `Wire.form`, as "-type-usage".
@@ -137,6 +149,20 @@ def record_stop(finish: FinishReason, word: str, loss: Loss) -> None:
     """Record an end that this format has no word for."""
     if finish == "error" or (finish == "unknown" and not word):
         loss.emulate("choices[0].finish_reason", f"{finish!r} becomes an ordinary end: this format has no word for it")
+
+
+def unfold(completion: Completion) -> list[Event]:
+    """A whole answer as the events of a stream."""
+    events: list[Event] = [ReplyStart(completion.id, completion.model, completion.created, completion.wire)]
+    if completion.usage is not None:
+        events.append(UsageUpdate(completion.usage))
+    for choice in completion.choices:
+        for number, part in enumerate(choice.message.parts):
+            events.append(BlockStart(number, part, choice.index))
+            events.append(BlockEnd(number, choice.index))
+        events.append(Finish(choice.finish_reason, choice.index, choice.stop_sequence, choice.wire))
+    events.append(ReplyEnd())
+    return events
 
 
 def decode_token_count(body: JSONObject) -> int:

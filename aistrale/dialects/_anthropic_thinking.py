@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 # Models that take a budget know no effort. 1024 tokens is the API's minimum (Anthropic Messages API reference,
 # `thinking`); 4000, 10000 and 31999 are the steps "think", "think hard" and "ultrathink" of Anthropic's own coding
-# agent for these models; "high" lies between its upper two. Above about 32000 tokens Anthropic's guide to extended thinking
-# advises batch processing, since connections break while the model thinks: only "max" goes there, as far as the output
-# limit of the last models that take budgets (64000 tokens) lets it.
+# agent for these models; "high" lies between its upper two. Above about 32000 tokens Anthropic's guide to extended
+# thinking advises batch processing, since connections break while the model thinks: only "max" goes there, as far as
+# the output limit of the last models that take budgets (64000 tokens) lets it.
 BUDGETS = {"minimal": 1024, "low": 4000, "medium": 10_000, "high": 20_000, "xhigh": 31_999, "max": 63_999}
 MIN_BUDGET = 1024
 # What the format itself can say, lowest first.
@@ -114,7 +114,7 @@ def _budget(reasoning: Reasoning, limit: int | None, out: Out) -> JSONObject | N
     elif wanted == 0:
         return {"type": "disabled"}
     budget = max(wanted, MIN_BUDGET) if wanted > 0 else BUDGETS[_DEFAULT_EFFORT]
-    ceiling = limit if limit is not None else out.profile.max_output
+    ceiling = min((bound for bound in (limit, out.profile.max_output) if bound is not None), default=None)
     if ceiling is not None and budget >= ceiling:
         budget = min(int(ceiling * (1 - _ANSWER_SHARE)), ceiling - 1)
     if budget < MIN_BUDGET:

@@ -14,9 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aistrale.dialects._anthropic_blocks import NAME, Out, decode_blocks, encode_parts, merge_kept, within
+from aistrale.dialects._anthropic_blocks import (
+    NAME,
+    Out,
+    decode_blocks,
+    encode_part,
+    encode_parts,
+    is_native,
+    merge_kept,
+    within,
+)
 from aistrale.dialects.shape import MalformedBody, as_list, as_object, form_of, kept, rest
-from aistrale.types import Message, TextPart, ToolCallPart, ToolResultPart, Wire
+from aistrale.types import MediaPart, Message, ProviderPart, TextPart, ToolCallPart, ToolResultPart, Wire
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -123,6 +132,10 @@ def encode_turns(messages: list[Message], out: Out) -> tuple[JSON, list[JSONObje
     Returns:
         The body's `system` (None for none) and its `messages`.
     """
+    if not out.native:
+        parts = [part for message in messages for part in message.parts]
+        calls = [part.id for part in parts if isinstance(part, ToolCallPart)]
+        out.fit_tool_ids(calls + [part.call_id for part in parts if isinstance(part, ToolResultPart)])
     leading = 0
     while leading < len(messages) and _is_leading(messages[leading]):
         leading += 1
@@ -157,11 +170,22 @@ def _encode_system(messages: list[Message], out: Out) -> JSON:
 def _encode_message(message: Message, path: str, out: Out) -> list[JSONObject]:
     if message.name is not None:
         out.loss.drop(f"{path}.name", "this format has no names of participants")
-    blocks = encode_parts(message.parts, f"{path}.parts", out)
-    if message.role in ("system", "developer") and not out.native:
-        for block in blocks:
-            if block["type"] != "text":
-                out.loss.refuse(path, "instructions may hold only text")
+    if out.native:
+        return encode_parts(message.parts, f"{path}.parts", out)
+    blocks: list[JSONObject] = []
+    for index, part in enumerate(message.parts):
+        where = f"{path}.parts[{index}]"
+        if message.role != "assistant" and isinstance(part, ProviderPart) and part.dialect != NAME:
+            out.loss.refuse(where, f"content that only {part.dialect} understands cannot be sent here")
+        if message.role == "assistant" and isinstance(part, MediaPart):
+            out.loss.drop(where, "a turn of the assistant cannot hold media in this format")
+            continue
+        block = encode_part(part, where, out)
+        if block is None:
+            continue
+        if message.role in ("system", "developer") and block["type"] != "text" and not is_native(part.wire):
+            out.loss.refuse(where, "instructions may hold only text")
+        blocks.append(block)
     return blocks
 
 

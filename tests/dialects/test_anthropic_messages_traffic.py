@@ -89,7 +89,9 @@ def encode(events: list[Event]) -> list[SSE]:
 
 
 def report(what: str, counts: Counter[str]) -> None:
-    print(f"\n{what}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
+    print(  # noqa: T201 - the figures are asked for with -s
+        f"\n{what}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    )
 
 
 def test_requests_come_back() -> None:
