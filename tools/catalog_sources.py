@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -110,8 +110,8 @@ def litellm_models() -> Row:
 
 
 def number(value: Decimal) -> str:
-    """A decimal without exponent and trailing zeros."""
-    return format(value.normalize(), "f") if value else "0"
+    """A decimal without exponent and trailing zeros, and without the noise of somebody's binary fractions."""
+    return format(Context(prec=10).create_decimal(value).normalize(), "f") if value else "0"
 
 
 def genai_table(price: object) -> Row:

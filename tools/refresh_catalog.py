@@ -115,6 +115,10 @@ class Builder:
     def row(self, provider: str, id_: str, sdk: Row | None, sdk_source: int) -> Row:
         """One model."""
         entry: Row = self.litellm.get(LITELLM_PREFIX[provider] + id_) or self.litellm.get(id_) or {}
+        if not entry:
+            # A name that moves has the abilities of its newest snapshot.
+            dated = [key for key in self.litellm if SNAPSHOT.sub("", key) == LITELLM_PREFIX[provider] + id_]
+            entry = self.litellm[max(dated)] if dated else {}
         if entry.get("litellm_provider") != provider:
             entry = {}
         info = self.genai[GENAI_NAME[provider]].find_model(id_)

@@ -101,6 +101,8 @@ def price(
     """
     if usage is None:
         return Cost(reason="the provider reported no usage")
+    if not isinstance(usage, Usage) and "input_token_details" in usage:
+        return Cost(reason="usage of realtime sessions is not priced")
     decoded = usage if isinstance(usage, Usage) else read_usage(provider, usage)
     return price_usage(provider, model, decoded, at=at, **conditions)
 
@@ -127,7 +129,10 @@ def price_usage(provider: str, model: str, usage: Usage, *, at: datetime | None 
     period = next((each for each in periods if each.start <= day), None)
     if period is None:
         return Cost(reason=f"no price of {provider}/{model} is known for that day")
-    return _sum(provider, model, usage, period, searches)
+    cost = _sum(provider, model, usage, period, searches)
+    if raw is not None and "cacheTokensDetails" in raw and cost.usd is not None:
+        cost.usd = _EXACT.add(cost.usd, _cached_audio(raw, period))
+    return cost
 
 
 def read_usage(provider: str, raw: Mapping[str, object]) -> Usage:
@@ -175,6 +180,20 @@ def _sum(provider: str, model: str, usage: Usage, period: _Period, searches: int
             return Cost(reason=f"no fee for searches of {provider}/{model} is known")
         usd = _EXACT.add(usd, _EXACT.scaleb(_EXACT.multiply(fee, searches), -3))
     return Cost(usd, "the tokens are estimated" if usage.source == "estimated" else None)
+
+
+def _cached_audio(raw: JSONObject, period: _Period) -> Decimal:
+    """What Gemini's cached sound costs more than cached text; the hub has one bucket for both."""
+    dearer = period.rates.get("cache_read_audio")
+    details = raw["cacheTokensDetails"]
+    if dearer is None or not isinstance(details, list):
+        return Decimal(0)
+    tokens = 0
+    for each in details:
+        count = each.get("tokenCount") if isinstance(each, dict) and each.get("modality") == "AUDIO" else None
+        tokens += count if isinstance(count, int) else 0
+    more = _EXACT.subtract(dearer, period.rates["cache_read"])
+    return _EXACT.scaleb(_EXACT.multiply(more, Decimal(tokens)), -6)
 
 
 def _conditions(raw: JSONObject | None, conditions: dict[str, object]) -> tuple[tuple[tuple[str, str], ...], int] | str:

@@ -52,8 +52,6 @@ CODES: dict[tuple[int | None, str], type[APIError]] = {
     (None, "organization_on_hold"): PermissionDeniedError,
     (None, "user_profile_not_billable"): PermissionDeniedError,
     (None, "claude_code_key_creator_not_member"): PermissionDeniedError,
-    (404, "file_expired"): InvalidRequestError,
-    (404, "thread_not_found"): InvalidRequestError,
     (503, "cmek_key_unreachable"): ServerError,
     (503, "cmek_context_unavailable"): ServerError,
 }
@@ -73,6 +71,9 @@ def classify(info: ErrorInfo) -> type[APIError]:
         own = CODES.get((info.status, fine)) or CODES.get((None, fine))
         if own is not None:
             return own
+        if info.status == 404:
+            # What was not found is a file, a thread or an environment that the request names, not the model.
+            return InvalidRequestError
     return common_classify(info, codes=CODES)
 
 

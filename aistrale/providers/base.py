@@ -263,7 +263,7 @@ class Provider:
         if version is None and self.env_version:
             version = environ.get(self.env_version, "").strip() or None
             where = self.env_version
-        if version is None or (self.versions and version == self.versions[0]):
+        if version is None:
             return self
         if version not in self.versions or self.at_version is None:
             known = ", ".join(self.versions) or "it has only one"

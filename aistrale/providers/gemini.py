@@ -57,7 +57,8 @@ _BY_REASON: dict[str, type[APIError]] = {
     "RATE_LIMIT_EXCEEDED": RateLimitError,
 }
 
-VERSIONS = ("v1", "v1beta")
+# "beta" is how google-genai spells it in its environment variable.
+VERSIONS = {"v1": "v1", "v1beta": "v1beta", "v1alpha": "v1alpha", "beta": "v1beta"}
 
 _LEVEL = re.compile(r"gemini-(?:[3-9]|\d\d)")
 _BUDGET = re.compile(r"gemini-2\.5")
@@ -134,8 +135,9 @@ def _provider(version: str) -> Provider:
         count_dialect="gemini_generate",
         env_keys=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         env_base_url="GOOGLE_GEMINI_BASE_URL",
-        versions=VERSIONS,
-        at_version=_provider,
+        versions=tuple(VERSIONS),
+        at_version=lambda name: _provider(VERSIONS[name]),
+        env_version="GOOGLE_GENAI_API_VERSION",
         key_hint="Keys: https://aistudio.google.com/apikey.",
         auth_headers=header_key("x-goog-api-key"),
         model_path=model_path,

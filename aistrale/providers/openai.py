@@ -52,7 +52,6 @@ CODES: dict[tuple[int | None, str], type[APIError]] = {
     # Azure's spelling of the same.
     (None, "DeploymentNotFound"): ModelNotFoundError,
     (None, "RateLimitReached"): RateLimitError,
-    (404, "404"): InvalidRequestError,
 }
 
 # Models that think before they answer; the chat variants of GPT-5 do not.
