@@ -166,9 +166,7 @@ class Worker:
                 return True
             if time.monotonic() < self._start_after:
                 return False
-            thread = threading.Thread(
-                target=_loop, args=(weakref.ref(self), self._inbox), name=self.name, daemon=True
-            )
+            thread = threading.Thread(target=_loop, args=(weakref.ref(self), self._inbox), name=self.name, daemon=True)
             thread.start()
             self._thread = thread
             weakref.finalize(self, self._inbox.put, _STOP).atexit = False

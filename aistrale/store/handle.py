@@ -95,9 +95,7 @@ class NullLedger:
         """Nothing waits: True."""
         return True
 
-    def summary(
-        self, by: str, since: datetime | None = None, until: datetime | None = None
-    ) -> list[SummaryRow]:
+    def summary(self, by: str, since: datetime | None = None, until: datetime | None = None) -> list[SummaryRow]:
         """No rows."""
         return []
 
@@ -138,9 +136,7 @@ class LocalLedger:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
-        self.journal = Journal(
-            None if path is None else journal_directory(path), durability=durability, clock=clock
-        )
+        self.journal = Journal(None if path is None else journal_directory(path), durability=durability, clock=clock)
         self._clock = clock
         self._parts: tuple[SQLiteLedger, Shipper] | None = None
         self._worker = Worker(self._step, name="aistrale-ledger", delay=_SHIP_SECONDS, at_exit=self._exit)
@@ -160,9 +156,7 @@ class LocalLedger:
             return written
         return self._open(self.path)[1].flush(deadline - self._clock()) and written
 
-    def summary(
-        self, by: str, since: datetime | None = None, until: datetime | None = None
-    ) -> list[SummaryRow]:
+    def summary(self, by: str, since: datetime | None = None, until: datetime | None = None) -> list[SummaryRow]:
         """See `LedgerHandle.summary`."""
         ledger = self._ready()
         return [] if ledger is None else ledger.summary(by, since, until)
@@ -234,9 +228,7 @@ class LocalLedger:
             from aistrale.store.ledger import SQLiteLedger
             from aistrale.store.shipper import Shipper
 
-            synchronous: Literal["NORMAL", "FULL"] = (
-                "NORMAL" if self.journal.durability == "process" else "FULL"
-            )
+            synchronous: Literal["NORMAL", "FULL"] = "NORMAL" if self.journal.durability == "process" else "FULL"
             ledger = SQLiteLedger(path, synchronous=synchronous)
             self._parts = ledger, Shipper(journal_directory(path), ledger, clock=self._clock)
         return self._parts
@@ -277,9 +269,7 @@ def _path_of(setting: object) -> Path | None:
     text = setting if isinstance(setting, str) else ""
     scheme = text.partition(":")[0] if ":" in text else ""
     if scheme.startswith("postgres"):
-        raise ConfigurationError(
-            "ledger: PostgreSQL is not supported in this version.", field="ledger", hint=_ACCEPTED
-        )
+        raise ConfigurationError("ledger: PostgreSQL is not supported in this version.", field="ledger", hint=_ACCEPTED)
     if not text.startswith(_SQLITE):
         what = f"{scheme}: addresses are" if scheme.isalnum() else "the value is"
         raise ConfigurationError(f"ledger: {what} not understood.", field="ledger", hint=_ACCEPTED)
@@ -288,9 +278,7 @@ def _path_of(setting: object) -> Path | None:
         raise ConfigurationError("ledger: the address names no file.", field="ledger", hint=_ACCEPTED)
     path = _absolute(name)
     if path is not None and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
-        raise ConfigurationError(
-            f"ledger: {path} is a directory, not a file.", field="ledger", hint=_ACCEPTED
-        )
+        raise ConfigurationError(f"ledger: {path} is a directory, not a file.", field="ledger", hint=_ACCEPTED)
     return path
 
 

@@ -208,6 +208,9 @@ class Journal:
         """Queue the rows behind those that wait, and try to write all; True if these came to be written."""
         with self._lock:
             taken = self._backlog.add(frames)
+            if taken < len(frames):
+                self._drain(_BATCH_ROWS)
+                taken += self._backlog.add(frames[taken:])
             ticket = self._backlog.ticket()
             self._drain(_BATCH_ROWS + len(frames))
             written = self._backlog.is_written(ticket)

@@ -131,9 +131,7 @@ class SQLiteLedger:
 
     # -- asking --------------------------------------------------------------------------------------------
 
-    def summary(
-        self, by: str, since: datetime | None = None, until: datetime | None = None
-    ) -> list[SummaryRow]:
+    def summary(self, by: str, since: datetime | None = None, until: datetime | None = None) -> list[SummaryRow]:
         """See `LedgerQueries.summary`."""
         return self._run(lambda c: summarize(c, by, since, until)) or []
 
@@ -212,7 +210,7 @@ class SQLiteLedger:
     def _look(self) -> tuple[int, int] | None:
         try:
             status = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return status.st_dev, status.st_ino
 

@@ -98,9 +98,7 @@ class SummaryRow:
 class LedgerQueries(Protocol):
     """What can be asked of a ledger."""
 
-    def summary(
-        self, by: str, since: datetime | None = None, until: datetime | None = None
-    ) -> list[SummaryRow]:
+    def summary(self, by: str, since: datetime | None = None, until: datetime | None = None) -> list[SummaryRow]:
         """Totals by one dimension.
 
         `provider`, `model`, `target` and `region` are facts of an attempt: calls are those with an attempt

@@ -155,8 +155,9 @@ class Shipper:
             return False
         finally:
             self._lock.release()
-        self._status.failures = 0
-        self._status.last_error = None
+        if done:
+            self._status.failures = 0
+            self._status.last_error = None
         return done
 
     def _ship_directory(self, deadline: float | None) -> bool:

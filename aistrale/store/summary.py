@@ -113,23 +113,17 @@ def summarize(
     return sorted(rows.values(), key=lambda row: (-row.cost, -row.calls, row.key or ""))
 
 
-def _by_attempts(
-    connection: sqlite3.Connection, key: str, bounds: dict[str, object]
-) -> dict[str | None, SummaryRow]:
+def _by_attempts(connection: sqlite3.Connection, key: str, bounds: dict[str, object]) -> dict[str | None, SummaryRow]:
     rows = {}
     columns = f"count(DISTINCT a.call_id), {_FAILED}, spread(a.latency), {_TOTALS}"
-    for value, calls, failed, spread, *totals in _select(
-        connection, key, columns, _JOINED, at="a.at", bounds=bounds
-    ):
+    for value, calls, failed, spread, *totals in _select(connection, key, columns, _JOINED, at="a.at", bounds=bounds):
         rows[value] = SummaryRow(key=value, calls=calls, failed_calls=failed)
         _set_latency(rows[value], spread)
         _set_totals(rows[value], totals)
     return rows
 
 
-def _by_calls(
-    connection: sqlite3.Connection, by: str, bounds: dict[str, object]
-) -> dict[str | None, SummaryRow]:
+def _by_calls(connection: sqlite3.Connection, by: str, bounds: dict[str, object]) -> dict[str | None, SummaryRow]:
     rows = {}
     key, more = _call_key(by)
     columns = "count(*), sum(c.outcome <> 'success'), spread(c.latency)"
@@ -187,7 +181,5 @@ def _set_totals(row: SummaryRow, totals: list[object]) -> None:
     row.attempts, row.errors, row.unpriced = cast("tuple[int, int, int]", (attempts, errors, unpriced))
     row.cost = Decimal(str(cost))
     row.tokens = {
-        bucket: cast("int", count)
-        for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True)
-        if count is not None
+        bucket: cast("int", count) for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True) if count is not None
     }
