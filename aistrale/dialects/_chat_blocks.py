@@ -325,6 +325,8 @@ class ChoiceBlocks:
             words.append("no_id")
         if call.custom:
             words.append("custom")
+        if not call.pieces:
+            words.append("blank")
         if call.fields:
             words.append(ANSWER)
         self._open("", ToolCallPart(call.id, call.name, wire=note(call.fields, words)), events)

@@ -12,7 +12,7 @@ from aistrale.dialects._chat_messages import custom_input
 from aistrale.dialects._chat_request import includes_usage
 from aistrale.dialects._chat_response import write_finish
 from aistrale.dialects._chat_usage import encode_usage
-from aistrale.dialects._chat_wire import NAME, REASONING_FIELDS, is_foreign, note, words_of
+from aistrale.dialects._chat_wire import NAME, REASONING_FIELDS, note, words_of
 from aistrale.dialects.shape import dump_json, kept
 from aistrale.types import (
     ArgumentsDelta,
@@ -315,7 +315,7 @@ class Encoder:
             custom: JSONObject = {"name": part.name, "input": custom_input("".join(block.pieces))}
             call: JSONObject = {"index": block.position, "id": part.id, "type": "custom", "custom": custom}
             self._delta(event.choice, {"tool_calls": [{**kept(part.wire, NAME), **call}]}, chunks)
-        elif block.empty and (part.wire is None or is_foreign(part.wire)):
+        elif block.empty and "blank" not in words_of(part.wire):
             # Callers parse the text; a call without arguments is an empty object.
             self._say_arguments(block, "{}", event.choice, chunks)
 
@@ -363,7 +363,8 @@ def events_of(completion: Completion) -> list[Event]:
         for number, part in enumerate(choice.message.parts):
             events += [BlockStart(number, part, choice.index), BlockEnd(number, choice.index)]
         fields = kept(choice.wire, NAME)
-        message = {name: value for name, value in kept(choice.message.wire, NAME).items() if value is not None}
+        noted = kept(choice.message.wire, NAME)
+        message: JSONObject = {name: value for name, value in noted.items() if value is not None}
         if message:
             fields["delta"] = message
         wire = note(fields, words_of(choice.wire))

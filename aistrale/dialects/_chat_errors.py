@@ -188,7 +188,7 @@ def read_error(document: JSON, status: int | None = None) -> ErrorInfo:
 def _inner(outer: JSONObject) -> JSONObject:
     for key in ("error", "errors"):
         value = outer.get(key)
-        if type(value) is list and value:
+        if type(value) is list and value and type(value[0]) is dict:
             value = value[0]
         if type(value) is dict:
             return value
@@ -273,7 +273,10 @@ def encode_error(error: ErrorInfo) -> tuple[int, JSONObject]:
     message = error.message or "The provider reported an error."
     own = _own_fields(error.body)
     if own is not None:
-        return status, {"error": {**own, "message": message}}
+        told = {"message": message, "type": error.type, "param": error.param}
+        if str(own.get("code")) != error.code:
+            told["code"] = error.code
+        return status, {"error": {**own, **{key: value for key, value in told.items() if value is not None}}}
     if error.body is None:
         type_, code = error.type or type_, error.code or code
     return status, {"error": {"message": message, "type": type_, "param": error.param, "code": code}}

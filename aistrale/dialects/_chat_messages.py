@@ -202,6 +202,7 @@ def _function(body: JSONObject, path: str, call_id: str, words: list[str], field
         words.append("no_arguments")
     elif type(given) is str:
         arguments = given
+        words.extend([] if given else ["blank"])
     elif type(given) in {dict, list}:
         arguments = dump_json(given)
         words.append("parsed")
@@ -272,8 +273,8 @@ def _arguments(part: ToolCallPart, words: list[str]) -> JSON:
             return cast("JSON", json.loads(part.arguments))
         except (ValueError, RecursionError):
             return part.arguments
-    # Servers parse the text: a call without arguments from elsewhere is said as an empty object.
-    return part.arguments if part.arguments or (part.wire is not None and part.wire.dialect == NAME) else "{}"
+    # Callers and servers parse the text: a call without arguments from elsewhere is said as an empty object.
+    return part.arguments or ("" if "blank" in words else "{}")
 
 
 def custom_input(arguments: str) -> str:

@@ -27,6 +27,7 @@ _OUTPUT_FIELDS: Final = {
     "audio_tokens": "audio_output",
     "image_tokens": "image_output",
 }
+_TOTALS_SET: Final = frozenset(_TOTALS)
 _MODELLED: Final = frozenset({*_TOTALS, _INPUT, _OUTPUT})
 
 
@@ -47,22 +48,28 @@ def decode_usage(value: JSONObject) -> Usage:
         usage.cache_read = cached
         fields.pop("cached_tokens", None)
         words.append("cached_beside")
+    inside = _sum(usage.cache_read, usage.cache_write, usage.audio_input, usage.image_input)
     if prompt is not None:
-        usage.input = _less(prompt, usage.cache_read, usage.cache_write, usage.audio_input, usage.image_input)
+        usage.input = max(0, prompt - inside)
+    beside = 0
     if completion is not None:
         extra = 0 if total is None or prompt is None else total - prompt - completion
         if extra > 0 and usage.reasoning in {None, extra}:
-            words.append("reasoning_beside" if usage.reasoning is not None else "reasoning_untold")
-            usage.reasoning = extra
-            usage.output = _less(completion, usage.audio_output, usage.image_output)
-        else:
-            usage.output = _less(completion, usage.reasoning, usage.audio_output, usage.image_output)
-    words.extend(f"no_{name}" for name in _TOTALS if name not in value)
-    usage.wire = note(fields, words)
+            words.append("reasoning_untold" if usage.reasoning is None else "reasoning_beside")
+            usage.reasoning = beside = extra
+        within = _sum(usage.audio_output, usage.image_output, None if beside else usage.reasoning)
+        usage.output = max(0, completion - within)
+    if len(value) < len(_TOTALS) or not value.keys() >= _TOTALS_SET:
+        words.extend(f"no_{name}" for name in _TOTALS if name not in value)
     # Counts that do not add up (a detail larger than its sum) are given back as they came.
-    written = encode_usage(usage)
-    odd = {name: value[name] for name in _TOTALS if name in value and written.get(name) != value[name]}
-    usage.wire = note({**fields, **odd}, words)
+    read = _sum(usage.input, inside)
+    made = _sum(usage.output, usage.reasoning, usage.audio_output, usage.image_output)
+    for name, count, written in zip(
+        _TOTALS, (prompt, completion, total), (read, made - beside, read + made), strict=True
+    ):
+        if count is not None and count != written:
+            fields[name] = count
+    usage.wire = note(fields, words)
     return usage
 
 
@@ -78,8 +85,8 @@ def _read_details(value: JSONObject, key: str, names: dict[str, str], usage: Usa
     fields[key] = rest(details, names)
 
 
-def _less(whole: int, *parts: int | None) -> int:
-    return max(0, whole - sum(part for part in parts if part is not None))
+def _sum(*parts: int | None) -> int:
+    return sum([part for part in parts if part is not None])
 
 
 def encode_usage(usage: Usage) -> JSONObject:
