@@ -115,13 +115,14 @@ RETRYABLE = frozenset({408, 409, 425, 429, 498, 500, 502, 503, 504, 529})
 MESSAGE_LIMIT = 300
 
 _KEY_SHAPES = re.compile(
-    r"(?:sk|pk|rk|gsk|hf|xai|ghp|nvapi|csk|fw|tgp|pplx)[-_][A-Za-z0-9_\-]{8,}"
+    r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|hf|xai|ghp|nvapi|csk|fw|tgp|pplx)[-_][A-Za-z0-9_\-]{8,}"
     r"|AIza[A-Za-z0-9_\-]{20,}"
     r"|AQ\.[A-Za-z0-9_\-]{20,}"
     r"|ya29\.[A-Za-z0-9_\-.]{10,}"
     r"|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*"
-    # A provider's own masking still shows both ends.
-    r"|[^\s'\"<>]*\*{3,}[^\s'\"<>]*"
+    # A provider's own masking still shows both ends. Bounded, because the text comes from outside: an open
+    # repetition before the stars would take quadratic time.
+    r"|[^\s'\"<>*]{0,64}\*{3,}[^\s'\"<>]{0,64}"
     r"|(?<=[Bb]earer )[^\s'\",]{4,}"
     r"|(?<=[?&]key=)[^\s&'\"]+"
     r"|(?<=[Kk]ey provided: )[^\s'\"]+"
