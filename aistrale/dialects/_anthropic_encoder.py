@@ -177,7 +177,7 @@ class Encoder:
             "stop_reason": encode_stop(finish.reason, word, stop_sequence=sequence, calls=self._calls),
             "stop_sequence": sequence,
         }
-        final = encode_usage(self._usage, self._loss)
+        final = encode_usage(self._usage, None if is_native(self._start.wire) else self._loss)
         told = {
             key: value
             for key, value in final.items()

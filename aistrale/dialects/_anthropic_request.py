@@ -59,7 +59,18 @@ _TIERS = {"default": "standard_only", "standard": "standard_only", "on_demand": 
 _OWN_TIERS = frozenset({"auto", "standard_only"})
 
 # Options of other formats that the answer does not depend on.
-_HARMLESS = frozenset({"stream", "stream_options", "store", "include", "prompt_cache_retention"})
+_HARMLESS = frozenset(
+    {
+        "stream",
+        "stream_options",
+        "store",
+        "include",
+        "include_reasoning",
+        "reasoning_format",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+    }
+)
 # Options that point to what lives with another provider, or run there.
 _STATE = frozenset(
     {
@@ -331,11 +342,21 @@ def _refuse_the_rest(request: Request, out: Out) -> None:
 
 def _report_foreign(request: Request, out: Out) -> None:
     """What another format said about the whole request, and the hub does not model."""
-    if not out.foreign or request.wire is None or request.wire.dialect == NAME:
+    wire = request.wire
+    if not out.foreign or wire is None or wire.dialect == NAME:
         return
-    for key, value in request.wire.fields.items():
-        if value is None or value is False or value in ([], {}) or key in _HARMLESS:
+    fields = dict(wire.fields)
+    for group in ("generationConfig", "text"):
+        nested = fields.pop(group, None)
+        if type(nested) is dict:
+            fields.update(nested)
+    for key, value in fields.items():
+        if key in _HARMLESS or value in (None, False, "", [], {}):
+            continue
+        if key in ("modalities", "responseModalities"):
+            if type(value) is list and any(str(kind).lower() != "text" for kind in value):
+                out.loss.refuse(key, "this provider answers in text only")
             continue
         if key in _STATE:
             out.loss.refuse(key, "what another provider stores or hosts cannot be used here")
-        out.loss.drop(key, f"{request.wire.dialect} has this option, this format has not")
+        out.loss.drop(key, f"{wire.dialect} has this option, this format has not")

@@ -127,7 +127,7 @@ def encode_response(completion: Completion, loss: Loss) -> JSONObject:
         "content": [*content],
         "stop_reason": stop_reason(choice, loss),
         "stop_sequence": choice.stop_sequence,
-        "usage": encode_usage(completion.usage, loss),
+        "usage": encode_usage(completion.usage, None if native else loss),
     }
     for key in absent:
         if key in ("type", "role") or body.get(key) in ("", None, []) or (key == "usage" and completion.usage is None):

@@ -115,9 +115,10 @@ def encode_choice(request: Request, body: JSONObject, out: Out) -> None:
     named: JSONObject = {"type": kind}
     if choice.mode == "tool" and len(choice.names) == 1:
         named["name"] = choice.names[0]
-    elif choice.names:
+    elif choice.mode == "tool" or choice.names:
         named["type"] = "any" if choice.mode == "tool" else kind
-        _narrow(choice.names, body, out)
+        if choice.names:
+            _narrow(choice.names, body, out)
     if parallel is not None and (not parallel or out.native) and (kind != "none" or out.native):
         named["disable_parallel_tool_use"] = not parallel
     body["tool_choice"] = finish_block(named, None, choice.wire, "tool_choice", out)

@@ -79,6 +79,8 @@ def encode_usage(usage: Usage | None, loss: Loss | None = None) -> JSONObject:
         loss: Where to record counts that cannot be told apart here; None records nothing.
     """
     if usage is None:
+        if loss is not None:
+            loss.emulate("usage", "not reported; this format demands counts and is told 0")
         return {"input_tokens": 0, "output_tokens": 0}
     body: JSONObject = {}
     native = is_native(usage.wire)
@@ -122,6 +124,10 @@ def _merge(body: JSONObject, fields: JSONObject) -> None:
 
 
 def _record(usage: Usage, loss: Loss) -> None:
+    if not is_native(usage.wire):
+        for name, total in (("input", usage.input_total), ("output", usage.output_total)):
+            if total is None:
+                loss.emulate(f"usage.{name}", "not reported; this format demands a count and is told 0")
     for name in (*_INPUT, *_OUTPUT, *_OTHER_LIFETIMES):
         if getattr(usage, name):
             loss.emulate(f"usage.{name}", "counted, but not told apart in this format")

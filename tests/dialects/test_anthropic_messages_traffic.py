@@ -14,6 +14,7 @@ from aistrale.dialects import anthropic_messages as dialect
 from aistrale.dialects.base import ANY, Loss
 from aistrale.dialects.shape import MalformedBody, parse_object
 from aistrale.types import Finish, Other, ReplyEnd, ReplyStart, Request, StreamError, Whole
+from tests.dialects.anthropic_messages_cases import accumulate
 
 if TYPE_CHECKING:
     from aistrale.core.sse import SSE
@@ -197,3 +198,17 @@ def test_the_slots_of_text_cover_every_text() -> None:
         )
         texts = [part.text for part in parts if getattr(part, "text", "")]
         assert all("§" in text for text in texts)
+
+
+def test_the_sdk_accumulates_every_reply_that_we_encode() -> None:
+    pytest.importorskip("anthropic")
+    for ident, replies in streams():
+        for reply in [] if ident in EXCEPTIONS else replies:
+            events = decode(reply)
+            message = accumulate(encode(events), beta=True)
+            told = json.loads(message.model_dump_json(exclude_unset=True, by_alias=True))
+            wanted = dialect.encode_response(collect(events), Loss(on_lossy="error"))
+            for key in ("id", "type", "role", "content", "stop_reason", "stop_sequence"):
+                assert told[key] == wanted[key], (ident, key)
+            counts = {key: count for key, count in told["usage"].items() if count is not None}
+            assert counts == {key: count for key, count in wanted["usage"].items() if count is not None}, ident
