@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from aistrale.media import audio, document, image
     from aistrale.policies.retry import Backoff
     from aistrale.providers.openai_compatible import openai_compatible
-    from aistrale.session import Session
+    from aistrale.conversation import Session
     from aistrale.types import Completion, Embeddings, Event, Message, Tool, Usage
 
 _HOMES = {
@@ -62,7 +62,7 @@ _HOMES = {
     "aistrale.media": ("audio", "document", "image"),
     "aistrale.policies.retry": ("Backoff",),
     "aistrale.providers.openai_compatible": ("openai_compatible",),
-    "aistrale.session": ("Session",),
+    "aistrale.conversation": ("Session",),
     "aistrale.types": ("Completion", "Embeddings", "Event", "Message", "Tool", "Usage"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -9,7 +9,7 @@ from aistrale.core.runtime import run_sync
 from aistrale.engine import Engine, finish
 from aistrale.errors import AistraleError, ConfigurationError
 from aistrale.options import Options, Prompt, build_embed_request, build_request
-from aistrale.session import Session
+from aistrale.conversation import Session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aistrale.config import Setting
-    from aistrale.context import ContextValues
+    from aistrale.scope import ContextValues
     from aistrale.core.call import Call
     from aistrale.core.pipeline import Pipeline
     from aistrale.core.reply import Reply

@@ -6,16 +6,16 @@ import threading
 from typing import TYPE_CHECKING
 
 from aistrale.client import AsyncClient, AsyncStream, Client, Stream
-from aistrale.context import context, current
+from aistrale.scope import context, current
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Unpack
 
     from aistrale.config import Setting
-    from aistrale.context import ContextValues
+    from aistrale.scope import ContextValues
     from aistrale.options import EmbedOptions, Options, Prompt
-    from aistrale.session import Session
+    from aistrale.conversation import Session
     from aistrale.types import Completion, Embeddings
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from aistrale.config import ProviderSettings, load, unknown_key
-from aistrale.context import current
+from aistrale.scope import current
 from aistrale.core.call import Call, Clocks, Target
 from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.core.runtime import AsyncRuntime, SyncRuntime

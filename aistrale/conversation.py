@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from aistrale import turns
-from aistrale.context import context
+from aistrale.scope import context
 from aistrale.core.call import new_id
 from aistrale.core.runtime import run_sync
 from aistrale.options import build_messages
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aistrale.client import AsyncStream, Stream
-    from aistrale.context import ContextValues
+    from aistrale.scope import ContextValues
     from aistrale.core.call import Context
     from aistrale.core.runtime import Runtime
     from aistrale.engine import Engine
