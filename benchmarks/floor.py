@@ -4,7 +4,7 @@ Prints CPU microseconds per call of this process and their ratio to the raw clie
 interleaved, and the figure of each is its best round, because a neighbour on the machine can only make a round slower.
 The server runs in a process of its own and sends canned bytes.
 
-    python benchmarks/floor.py [--rounds 5] [--calls 400] [--only sync,async,stream,burst]
+    python benchmarks/floor.py [--rounds 5] [--calls 400] [--only sync,async,stream]
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ ANSWER = json.dumps(
 ).encode()
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nX-Request-Id: req_123\r\nDate: Sun, 22 Nov 2026 00:00:00 GMT\r\n"
 PLAIN = HEAD % b"application/json" + b"Content-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
-EVENT = b'data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"hello "}}],"pad":"' + b"x" * 220 + b'"}\n\n'
+EVENT = (
+    b'data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"hello "}}],"pad":"' + b"x" * 220 + b'"}\n\n'
+)
 CHUNK = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
 PIECES = 200
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "word " * 200}]}).encode()
@@ -50,6 +52,7 @@ FIELDS = {
     "x-trace": "0123456789abcdef",
 }
 T = TypeVar("T")
+FAMILIES = ("httpx", "httpx2")
 
 
 class Server(asyncio.Protocol):
@@ -59,10 +62,12 @@ class Server(asyncio.Protocol):
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """Collects one request and answers it."""
         self.buffer += data
         end = self.buffer.find(b"\r\n\r\n")
         if end < 0:
@@ -84,6 +89,7 @@ class Server(asyncio.Protocol):
             loop.call_later(int(path[1:]) / 1000, self.transport.write, PLAIN)
 
     def stream(self, left: int) -> None:
+        """Sends the next of the chunks that are left."""
         if left:
             self.transport.write(CHUNK)
             # Far enough apart that the client reads them one by one, as tokens come.
@@ -120,10 +126,12 @@ def run(coro: Coroutine[object, object, T]) -> T:
 
 
 def ours(url: str) -> HttpRequest:
+    """The request in our own form."""
     return HttpRequest("POST", url, list(FIELDS.items()), BODY)
 
 
 def limits() -> tuple[float, float]:
+    """Deadlines to connect and to be done, as instants."""
     now = time.monotonic()
     return now + 10, now + 60
 
@@ -133,13 +141,18 @@ class Drivers:
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self.sync_raw = {"httpx": httpx.Client(timeout=60, headers=FIELDS), "httpx2": httpx2.Client(timeout=60, headers=FIELDS)}
+        self.sync_raw = {
+            "httpx": httpx.Client(timeout=60, headers=FIELDS),
+            "httpx2": httpx2.Client(timeout=60, headers=FIELDS),
+        }
         self.sync_own = {"httpx": SyncHttp(http="httpx"), "httpx2": SyncHttp(http="httpx2")}
 
     def raw(self, family: str) -> None:
+        """A POST through the library's client."""
         json.loads(self.sync_raw[family].post(self.base + "/0", content=BODY).content)
 
     def own(self, family: str) -> None:
+        """The same through ours."""
         connect, until = limits()
 
         async def call() -> bytes:
@@ -149,10 +162,13 @@ class Drivers:
         json.loads(run(call()))
 
     def raw_stream(self, family: str) -> int:
+        """A stream through the library's client; gives its pieces."""
         with self.sync_raw[family].stream("POST", self.base + "/stream", content=BODY) as response:
             return sum(1 for _ in response.iter_bytes())
 
     def own_stream(self, family: str) -> int:
+        """The same through ours."""
+
         async def call() -> int:
             connect, until = limits()
             count = 0
@@ -172,6 +188,7 @@ def cpu(work: Callable[[], int]) -> float:
 
 
 def raw_async(family: str, base: str, flight: int, calls: int, path: str) -> float:
+    """CPU per unit of the library's async client, in a loop of its own."""
     module = httpx if family == "httpx" else httpx2
 
     async def main() -> float:
@@ -191,6 +208,8 @@ def raw_async(family: str, base: str, flight: int, calls: int, path: str) -> flo
 
 
 def own_async(family: str, base: str, flight: int, calls: int, path: str) -> float:
+    """The same of ours."""
+
     async def main() -> float:
         client = AsyncHttp(http="httpx" if family == "httpx" else "httpx2", max_idle=1000)
 
@@ -214,7 +233,7 @@ def own_async(family: str, base: str, flight: int, calls: int, path: str) -> flo
 
 
 async def load(call: Callable[[], Awaitable[int]], flight: int, calls: int) -> float:
-    """CPU per unit with `flight` workers that call one after the other; connections are made before the clock starts."""
+    """CPU per unit with `flight` workers, each calling in sequence; connections are made before the clock starts."""
 
     async def worker(count: int) -> int:
         return sum([await call() for _ in range(count)])
@@ -234,14 +253,66 @@ def table(title: str, rows: dict[str, Callable[[], float]], rounds: int) -> dict
     print(f"\n{title}")
     for name, value in best.items():
         family = name.split()[0]
-        ratios = "  ".join(f"{value / best[f'{other} raw']:5.2f} x raw {other}" for other in ("httpx", "httpx2") if f"{other} raw" in best)
+        ratios = "  ".join(
+            f"{value / best[f'{other} raw']:5.2f} x raw {other}"
+            for other in ("httpx", "httpx2")
+            if f"{other} raw" in best
+        )
         print(f"  {name:14} {value:9.1f} us   {ratios if 'raw' not in name else ''}".rstrip())
         assert family in ("httpx", "httpx2")
     return best
 
 
+def bench_sync(drivers: Drivers, rounds: int, calls: int) -> None:
+    """One call after the other, blocking."""
+
+    def repeated(call: Callable[[str], object], family: str) -> Callable[[], float]:
+        def work() -> int:
+            for _ in range(calls):
+                call(family)
+            return calls
+
+        return lambda: cpu(work)
+
+    rows = {}
+    for family in FAMILIES:
+        rows[f"{family} raw"] = repeated(drivers.raw, family)
+        rows[f"{family} own"] = repeated(drivers.own, family)
+    table("sync, one call", rows, rounds)
+
+
+def bench_stream(drivers: Drivers, rounds: int) -> None:
+    """Pieces of a stream as they come, blocking and async."""
+    rows: dict[str, Callable[[], float]] = {}
+    for family in FAMILIES:
+        rows[f"{family} raw"] = lambda family=family: cpu(lambda: drivers.raw_stream(family))
+        rows[f"{family} own"] = lambda family=family: cpu(lambda: drivers.own_stream(family))
+    table("sync, per streamed chunk", rows, rounds)
+    rows = {}
+    for family in FAMILIES:
+        rows[f"{family} raw"] = lambda family=family: raw_async(family, drivers.base, 1, 2, "/stream")
+        rows[f"{family} own"] = lambda family=family: own_async(family, drivers.base, 1, 2, "/stream")
+    table("async, per streamed chunk", rows, rounds)
+
+
+def bench_async(base: str, rounds: int, calls: int) -> None:
+    """Calls in flight at the same time, without and with latency of the server."""
+    alone = 0.0
+    for flight, path in ((1, "/0"), (50, "/0"), (50, "/20"), (500, "/20")):
+        rows: dict[str, Callable[[], float]] = {}
+        # httpx takes 24 ms a call with 500 in flight: it has its say with fewer.
+        for family in FAMILIES if flight < 500 else ("httpx2",):
+            count = max(calls, flight * 2)
+            rows[f"{family} raw"] = lambda f=family, n=flight, c=count, p=path: raw_async(f, base, n, c, p)
+            rows[f"{family} own"] = lambda f=family, n=flight, c=count, p=path: own_async(f, base, n, c, p)
+        best = table(f"async, {flight} in flight, {path[1:]} ms latency", rows, rounds)
+        alone = alone or best["httpx2 own"]
+        print(f"  httpx2 own against its own cost alone: {best['httpx2 own'] / alone:.2f}")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Start the server, run what was asked for, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=400)
     parser.add_argument("--only", default="sync,async,stream")
@@ -251,49 +322,15 @@ def main() -> None:
     process = context.Process(target=serve, args=(there,), daemon=True)
     process.start()
     pin(0)
-    base = f"http://127.0.0.1:{here.recv()}"
+    drivers = Drivers(f"http://127.0.0.1:{here.recv()}")
     print(f"Python {sys.version.split()[0]}, httpx {httpx.__version__}, httpx2 {httpx2.__version__}")
-    drivers = Drivers(base)
     wanted = options.only.split(",")
-
-    def repeated(call: Callable[[str], object], family: str) -> Callable[[], float]:
-        def work() -> int:
-            for _ in range(options.calls):
-                call(family)
-            return options.calls
-
-        return lambda: cpu(work)
-
-    families = ("httpx", "httpx2")
     if "sync" in wanted:
-        rows = {}
-        for family in families:
-            rows[f"{family} raw"] = repeated(drivers.raw, family)
-            rows[f"{family} own"] = repeated(drivers.own, family)
-        table("sync, one call", rows, options.rounds)
+        bench_sync(drivers, options.rounds, options.calls)
     if "stream" in wanted:
-        rows = {}
-        for family in families:
-            rows[f"{family} raw"] = lambda family=family: cpu(lambda: drivers.raw_stream(family))
-            rows[f"{family} own"] = lambda family=family: cpu(lambda: drivers.own_stream(family))
-        table("sync, per streamed chunk", rows, options.rounds)
-        rows = {}
-        for family in families:
-            rows[f"{family} raw"] = lambda family=family: raw_async(family, base, 1, 2, "/stream")
-            rows[f"{family} own"] = lambda family=family: own_async(family, base, 1, 2, "/stream")
-        table("async, per streamed chunk", rows, options.rounds)
+        bench_stream(drivers, options.rounds)
     if "async" in wanted:
-        alone = {}
-        for flight, path in ((1, "/0"), (50, "/0"), (50, "/20"), (500, "/20")):
-            rows = {}
-            # httpx takes 24 ms a call with 500 in flight: it has its say with fewer.
-            for family in families if flight < 500 else ("httpx2",):
-                calls = max(options.calls, flight * 2)
-                rows[f"{family} raw"] = lambda f=family, n=flight, c=calls, p=path: raw_async(f, base, n, c, p)
-                rows[f"{family} own"] = lambda f=family, n=flight, c=calls, p=path: own_async(f, base, n, c, p)
-            best = table(f"async, {flight} in flight, {path[1:]} ms latency", rows, options.rounds)
-            own = best["httpx2 own"]
-            print(f"  httpx2 own against its own cost alone: {own / alone.setdefault('httpx2', own):.2f}")
+        bench_async(drivers.base, options.rounds, options.calls)
     process.terminate()
 
 

@@ -1,13 +1,13 @@
 """What an HTTP exchange is made of, without any input or output: requests, headers, bodies, errors.
 
-    HttpError                  base; carries phase, sent, reused
-    +- HttpConnectError        name not found, refused, unreachable, proxy said no
-    +- HttpTLSError            the certificate or the handshake was not acceptable
-    +- HttpTimeout             the deadline of the moment passed
-    +- HttpProtocolError       the peer does not speak HTTP/1.1 as we know it
-    +- HttpClosed              the peer closed or reset the connection
-    +- HttpTooLarge            the body is larger than the configured bound
-    +- HttpDecodeError         the content coding is broken, truncated, unknown or a bomb
+HttpError                  base; carries phase, sent, reused
++- HttpConnectError        name not found, refused, unreachable, proxy said no
++- HttpTLSError            the certificate or the handshake was not acceptable
++- HttpTimeout             the deadline of the moment passed
++- HttpProtocolError       the peer does not speak HTTP/1.1 as we know it
++- HttpClosed              the peer closed or reset the connection
++- HttpTooLarge            the body is larger than the configured bound
++- HttpDecodeError         the content coding is broken, truncated, unknown or a bomb
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class HttpError(Exception):
         return (_rebuild, (type(self), str(self), self.phase, self.sent, self.reused))
 
 
-def _rebuild(kind: type[HttpError], message: str, phase: Phase, sent: bool, reused: bool) -> HttpError:
+def _rebuild(kind: type[HttpError], message: str, phase: Phase, *flags: bool) -> HttpError:
+    sent, reused = flags
     return kind(message, phase=phase, sent=sent, reused=reused)
 
 

@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator
 
-    from aistrale.core.network import Wire
-    from aistrale.core.network_async import AsyncWire
+    from aistrale.core.network import AsyncWire, Wire
 
 __all__ = [
     "AsyncHttp",
@@ -101,9 +100,7 @@ class _Http:
         self._setup()
         _alive.add(self)
 
-    async def open(
-        self, request: HttpRequest, *, connect_until: float | None, until: float | None
-    ) -> HttpResponse:
+    async def open(self, request: HttpRequest, *, connect_until: float | None, until: float | None) -> HttpResponse:
         """Send a request and wait for the head of its response.
 
         A kept connection that turns out to have been closed before any byte of the response came is replaced by
@@ -160,8 +157,8 @@ class _Http:
             if link.uses and not wire.received and wire.sock is not None:
                 # The answer was there before the question: left over from the previous exchange, and the
                 # question has not even been sent (a wire sends when it is first read).
-                raise wire.broken(None)
-        except BaseException as error:
+                raise wire.broken(None)  # noqa: TRY301 - cleaned up like any other failure
+        except BaseException as error:  # noqa: BLE001 - raised again
             pool.discard(link)
             reraise(error, wire)
         link.uses += 1
@@ -178,9 +175,7 @@ class _Http:
         self, foreign: Foreign, request: HttpRequest, connect_until: float | None, until: float | None
     ) -> HttpResponse:
         status, raw, version, body = await foreign.open(request, connect_until, until)
-        return HttpResponse(
-            status, Headers(raw), version, body, max_body=self._max_body, decode=not body.decoded
-        )
+        return HttpResponse(status, Headers(raw), version, body, max_body=self._max_body, decode=not body.decoded)
 
     def _load(self) -> Library:
         self._library = library(self._family)
@@ -211,7 +206,7 @@ class _Http:
 
     def __del__(self) -> None:
         for pool in self._pools_known() if hasattr(self, "_pid") and self._pid == os.getpid() else ():
-            pool.abandon_all()
+            pool.abandon_idle()
 
     # The parts that differ.
 
@@ -326,9 +321,11 @@ class AsyncHttp(_Http):
         return pool
 
     def _pools_known(self) -> list[Pool]:
-        return list(self._pools.values())
+        with self._lock:
+            return list(self._pools.values())
 
     def forget(self) -> None:
+        """Leave every connection to the parent process; called in a forked child."""
         self._lock = threading.Lock()
         super().forget()
         self._pools = weakref.WeakKeyDictionary()
@@ -343,7 +340,7 @@ class AsyncHttp(_Http):
                 if pool.guard is not None:
                     await pool.guard.aclose()
             else:
-                pool.abandon_all()
+                pool.abandon_idle()
         # asyncio closes a socket one turn after it was told to.
         await one_turn()
 

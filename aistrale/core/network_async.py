@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _HIGH_WATER: Final = 256 * 1024
 
 
-class AsyncioWire(AsyncWire):
+class AsyncioWire(AsyncWire, asyncio.Protocol):
     """A wire that is an asyncio protocol."""
 
     __slots__ = ("_error", "_in", "_loop", "_over", "_paused", "_size", "_timer", "_timer_at", "_transport", "_waiter")
@@ -67,12 +67,12 @@ class AsyncioWire(AsyncWire):
             await self._loop.create_connection(lambda: self, sock=self.sock)
 
     async def _secure(self, context: ssl.SSLContext, hostname: str | None) -> None:
-        assert self._transport is not None
+        if self._transport is None:
+            raise self.broken(None)
         async with asyncio.timeout(self.connect_remaining()):
-            # The protocol's own methods run on asyncio's, which type checkers want as a base class.
             transport = await self._loop.start_tls(
                 self._transport,
-                self,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+                self,
                 context,
                 server_hostname=hostname,
                 ssl_handshake_timeout=3600.0,
@@ -107,10 +107,12 @@ class AsyncioWire(AsyncWire):
         self._over = True
         self._wake()
 
-    def connection_lost(self, error: BaseException | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection is gone."""
         self._over = True
-        self._error = error
+        self._error = exc
+        # asyncio has closed the socket, and its transport is not to be touched any more.
+        self._transport = None
         self._wake()
 
     def pause_writing(self) -> None:
@@ -123,10 +125,11 @@ class AsyncioWire(AsyncWire):
     # Reading and writing.
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self.closed or self._transport is None:
+        """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
+        if self.closed:
             raise self.broken(self._error)
         if self._out:
-            await self._flush(self._transport)
+            await self._flush()
         if self.phase == "write":
             self.phase = "headers"
         while not self._in:
@@ -143,14 +146,16 @@ class AsyncioWire(AsyncWire):
         self._size = 0
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            if self._transport is not None:
+                self._transport.resume_reading()
         self.received += len(data)
         return data
 
-    async def _flush(self, transport: asyncio.Transport) -> None:
+    async def _flush(self) -> None:
         self.remaining()
         data = self.gather()
-        if self._over:
+        transport = self._transport
+        if self._over or transport is None:
             return
         transport.write(data)
         if transport.get_write_buffer_size() == 0:
@@ -208,6 +213,7 @@ class AsyncioWire(AsyncWire):
     # Ending.
 
     def drop(self) -> None:
+        """Close the connection at once, from inside its event loop."""
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -228,6 +234,7 @@ class AsyncioWire(AsyncWire):
             self.sock.close()
 
     def abandon(self) -> None:
+        """End the connection from any thread or finalizer; see `Wire.abandon`."""
         sock = self.sock
         if self.closed or sock is None:
             return
@@ -242,6 +249,7 @@ class AsyncioWire(AsyncWire):
             sock.close()
 
     def stale(self) -> bool:
+        """Tell whether an idle connection has been ended by the peer, or has bytes that nobody asked for."""
         # The socket too: a loop that was busy has not yet seen what arrived.
         return self.closed or self._over or bool(self._in) or self.sock is None or is_readable(self.sock)
 
@@ -268,7 +276,7 @@ async def _race(loop: asyncio.AbstractEventLoop, infos: list[AddressInfo]) -> so
                     task.result().close()
             if winner is not None:
                 return winner
-        raise failure
+        raise failure  # noqa: TRY301 - the handler below is for cancellation too
     except BaseException:
         if winner is not None:
             winner.close()
@@ -299,8 +307,6 @@ class TrioWire(AsyncWire):
 
     __slots__ = ("_stream", "_trio")
 
-    sock: trio.SocketType | None  # type: ignore[assignment]
-
     def __init__(self, tunnel: Tunnel | None = None) -> None:
         super().__init__(tunnel)
         import trio
@@ -317,11 +323,13 @@ class TrioWire(AsyncWire):
         if stream is None:
             raise self.timed_out()
         self._stream = stream
-        self.sock = stream.socket
+        # trio's own class, which has all that is used of a socket here.
+        self.sock = cast("socket.socket", stream.socket)
 
     async def _secure(self, context: ssl.SSLContext, hostname: str | None) -> None:
         trio = self._trio
-        assert isinstance(self._stream, trio.SocketStream)
+        if not isinstance(self._stream, trio.SocketStream):
+            raise self.broken(None)
         stream = trio.SSLStream(self._stream, context, server_hostname=hostname, https_compatible=True)
         try:
             with trio.move_on_after(_or_infinity(self.connect_remaining())) as scope:
@@ -334,6 +342,7 @@ class TrioWire(AsyncWire):
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
         trio, stream = self._trio, self._stream
         if stream is None or self.closed:
             raise self.broken(None)
@@ -362,6 +371,7 @@ class TrioWire(AsyncWire):
         return data
 
     def drop(self) -> None:
+        """Close the connection at once, from inside its event loop."""
         self.closed = True
         if not self.busy:
             self._close_socket()
@@ -371,6 +381,7 @@ class TrioWire(AsyncWire):
             self.sock.close()
 
     def abandon(self) -> None:
+        """End the connection from any thread or finalizer; see `Wire.abandon`."""
         sock = self.sock
         if self.closed or sock is None:
             return
@@ -386,6 +397,7 @@ class TrioWire(AsyncWire):
             os.close(sock.detach())
 
     def stale(self) -> bool:
+        """Tell whether an idle connection has been ended by the peer, or has bytes that nobody asked for."""
         # Records that trio has received and not yet decrypted show nowhere else.
         undecrypted = getattr(getattr(self._stream, "_incoming", None), "pending", 0)
         return self.closed or self.eof or bool(undecrypted) or self.sock is None or is_readable(self.sock)

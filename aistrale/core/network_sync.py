@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.core.exchange import HttpConnectError
 from aistrale.core.network import NO_WAIT, PROXY_HEAD_MAX, Tunnel, Wire
@@ -68,7 +68,7 @@ class SyncWire(Wire):
         found = self._resolve(host, port)
         self.phase = "connect"
         self.sock = self._race(interleave(found))
-        self.sock.setblocking(True)
+        self.sock.settimeout(None)
         self._timeout = None
 
     def _resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
@@ -85,7 +85,11 @@ class SyncWire(Wire):
             except BaseException as error:  # noqa: BLE001 - raised again by the waiting thread
                 answers.put(error)
 
-        threading.Thread(target=work, name="aistrale-resolve", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="aistrale-resolve", daemon=True).start()
+        except RuntimeError:
+            # At the end of the interpreter no thread can be started any more.
+            return look_up(host, port)
         try:
             answer = answers.get(timeout=remaining)
         except queue.Empty:
@@ -101,7 +105,7 @@ class SyncWire(Wire):
             while infos or waiting.get_map():
                 if infos:
                     sock = open_socket(infos[0])
-                    waiting.register(sock, selectors.EVENT_WRITE)
+                    waiting.register(sock, selectors.EVENT_WRITE, sock)
                     code = sock.connect_ex(infos.pop(0)[4])
                     if code not in IN_PROGRESS:
                         failure = self._lost(waiting, sock, code)
@@ -109,7 +113,7 @@ class SyncWire(Wire):
                 remaining = self.connect_remaining()
                 pause = min(STAGGER, remaining or STAGGER) if infos else remaining
                 for key, _ in waiting.select(pause):
-                    sock = key.fileobj  # type: ignore[assignment]
+                    sock = cast("socket.socket", key.data)
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if not code:
                         waiting.unregister(sock)
@@ -118,7 +122,7 @@ class SyncWire(Wire):
             raise failure
         finally:
             for key in list((waiting.get_map() or {}).values()):
-                key.fileobj.close()  # type: ignore[union-attr]
+                key.data.close()
             waiting.close()
 
     def _lost(self, waiting: selectors.BaseSelector, sock: socket.socket, code: int) -> OSError:
@@ -142,11 +146,10 @@ class SyncWire(Wire):
     ) -> SyncWire:
         """Put TLS on the connection (stream interface of httpcore)."""
         self.phase = "tls"
-        assert self.sock is not None
+        if self.sock is None:
+            raise self.broken(None)
         try:
-            secured = ssl_context.wrap_socket(
-                self.sock, server_hostname=server_hostname, do_handshake_on_connect=False
-            )
+            secured = ssl_context.wrap_socket(self.sock, server_hostname=server_hostname, do_handshake_on_connect=False)
             self.sock = secured
             secured.settimeout(self.connect_remaining())
             secured.do_handshake()

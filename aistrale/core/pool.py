@@ -99,6 +99,7 @@ class Pool:
                         doomed.append(link)
                     else:
                         self.reused += 1
+                        link.wire.idle = False
                         found = link
                         break
         for link in doomed:
@@ -154,13 +155,19 @@ class Pool:
         for link in self._take_all():
             self.discard(link)
 
-    def abandon_all(self) -> None:
-        """Close everything from outside the event loop, or when that has ended."""
+    def abandon_idle(self) -> None:
+        """Close what is idle, from outside of the event loop; what is in use is closed when it is given back."""
         self.closed = True
         # No lock: this runs in finalizers too, perhaps in a thread that holds it.
         for link in list(self._links):
+            if link.wire.idle:
+                self.abandon(link)
+
+    def abandon_all(self) -> None:
+        """Close everything, after the event loop has ended."""
+        self.closed = True
+        for link in list(self._links):
             self.abandon(link)
-        self._idle.clear()
 
     def forget(self) -> None:
         """In a forked child: close this process' descriptors and leave the connections to the parent."""
@@ -173,12 +180,12 @@ class Pool:
 
     def stats(self) -> dict[str, int]:
         """Counts of connections."""
-        with self._lock:
-            idle = sum(map(len, self._idle.values()))
-            return {
-                "idle": idle,
-                "active": len(self._links) - idle,
-                "opened": self.opened,
-                "reused": self.reused,
-                "retried": self.retried,
-            }
+        links = list(self._links)
+        idle = sum(link.wire.idle for link in links)
+        return {
+            "idle": idle,
+            "active": len(links) - idle,
+            "opened": self.opened,
+            "reused": self.reused,
+            "retried": self.retried,
+        }

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LOOPBACK: Final = frozenset({"localhost", "localhost.localdomain", "::1", "[::1]"})
 
@@ -61,10 +64,11 @@ class ProxyRules:
             return self._explicit
         if not self._found:
             return None
-        from urllib.request import proxy_bypass_environment
+        import urllib.request
 
-        # The type stubs know an older form of this function; it has taken the proxies since Python 3.5.
-        if proxy_bypass_environment(host, self._found):
+        # Has no entry in the type stubs, though Python has used it since 3.5 wherever NO_PROXY is honoured.
+        bypassed: Callable[[str, dict[str, str]], object] = vars(urllib.request)["proxy_bypass_environment"]
+        if bypassed(host, self._found):
             return None
         found = self._found.get(scheme) or self._found.get("all")
         if not found:
@@ -88,7 +92,9 @@ def check_proxy(url: str, source: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
-        raise ValueError(f"{source}: not the URL of a proxy; use http://, https://, socks5:// or socks5h:// with a host")
+        raise ValueError(
+            f"{source}: not the URL of a proxy; use http://, https://, socks5:// or socks5h:// with a host"
+        )
     return url
 
 

@@ -20,10 +20,23 @@ _LEFTOVERS: Final = 8
 
 
 class Source(Protocol):
-    async def pull(self, until: float | None) -> bytes: ...
-    async def end(self) -> None: ...
-    async def stop(self) -> None: ...
-    def abandon(self) -> None: ...
+    """Where the bytes of a body come from, still in their content coding."""
+
+    async def pull(self, until: float | None) -> bytes:
+        """The next piece; b"" at the end. After an error the source has closed itself."""
+        ...
+
+    async def end(self) -> None:
+        """The body was read to its end: the connection is free."""
+        ...
+
+    async def stop(self) -> None:
+        """Nothing more is wanted."""
+        ...
+
+    def abandon(self) -> None:
+        """The same without waiting, from anywhere."""
+        ...
 
 
 class HttpResponse:
@@ -88,9 +101,7 @@ class HttpResponse:
             size += len(data)
             if size > self._max_body:
                 await self.close()
-                raise HttpTooLarge(
-                    f"the response body is larger than {self._max_body} bytes", phase="body", sent=True
-                )
+                raise HttpTooLarge(f"the response body is larger than {self._max_body} bytes", phase="body", sent=True)
             pieces.append(data)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -165,7 +176,7 @@ class Body:
 
     __slots__ = ("_colour", "_iterator", "_link", "_pool", "_response")
 
-    def __init__(self, colour: Colour, pool: Pool, link: Link, response: Any) -> None:  # noqa: ANN401 - httpcore's
+    def __init__(self, colour: Colour, pool: Pool, link: Link, response: Any) -> None:
         self._colour = colour
         self._pool = pool
         self._link = link
@@ -173,6 +184,7 @@ class Body:
         self._iterator = colour.iterate(response)
 
     async def pull(self, until: float | None) -> bytes:
+        """The next piece; b"" at the end."""
         wire = self._link.wire
         wire.until = until
         wire.phase = "body"
@@ -183,40 +195,49 @@ class Body:
                     return b""
                 if data:
                     return data
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again
             self._pool.discard(self._link)
             reraise(error, wire)
 
     async def end(self) -> None:
+        """Give the connection back."""
         try:
             await self._colour.finish(self._response)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again
             self._pool.discard(self._link)
             reraise(error, self._link.wire)
         self._pool.release(self._link)
 
     async def stop(self) -> None:
+        """Give the connection back if the rest is there already, else close it."""
         # A consumer that has seen "[DONE]" stops right before the last, empty chunk. If that is there already, the
         # connection can be kept; to wait for it is not worth while.
         self._link.wire.until = NO_WAIT
+        ended = False
         try:
             for _ in range(_LEFTOVERS):
                 if await self._colour.advance(self._iterator) is None:
-                    await self.end()
-                    return
-            await self._colour.leave(self._iterator)
+                    ended = True
+                    break
+            else:
+                await self._colour.leave(self._iterator)
         except Exception as error:
-            if not isinstance(error, HttpError):
-                reraise(error, self._link.wire)
+            # Nobody asked for these bytes, so what is wrong with them is nobody's trouble.
+            if translate(error, phase="body", sent=True, reused=False, place="") is None:
+                raise
         finally:
-            if not self._link.wire.idle:
+            if not ended:
                 self._pool.discard(self._link)
+        if ended:
+            await self.end()
 
     def abandon(self) -> None:
+        """Close the connection without waiting, from anywhere."""
         self._pool.abandon(self._link)
 
 
 def reraise(error: BaseException, wire: Wire) -> NoReturn:
+    """Raise an error that happened on a wire, as one of ours where it is one of the HTTP library's."""
     if isinstance(error, HttpError) or not isinstance(error, Exception):
         raise error
     if wire.eof:
@@ -232,23 +253,23 @@ class Colour:
 
     __slots__ = ()
 
-    async def send(self, connection: Any, native: object) -> Any:  # noqa: ANN401 - httpcore's classes
+    async def send(self, connection: Any, native: object) -> Any:
         """Exchange the request for the head of the response."""
         raise NotImplementedError
 
-    def iterate(self, response: Any) -> Any:  # noqa: ANN401
+    def iterate(self, response: Any) -> Any:
         """The iterator over the body."""
         raise NotImplementedError
 
-    async def advance(self, iterator: Any) -> bytes | None:  # noqa: ANN401
+    async def advance(self, iterator: Any) -> bytes | None:
         """The next raw piece of a body, None at its end."""
         raise NotImplementedError
 
-    async def finish(self, response: Any) -> None:  # noqa: ANN401
+    async def finish(self, response: Any) -> None:
         """Tell httpcore that the exchange is over."""
         raise NotImplementedError
 
-    async def leave(self, iterator: Any) -> None:  # noqa: ANN401
+    async def leave(self, iterator: Any) -> None:
         """Give up a body that was not read to its end."""
         raise NotImplementedError
 
@@ -259,18 +280,23 @@ class Blocking(Colour):
     __slots__ = ()
 
     async def send(self, connection: Any, native: object) -> Any:
+        """Exchange the request for the head of the response."""
         return connection.handle_request(native)
 
     def iterate(self, response: Any) -> Any:
+        """The iterator over the body."""
         return iter(response.stream)
 
     async def advance(self, iterator: Any) -> bytes | None:
+        """The next raw piece of a body, None at its end."""
         return next(iterator, None)
 
     async def finish(self, response: Any) -> None:
+        """Tell httpcore that the exchange is over."""
         response.close()
 
     async def leave(self, iterator: Any) -> None:
+        """Give up a body that was not read to its end."""
         if hasattr(iterator, "close"):
             iterator.close()
 
@@ -281,17 +307,22 @@ class Awaiting(Colour):
     __slots__ = ()
 
     async def send(self, connection: Any, native: object) -> Any:
+        """Exchange the request for the head of the response."""
         return await connection.handle_async_request(native)
 
     def iterate(self, response: Any) -> Any:
+        """The iterator over the body."""
         return aiter(response.stream)
 
     async def advance(self, iterator: Any) -> bytes | None:
+        """The next raw piece of a body, None at its end."""
         return await anext(iterator, None)
 
     async def finish(self, response: Any) -> None:
+        """Tell httpcore that the exchange is over."""
         await response.aclose()
 
     async def leave(self, iterator: Any) -> None:
+        """Give up a body that was not read to its end."""
         if hasattr(iterator, "aclose"):
             await iterator.aclose()

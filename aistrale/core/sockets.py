@@ -45,7 +45,7 @@ def interleave(found: Iterable[AddressInfo]) -> list[AddressInfo]:
 def open_socket(info: AddressInfo) -> socket.socket:
     """A non-blocking TCP socket for an address, set up for requests and streams of small pieces."""
     sock = socket.socket(info[0], info[1], info[2])
-    sock.setblocking(False)
+    sock.settimeout(0.0)
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A peer that vanished behind a NAT would otherwise never be noticed where no deadline is set.

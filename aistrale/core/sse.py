@@ -1,6 +1,6 @@
 """Server-sent events, push style: bytes in, events out, and the reverse.
 
-The grammar is that of the WHATWG HTML standard, section "Server-sent events" (parsing and interpreting an event stream),
+The grammar is that of the WHATWG HTML standard (section "Server-sent events", interpreting an event stream),
 with one exception: an event that the end of the stream cuts off before its blank line is delivered, because model
 providers leave out the final blank line.
 """
@@ -13,7 +13,7 @@ MAX_EVENT_BYTES: Final = 10 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-class SSETooLarge(ValueError):  # noqa: N818 - named for what is wrong, like the errors of the package
+class SSETooLarge(ValueError):
     """A line or an event of the stream exceeds its bound."""
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import ssl
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -124,7 +125,7 @@ class Places:
         proxy: str | None,
         max_idle: int,
     ) -> None:
-        self._family = family
+        self._family: HttpFamily = family
         self._verify = verify
         self._trust_env = trust_env
         self._max_idle = max_idle
@@ -149,7 +150,7 @@ class Places:
         """The TLS settings, shared by all clients with the same `verify`."""
         if isinstance(self._verify, ssl.SSLContext):
             return self._verify
-        return _context(library(self._family), self._verify, trust_env=self._trust_env)
+        return _context(library(self._family), verify=self._verify, trust_env=self._trust_env)
 
     def detour(self, proxy: str, *, blocking: bool) -> Foreign:
         """A transport of the library, through a proxy that only it can use.
@@ -297,18 +298,18 @@ def library(family: HttpFamily) -> Library:
     )
 
 
-def _context(lib: Library, verify: bool | str, *, trust_env: bool) -> ssl.SSLContext:
+def _context(lib: Library, *, verify: bool | str, trust_env: bool) -> ssl.SSLContext:
     key = (lib.name, verify, trust_env)
     with _lock:
         context = _contexts.get(key)
         if context is None:
-            context = _contexts[key] = _make_context(lib, verify, trust_env=trust_env)
+            context = _contexts[key] = _make_context(lib, verify=verify, trust_env=trust_env)
     return context
 
 
-def _make_context(lib: Library, verify: bool | str, *, trust_env: bool) -> ssl.SSLContext:
+def _make_context(lib: Library, *, verify: bool | str, trust_env: bool) -> ssl.SSLContext:
     if isinstance(verify, str):
-        if os.path.isdir(verify):
+        if Path(verify).is_dir():
             return ssl.create_default_context(capath=verify)
         return ssl.create_default_context(cafile=verify)
     if verify and trust_env and lib.name == "httpx2":
@@ -316,8 +317,8 @@ def _make_context(lib: Library, verify: bool | str, *, trust_env: bool) -> ssl.S
         context: ssl.SSLContext = lib.core.default_ssl_context()
         return context
     module = importlib.import_module(lib.name)
-    context = module.create_ssl_context(verify=verify, trust_env=trust_env)
-    return context
+    made: ssl.SSLContext = module.create_ssl_context(verify=verify, trust_env=trust_env)
+    return made
 
 
 def _renew_lock() -> None:

@@ -136,7 +136,7 @@ class Foreign:
                 response = self.transport.handle_request(foreign)
             else:
                 response = await deadline.guard(self.transport.handle_async_request(foreign))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again
             _raise(error, "headers", place)
         body = ForeignBody(self, response, timeouts, place)
         if until is not None and monotonic() >= until:
@@ -145,7 +145,6 @@ class Foreign:
         version = response.extensions.get("http_version", b"HTTP/1.1")
         text = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
         return response.status_code, list(response.headers.raw), text, body
-
 
     async def close(self) -> None:
         """Close the transport, where it is one that we made."""
@@ -192,7 +191,7 @@ class ForeignBody:
                 while data == b"":
                     data = await deadline.guard(anext(self._async, None))
             if until is not None and monotonic() >= until:
-                raise deadline.passed()
+                raise deadline.passed()  # noqa: TRY301 - closed like after any other failure
         except BaseException as error:
             await self.stop()
             if isinstance(error, Exception):

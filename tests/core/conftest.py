@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -21,6 +20,7 @@ import trio
 from aistrale.core.http import AsyncHttp, HttpRequest, SyncHttp
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 # Longer than anything takes here, shorter than anyone would wait: what should end at once, ends far before it.
@@ -142,7 +142,7 @@ class WireServer:
         except OSError:
             # The client has gone, which it may do at any time.
             return
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - shown at the end of the test
             self.failures.append(error)
         finally:
             peer.close()

@@ -493,7 +493,9 @@ def test_second_address_is_tried(drive, echo_server, fetch, monkeypatch):
     ]
     original = socket.getaddrinfo
     monkeypatch.setattr(
-        socket, "getaddrinfo", lambda host, *args, **kw: found if b"two" in _bytes(host) else original(host, *args, **kw)
+        socket,
+        "getaddrinfo",
+        lambda host, *args, **kw: found if b"two" in _bytes(host) else original(host, *args, **kw),
     )
 
     async def scenario(client):
@@ -781,7 +783,7 @@ def test_empty_coded_body(drive, serve, fetch):
         (b"gzip, gzip", gzip.compress(gzip.compress(b"\0" * 20_000_000)), "bomb"),
     ],
 )
-def test_bad_coding(drive, serve, post, coding, body, message):
+def test_bad_coding(drive, serve, post, coding, body, message):  # noqa: PLR0917
     server = serve_coded(serve, coding, body)
 
     async def scenario(client):
@@ -852,7 +854,7 @@ def test_streamed_pieces_of_an_expanding_body_are_small(drive, serve, post):
         ("", "sk-secret", "''"),
     ],
 )
-def test_header_that_cannot_be_sent(drive, echo_server, post, name, value, message):
+def test_header_that_cannot_be_sent(drive, echo_server, post, name, value, message):  # noqa: PLR0917
     async def scenario(client):
         with pytest.raises(ValueError, match=message) as caught:
             await post(client, echo_server.url, headers=[(name, value)])
@@ -868,7 +870,7 @@ def test_header_that_cannot_be_sent(drive, echo_server, post, name, value, messa
 )
 def test_url_that_cannot_be_sent(drive, post, url):
     async def scenario(client):
-        with pytest.raises(ValueError, match="^url: "):
+        with pytest.raises(ValueError, match=r"^url: "):
             await post(client, url)
 
     drive(scenario)
@@ -876,7 +878,7 @@ def test_url_that_cannot_be_sent(drive, post, url):
 
 def test_method_that_cannot_be_sent(drive, echo_server, post):
     async def scenario(client):
-        with pytest.raises(ValueError, match="^method: "):
+        with pytest.raises(ValueError, match=r"^method: "):
             await post(client, echo_server.url, method="GET /x HTTP/1.1\r\n")
 
     drive(scenario)
@@ -929,7 +931,7 @@ def test_request_shows_neither_headers_nor_body():
 
 
 def test_errors_can_be_pickled():
-    error = pickle.loads(pickle.dumps(HttpTimeout("late", phase="body", sent=True, reused=True)))
+    error = pickle.loads(pickle.dumps(HttpTimeout("late", phase="body", sent=True, reused=True)))  # noqa: S301 - pickled here
     assert isinstance(error, HttpTimeout)
     assert isinstance(error, HttpError)
     assert (str(error), error.phase, error.sent, error.reused) == ("late", "body", True, True)

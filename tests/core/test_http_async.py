@@ -52,7 +52,7 @@ def test_cancelled_while_opening(family, serve, post, moment):
         for _ in range(moment):
             await asyncio.sleep(0)
         if moment == 20:
-            while not server.requests:
+            while not server.requests:  # noqa: ASYNC110 - another thread fills it
                 await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -163,7 +163,7 @@ def test_idle_connection_that_the_server_ends_is_noticed(family, serve, fetch):
         await fetch(client, server.url)
         gate.set()
         (link,) = client._pools_known()[0]._links
-        while not link.wire.stale():
+        while not link.wire.stale():  # noqa: ASYNC110 - the loop itself brings it about
             await asyncio.sleep(0)
         assert await fetch(client, server.url) == b"{}"
         assert (client.stats()["opened"], client.stats()["retried"]) == (2, 0)
@@ -235,7 +235,7 @@ def test_loops_in_threads_at_the_same_time(family, echo_server, fetch):
 
         try:
             asyncio.run(main())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - shown by the test
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in range(6)]
@@ -345,6 +345,26 @@ def test_collected_client_closes_its_connections(family, serve, fetch):
         gc.collect()
         assert seen() is None
         assert await asyncio.to_thread(gone.get, timeout=PROMPT)
+
+    asyncio.run(main())
+
+
+def test_response_outlives_a_collected_client(family, serve, post):
+    gate = threading.Event()
+
+    def script(peer):
+        peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        gate.wait(PROMPT)
+        peer.send(b"rest")
+
+    server = serve(script)
+
+    async def main():
+        response = await post(AsyncHttp(http=family), server.url)
+        gc.collect()
+        gate.set()
+        assert await response.read(time.monotonic() + PROMPT) == b"halfrest"
 
     asyncio.run(main())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import gzip
 import ipaddress
 import socket
@@ -41,15 +41,15 @@ def make_certificate(path, names, issuer=None):
     """Writes a key and a certificate; gives the certificate and the key to sign others with."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject if issuer is None else issuer[0].subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
@@ -396,7 +396,7 @@ def test_socks_proxy_without_the_package_for_it(drive, post, monkeypatch):
 
 @pytest.mark.parametrize("proxy", ["ftp://h:1", "h:8080", "http://", "secret"])
 def test_proxy_that_is_none(proxy):
-    with pytest.raises(ValueError, match="^proxy: ") as caught:
+    with pytest.raises(ValueError, match=r"^proxy: ") as caught:
         SyncHttp(proxy=proxy)
     assert "secret" not in str(caught.value)
 
@@ -540,7 +540,7 @@ def test_coded_answer_of_a_transport(drive, family, fetch):
         ("RemoteProtocolError", HttpProtocolError, "headers", True),
     ],
 )
-def test_errors_of_a_transport(drive, family, post, name, kind, phase, sent):
+def test_errors_of_a_transport(drive, family, post, name, kind, phase, sent):  # noqa: PLR0917
     def handler(request):
         raise getattr(MODULES[family], name)("detail of the answer")
 
@@ -635,6 +635,23 @@ def test_deadline_is_handed_to_a_blocking_transport(family, post, run_blocking):
 def test_object_that_is_no_transport(client, method):
     with pytest.raises(TypeError, match=method):
         client(transport=object())
+
+
+def test_respx_sees_our_requests(drive, fetch):
+    """Applications that mock the HTTP library in their tests need no transport of ours."""
+    import respx
+
+    async def scenario(client):
+        with respx.mock(using="httpcore") as router:
+            route = router.post("https://api.test/v1").respond(200, json={"mocked": True})
+            assert b"mocked" in await fetch(client, "https://api.test/v1", headers=[("X-Key", "k")], body=b"{}")
+            assert b"mocked" in await fetch(client, "https://api.test/v1")
+        assert route.call_count == 2
+        assert route.calls[0].request.headers["x-key"] == "k"
+        assert route.calls[0].request.content == b"{}"
+        assert client.stats()["idle"] == 0
+
+    drive(scenario, http="httpx")
 
 
 # What is loaded when.

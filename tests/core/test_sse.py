@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ def parse(*chunks: bytes, **bounds: int) -> list[SSE]:
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
-    return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [stream[a:b] for a, b in pairwise(edges)]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +73,28 @@ def test_events_are_delivered_as_soon_as_their_blank_line_is_there():
     assert parser.feed(b"\ndata: c\n\n") == [SSE("", "c")]
 
 
-ALPHABET = st.sampled_from([b"data", b"event", b"id", b"retry", b":", b" ", b"\n", b"\r", b"\r\n", b"\n\n", b"x", b"7",
-                            "é".encode(), "😀".encode(), b"\xef\xbb\xbf", b"\xff", b"data: a", b"event: b\n"])
+ALPHABET = st.sampled_from(
+    [
+        b"data",
+        b"event",
+        b"id",
+        b"retry",
+        b":",
+        b" ",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\n\n",
+        b"x",
+        b"7",
+        "é".encode(),
+        "😀".encode(),
+        b"\xef\xbb\xbf",
+        b"\xff",
+        b"data: a",
+        b"event: b\n",
+    ]
+)
 
 
 @given(st.lists(ALPHABET, max_size=40).map(b"".join), st.lists(st.integers(0, 400), max_size=30))
