@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aistrale.dialects._gemini_names import NAME, both, own, put, take, value_of, wired, words_of
-from aistrale.dialects._gemini_schema import to_json_schema
-from aistrale.dialects._gemini_tools import schema_back
+from aistrale.dialects._gemini_schema import back_to_gemini, to_json_schema
 from aistrale.dialects.shape import as_bool, as_int, as_list, as_number, as_object, as_str, kept
 from aistrale.types import REASONING_EFFORTS, OutputFormat, Reasoning
 
@@ -216,7 +215,7 @@ class OptionWriter:
         if not self.native and self.profile.structured != "schema":
             self.loss.emulate("output.schema", "the target enforces JSON, but not the schema")
         elif "openapi" in words:
-            back = schema_back(output.schema, fields.get("responseSchema"), "output.schema")
+            back = back_to_gemini(output.schema, fields.get("responseSchema"), "output.schema")
             put(config, "responseSchema", back, words)
         else:
             put(config, "responseJsonSchema", output.schema, words)

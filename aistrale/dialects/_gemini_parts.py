@@ -234,6 +234,7 @@ def decode_media(part: JSONObject, field: str) -> MediaPart | None:
         uri = take(blob, "fileUri", words)
         uri = None if uri is None else as_str(uri, f"{field}.fileUri")
         owned = uri is not None and owned_file(uri)
+        words.append("file")
         media = MediaPart("document", url=None if owned else uri, file_id=uri if owned else None)
     else:
         return None

@@ -11,6 +11,8 @@ from aistrale.dialects._gemini_names import snake
 from aistrale.dialects.shape import MAX_NESTING, MalformedBody, as_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aistrale.types import JSON, JSONObject
 
 Style: TypeAlias = Literal["upper", "lower"]
@@ -106,10 +108,51 @@ def _allow_null(schema: JSONObject) -> None:
         schema["enum"] = [*enum, None]
 
 
-def type_style(schema: JSONObject) -> Style:
-    """How the source writes types: "upper" (the documented way) or "lower"."""
-    kind = schema.get("type")
-    return "lower" if type(kind) is str and kind.islower() else "upper"
+def back_to_gemini(schema: JSONObject, original: JSON, field: str) -> JSONObject:
+    """The `Schema` for a hub schema that was read from `original`: the original itself while it says the same.
+
+    Otherwise the schema is written anew, with types and names spelled as the original spells them.
+    """
+    if type(original) is not dict:
+        return to_gemini_schema(schema)
+    if schema == to_json_schema(original, field):
+        return original
+    kind = original.get("type")
+    written = to_gemini_schema(schema, "lower" if type(kind) is str and kind.islower() else "upper")
+    spelled = _odd_names(original)
+    return _respelled(written, spelled) if spelled else written
+
+
+def _children(schema: JSONObject) -> Iterator[JSONObject]:
+    for name, value in schema.items():
+        key = _CAMEL.get(name, name)
+        if key in _SCHEMAS and type(value) is dict:
+            yield value
+        elif key in _SCHEMA_LISTS and type(value) is list:
+            yield from (item for item in value if type(item) is dict)
+        elif key in _SCHEMA_MAPS and type(value) is dict:
+            yield from (item for item in value.values() if type(item) is dict)
+
+
+def _odd_names(schema: JSONObject) -> set[str]:
+    names = {key for key in schema if key in _CAMEL or key in ("$ref", "$defs")}
+    for child in _children(schema):
+        names |= _odd_names(child)
+    return names
+
+
+def _respelled(schema: JSONObject, names: set[str]) -> JSONObject:
+    """The schema with these snake_case names, and `$` where they have it; changes the fresh objects in place."""
+    for child in [*_children(schema)]:
+        _respelled(child, names)
+    for key in [*schema]:
+        value = schema[key]
+        if snake(key) in names and key not in names:
+            schema[snake(key)] = schema.pop(key)
+        elif f"${key}" in names:
+            del schema[key]
+            schema[f"${key}"] = value.replace("#/defs/", "#/$defs/", 1) if type(value) is str else value
+    return schema
 
 
 def to_gemini_schema(schema: JSONObject, style: Style = "upper") -> JSONObject:

@@ -21,7 +21,7 @@ from aistrale.dialects._gemini_names import (
     value_of,
     words_of,
 )
-from aistrale.dialects._gemini_schema import to_gemini_schema, to_json_schema, type_style
+from aistrale.dialects._gemini_schema import back_to_gemini, to_json_schema
 from aistrale.dialects.shape import MalformedBody, as_list, as_object, as_str, kept, rest
 from aistrale.types import Tool, ToolChoice, Wire
 
@@ -107,15 +107,6 @@ def _declaration(body: JSONObject, field: str, entry_words: list[str]) -> Tool:
     return tool
 
 
-def schema_back(schema: JSONObject, original: JSON, field: str) -> JSONObject:
-    """A hub schema in Gemini's notation: as the source wrote it where it still says the same."""
-    if type(original) is not dict:
-        return to_gemini_schema(schema)
-    if schema == to_json_schema(original, field):
-        return original
-    return to_gemini_schema(schema, type_style(original))
-
-
 def encode_tools(tools: list[Tool], loss: Loss) -> list[JSON]:
     """The entries of `tools`; functions from elsewhere go into one entry."""
     entries: list[JSONObject] = []
@@ -162,7 +153,7 @@ def _write_declaration(tool: Tool, path: str, loss: Loss) -> JSONObject:
         body["description"] = tool.description
     if tool.parameters is not None:
         if "openapi" in words:
-            body["parameters"] = schema_back(tool.parameters, original, path)
+            body["parameters"] = back_to_gemini(tool.parameters, original, path)
         else:
             put(body, "parametersJsonSchema", tool.parameters, words)
     if tool.strict and not own(tool.wire):

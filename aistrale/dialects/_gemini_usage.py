@@ -36,64 +36,78 @@ def decode_usage(body: JSONObject, field: str = "usageMetadata") -> Usage:
     prompt = _count(body, "promptTokenCount", field)
     cached = _count(body, "cachedContentTokenCount", field)
     answer = _count(body, "candidatesTokenCount", field)
-    usage = Usage(
-        cache_read=cached,
-        reasoning=_count(body, "thoughtsTokenCount", field),
-        tool_input=_count(body, "toolUsePromptTokenCount", field),
-        raw=body,
-    )
+    thoughts = _count(body, "thoughtsTokenCount", field)
+    tool = _count(body, "toolUsePromptTokenCount", field)
+    usage = Usage(cache_read=cached, reasoning=thoughts, tool_input=tool, raw=body)
     if prompt is not None:
         fresh = max(prompt - (cached or 0), 0)
         details = _details(body, "promptTokensDetails", field)
-        if details and cached and sum(details.values()) != fresh:
-            # The details cover the cached tokens too, so that those of each modality must come off once more.
-            for kind, tokens in _details(body, "cacheTokensDetails", field).items():
-                details[kind] = max(details.get(kind, 0) - tokens, 0)
-        usage.input, usage.audio_input, usage.image_input = _split(fresh, details)
+        if details:
+            if cached and sum(details.values()) != fresh:
+                # The details cover the cached tokens too, so that those of each modality must come off once more.
+                for kind, tokens in _details(body, "cacheTokensDetails", field).items():
+                    details[kind] = max(details.get(kind, 0) - tokens, 0)
+            usage.input, usage.audio_input, usage.image_input = _split(fresh, details)
+        else:
+            usage.input = fresh
     if answer is not None:
         details = _details(body, "candidatesTokensDetails", field)
         usage.output, usage.audio_output, usage.image_output = _split(answer, details)
-    total = _count(body, "totalTokenCount", field)
-    usage.wire = _remember(body, usage, total)
+    usage.wire = _remember(body, prompt, cached, (answer, thoughts, tool), field)
     return usage
 
 
 def _count(body: JSONObject, key: str, field: str) -> int | None:
     value = body.get(key)
-    return None if value is None else as_int(value, f"{field}.{key}")
+    return value if value is None or type(value) is int else as_int(value, f"{field}.{key}")
 
 
 def _details(body: JSONObject, key: str, field: str) -> dict[str, int]:
+    """Tokens by modality; empty where all are text, which is what a stream says over and over."""
     value = body.get(key)
+    if value is None:
+        # The answers of batchEmbedContents spell the name without the plural.
+        value = body.get(key.replace("Tokens", "Token"))
+    if value is None:
+        return {}
     counts: dict[str, int] = {}
-    for item in as_list(value, f"{field}.{key}") if value is not None else []:
+    for item in as_list(value, f"{field}.{key}"):
         entry = as_object(item, f"{field}.{key}")
         kind = modality(entry.get("modality"))
         counts[kind] = counts.get(kind, 0) + (_count(entry, "tokenCount", f"{field}.{key}") or 0)
-    return counts
+    return {} if counts.keys() == {"TEXT"} else counts
 
 
 def _split(total: int, details: dict[str, int]) -> tuple[int, int | None, int | None]:
     """Text, audio and images of a total; the hub counts video and documents as text."""
+    if not details:
+        return total, None, None
     audio = min(details["AUDIO"], total) if "AUDIO" in details else None
     rest = total - (audio or 0)
     image = min(details["IMAGE"], rest) if "IMAGE" in details else None
     return rest - (image or 0), audio, image
 
 
-def _remember(body: JSONObject, usage: Usage, total: int | None) -> Wire:
+def _remember(
+    body: JSONObject, prompt: int | None, cached: int | None, others: tuple[int | None, ...], field: str
+) -> Wire:
     """What the buckets do not say: details, and counts that do not follow from them."""
     fields = {key: value for key, value in body.items() if key not in _COUNTS or value is None}
-    said = _counts(usage)
-    absent: list[str] = []
-    for key, value in said.items():
-        if body.get(key) is None:
-            absent.append(key)
-        elif body[key] != value:
-            fields[key] = body[key]
-    if total is not None and "totalTokenCount" not in said:
+    absent = ""
+    implied = prompt
+    if cached is not None and (prompt is None or prompt < cached):
+        implied = cached
+        if prompt is None:
+            absent = "promptTokenCount"
+        else:
+            fields["promptTokenCount"] = prompt
+    total = _count(body, "totalTokenCount", field)
+    known = [count for count in (implied, *others) if count is not None]
+    if total is None:
+        absent = f"{absent} totalTokenCount" if known else absent
+    elif not known or total != sum(known):
         fields["totalTokenCount"] = total
-    return Wire(NAME, fields, " ".join(absent))
+    return Wire(NAME, fields, absent)
 
 
 def _counts(usage: Usage) -> JSONObject:

@@ -210,12 +210,12 @@ class Writer:
         if not mine:
             self._check_media(part, path)
         data, url, mime = _located(part)
-        kind = "fileData" if data is None and url is not None else "inlineData"
+        kind = "fileData" if data is None and (url is not None or "file" in words) else "inlineData"
         blob = _inner(outer, kind)
         mime = mime or (None if mine else _guess(part, data, url))
         if mime is not None:
             put(blob, "mimeType", mime, words)
-        if kind == "fileData":
+        if url is not None and kind == "fileData":
             put(blob, "fileUri", url, words)
         elif data is not None:
             blob["data"] = data
