@@ -138,7 +138,7 @@ class LocalLedger:
         self.path = path
         self.journal = Journal(None if path is None else journal_directory(path), durability=durability, clock=clock)
         self._clock = clock
-        self._parts: tuple[SQLiteLedger, Shipper] | None = None
+        self._opened: dict[Path, tuple[SQLiteLedger, Shipper]] = {}
         self._worker = Worker(self._step, name="aistrale-ledger", delay=_SHIP_SECONDS, at_exit=self._exit)
 
     def append(self, *rows: Row) -> bool:
@@ -183,7 +183,7 @@ class LocalLedger:
     def status(self) -> LedgerStatus:
         """See `LedgerHandle.status`."""
         journal = self.journal.status()
-        shipper = None if self._parts is None else self._parts[1].status()
+        shipper = next((shipper.status() for _, shipper in list(self._opened.values())), None)
         degraded = None
         if journal.waiting or journal.dropped or self.path is None:
             degraded = journal.last_error or "there is no directory for the ledger"
@@ -207,8 +207,8 @@ class LocalLedger:
         self.journal.close()
         if self.journal.status().acknowledged:
             self.flush(EXIT_SECONDS)
-        if self._parts is not None:
-            self._parts[0].close()
+        for ledger, _ in list(self._opened.values()):
+            ledger.close()
 
     def _step(self) -> float | None:
         written = self.journal.retry()
@@ -224,14 +224,17 @@ class LocalLedger:
         return self._open(self.path)[0]
 
     def _open(self, path: Path) -> tuple[SQLiteLedger, Shipper]:
-        if self._parts is None:
+        parts = self._opened.get(path)
+        if parts is None:
             from aistrale.store.ledger import SQLiteLedger
             from aistrale.store.shipper import Shipper
 
             synchronous: Literal["NORMAL", "FULL"] = "NORMAL" if self.journal.durability == "process" else "FULL"
             ledger = SQLiteLedger(path, synchronous=synchronous)
-            self._parts = ledger, Shipper(journal_directory(path), ledger, clock=self._clock)
-        return self._parts
+            parts = ledger, Shipper(journal_directory(path), ledger, clock=self._clock)
+            # Two threads may come here; what the second one made has opened nothing yet.
+            parts = self._opened.setdefault(path, parts)
+        return parts
 
 
 def journal_directory(path: Path) -> Path:

@@ -85,6 +85,9 @@ class SQLiteLedger:
         self._lock = threading.RLock()
         on_fork(self._after_fork)
 
+    def __del__(self) -> None:
+        self.close()
+
     def _after_fork(self) -> None:
         if self._connection is not None:
             # Never closed in the child: that would be done with the parent's state of the file.

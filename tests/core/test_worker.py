@@ -189,7 +189,7 @@ def test_fork_hooks_run_in_a_child_that_did_not_tell_and_are_held_weakly(monkeyp
 
 def run(code):
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", code],
         capture_output=True,
         timeout=60,
         check=False,

@@ -95,7 +95,7 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     def start(code: str, *args: object) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-c", _PRELUDE + code, *map(str, args)],
+            [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", _PRELUDE + code, *map(str, args)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

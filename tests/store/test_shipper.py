@@ -278,11 +278,11 @@ def test_rows_arrive_once_however_often_the_shipper_dies(home, journal, ledger, 
             expected.append(f"{crash_at}-{number}")
             journal.append(call(expected[-1]))
         clock.now += SEGMENT_SECONDS
-        ledger = Crashing(home / "ledger.sqlite3")
-        ledger.steps_left = crash_at
+        crashing = Crashing(home / "ledger.sqlite3")
+        crashing.steps_left = crash_at
         with contextlib.suppress(CrashError):
-            Shipper(home / "journal", ledger, batch_rows=3).ship()
-        ledger.close()
+            Shipper(home / "journal", crashing, batch_rows=3).ship()
+        crashing.close()
     journal.close()
     assert shipper.ship()
     assert segments(home) == []
