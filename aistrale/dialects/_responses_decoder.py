@@ -85,6 +85,7 @@ class Decoder:
             return self._more_text(self._text, body)
         if type(kind) is not str:
             kind = event.event or ("error" if "error" in body else "")
+            body["type"] = kind
         handler = self._handlers.get(kind)
         events: list[Event] = [Other(NAME, kind, body)] if handler is None else handler(self, body)
         return events if self._started else self._before_start(events)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from aistrale.core.sse import SSE
-from aistrale.dialects._responses_content import NAME, form, ours
+from aistrale.dialects._responses_content import NAME, form, ours, word
 from aistrale.dialects._responses_errors import encode_stream_error, failure
 from aistrale.dialects._responses_frames import (
     CUSTOM,
@@ -185,7 +185,7 @@ class Encoder:
             self._head.update(event.wire.fields)
         choice = Choice(Message("assistant", self._parts), finish.reason, wire=finish.wire)
         fields = encode_finish(choice, error=self._head.get("error"))
-        status = fields.get("status", "completed")
+        status = word(fields, "status")
         kind = f"response.{status}" if status in _ENDS else "response.completed"
         self._ended = True
         return [*frames, self._frame(kind, {"response": self._response(fields)})]

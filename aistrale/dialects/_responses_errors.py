@@ -78,7 +78,7 @@ def encode_error(error: ErrorInfo) -> tuple[int, JSONObject]:
 def failure(error: ErrorInfo) -> JSONObject:
     """The `error` of a failed response."""
     facts = error_object(error)
-    return {"code": facts.get("code") or "server_error", "message": facts["message"]}
+    return {"code": facts.get("code") or "server_error", "message": facts.get("message")}
 
 
 def error_object(error: ErrorInfo) -> JSONObject:
@@ -100,9 +100,9 @@ def encode_stream_error(error: ErrorInfo, *, sequence_number: int = 0) -> list[S
     facts = error_object(error)
     event: JSONObject = {
         "type": "error",
-        "code": facts["code"],
-        "message": facts["message"],
-        "param": facts["param"],
+        "code": facts.get("code"),
+        "message": facts.get("message"),
+        "param": facts.get("param"),
         "error": facts,
         "sequence_number": sequence_number,
     }

@@ -129,7 +129,7 @@ def _decode_message(item: JSONObject, at: int, field: str) -> list[Part]:
     content = item.get("content")
     if type(content) is str:
         return [TextPart(content, wire=Wire(NAME, {AT: at, ITEM: envelope}, "string"))]
-    if not content:
+    if content is None or content == []:
         notation = "empty" if content == [] else "null" if "content" in item else "absent"
         return [TextPart("", wire=Wire(NAME, {AT: at, ITEM: envelope}, notation))]
     parts = [
@@ -180,11 +180,15 @@ def decode_result(item: JSONObject, at: int, field: str) -> ToolResultPart:
     else:
         values = as_list(output, f"{field}.output")
         content = [decode_content(value, f"{field}.output[{number}]") for number, value in enumerate(values)]
+    call = optional_text(item, "call_id", field)
+    fields = {AT: at, **rest(item, _RESULT_FIELDS)}
+    if call == "":
+        fields["call_id"] = ""
     return ToolResultPart(
-        optional_text(item, "call_id", field) or "",
+        call or "",
         content,
         name=optional_text(item, "name", field),
-        wire=Wire(NAME, {AT: at, **rest(item, _RESULT_FIELDS)}, RESULTS[word(item, "type")] + notation),
+        wire=Wire(NAME, fields, RESULTS[word(item, "type")] + notation),
     )
 
 
@@ -274,8 +278,8 @@ def reasoning_item(parts: Sequence[Part]) -> JSONObject:
         key = CONTENT if form(part.wire) == CONTENT else _SUMMARY
         if form(part.wire) == "empty" and not text:
             continue
-        default = "reasoning_text" if key == CONTENT else "summary_text"
-        lists.setdefault(key, []).append({"type": default, **node_fields(part.wire), "text": text})
+        fields: JSONObject = node_fields(part.wire) if ours(part.wire) else {"type": "summary_text"}
+        lists.setdefault(key, []).append({**fields, "text": text})
     item.update(cast("JSONObject", lists))
     return item
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _TOOL_FIELDS: Final = frozenset({"type", "name", "description", "parameters", "strict"})
 _SCHEMA_FIELDS: Final = frozenset({"type", "name", "schema", "strict", "description"})
+# How summaries of the thoughts are asked for: today, and formerly.
+_SUMMARIES: Final = ("summary", "generate_summary")
 _MODES: Final = frozenset({"auto", "none", "required"})
 # Up to how many tokens of thought each effort is taken to stand for, where the caller gave a budget instead of a word.
 _BUDGETS: Final = ((0, "none"), (1024, "minimal"), (4096, "low"), (12288, "medium"))
@@ -128,23 +130,25 @@ def encode_tool_choice(choice: ToolChoice, tools: Sequence[Tool]) -> JSON:
             return kept
     if choice.mode != "tool" and not choice.names:
         return choice.mode
-    entries = [_named(name, tools, custom=notation == "custom") for name in choice.names]
+    if notation in {"function", "custom"} and len(choice.names) == 1 and choice.mode == "tool":
+        return {**node_fields(choice.wire), "type": notation, "name": choice.names[0]}
+    entries = [_named(name, tools) for name in choice.names]
     if choice.mode == "tool" and len(entries) == 1:
-        return {**(node_fields(choice.wire) if notation in {"function", "custom"} else {}), **entries[0]}
+        return entries[0]
     if choice.mode == "none":
         return "none"
     allowed = cast("list[JSON]", entries)
     return {"type": "allowed_tools", "mode": "auto" if choice.mode == "auto" else "required", "tools": allowed}
 
 
-def _named(name: str, tools: Sequence[Tool], *, custom: bool) -> JSONObject:
+def _named(name: str, tools: Sequence[Tool]) -> JSONObject:
     for tool in tools:
         if tool.name == name and tool.hosted is not None:
             kind = tool.hosted.get("type")
             if kind == "mcp":
                 return {"type": "mcp", "server_label": name}
             return {"type": "custom", "name": name} if kind == "custom" else {"type": kind}
-    return {"type": "custom" if custom else "function", "name": name}
+    return {"type": "function", "name": name}
 
 
 # --- output format -------------------------------------------------------------------------------------------------
@@ -204,22 +208,20 @@ def _format(output: OutputFormat) -> JSONObject:
 def decode_reasoning_options(value: JSON) -> Reasoning:
     """Read `reasoning`."""
     options = as_object(value, "reasoning")
-    summary = options.get("summary") or options.get("generate_summary")
+    told = [name for name in _SUMMARIES if word(options, name)]
     return Reasoning(
         effort=optional_text(options, "effort", "reasoning"),
-        include=True if summary else None,
-        wire=Wire(NAME, rest(options, {"effort"})),
+        include=True if told else None,
+        wire=Wire(NAME, rest(options, {"effort", *told}), " ".join(f"{name}={word(options, name)}" for name in told)),
     )
 
 
 def encode_reasoning_options(reasoning: Reasoning, profile: Profile, loss: Loss) -> JSONObject:
     """Write `reasoning`; empty where there is nothing to ask for."""
     body = node_fields(reasoning.wire)
-    if reasoning.include is False:
-        body.pop("summary", None)
-        body.pop("generate_summary", None)
-    elif reasoning.include and not (body.get("summary") or body.get("generate_summary")):
-        body["summary"] = "auto"
+    if reasoning.include:
+        told = dict(item.split("=", 1) for item in form(reasoning.wire).split())
+        body.update(told or {"summary": "auto"})
     effort = reasoning.effort
     if not ours(reasoning.wire):
         effort = _foreign_effort(reasoning, profile, loss)

@@ -25,7 +25,7 @@ from aistrale.dialects._responses_options import (
 )
 from aistrale.dialects._responses_usage import decode_usage, encode_usage
 from aistrale.dialects.base import ANY, Loss
-from aistrale.dialects.shape import as_list, as_number, as_object, get_str
+from aistrale.dialects.shape import as_list, as_number, as_object, get_str, rest
 from aistrale.types import (
     Choice,
     Completion,
@@ -85,9 +85,12 @@ def decode_response(body: JSONObject) -> Completion:
 
 def response_wire(body: JSONObject) -> Wire:
     """What a response object has beyond the hub."""
-    fields = {key: value for key, value in body.items() if key not in _MODELLED}
-    if "usage" in body and body["usage"] is None:
-        fields["usage"] = None
+    fields = rest(body, _MODELLED)
+    fields.pop("status", None)
+    fields.pop("incomplete_details", None)
+    for name in ("id", "model"):
+        if body.get(name) == "":
+            fields[name] = ""
     created = body.get("created_at")
     if type(created) is float and not created.is_integer():
         fields["created_at"] = created

@@ -30,19 +30,19 @@ from aistrale.types import Message, Request, TextPart, Wire
 
 if TYPE_CHECKING:
     from aistrale.dialects.base import Loss, Profile
-    from aistrale.types import JSON, JSONObject, OutputFormat
+    from aistrale.types import JSONObject, OutputFormat
 
-STATE: Final = "$state"
-"""Key of `Request.wire.fields` under which stored state is listed; see `STATE_FIELDS`."""
 STATE_FIELDS: Final = ("previous_response_id", "conversation", "prompt", "background", "store")
 """Fields by which a request leans on what OpenAI has stored, or asks it to store: they cannot move to another provider.
 
-Those that a request uses (that are neither null nor false) are listed by name in `request.wire.fields["$state"]`, and
-their values stand beside the list under their own names. The encoder of any other dialect must refuse such a request.
+They stand in `request.wire.fields` under these names. The encoder of any other dialect must refuse a request where one
+of them is neither null nor false; a request that only asks to be stored ("store") may lose that, if it is recorded.
 """
 
 _MODELLED: Final = frozenset(
     {
+        "stream",
+        "top_logprobs",
         "model",
         "input",
         "instructions",
@@ -69,7 +69,7 @@ _CHAT_FIELDS: Final = frozenset(
 _CHAT_NOISE: Final = frozenset({"stream_options", "stream"})
 # State that other providers keep: Anthropic's containers, Gemini's cached contents and interactions.
 _FOREIGN_STATE: Final = frozenset(
-    {STATE, "container", "cachedContent", "cached_content", "previous_interaction_id", "previousInteractionId"}
+    {"container", "cachedContent", "cached_content", "previous_interaction_id", "previousInteractionId"}
 )
 
 
@@ -85,21 +85,23 @@ def decode_request(body: JSONObject, *, model: str | None = None, stream: bool |
         stream: Used where the body does not say.
 
     Returns:
-        The request. `wire.fields` holds what the hub does not model, and under "$state" the names of the stored state
-        that the request leans on (see `STATE_FIELDS`).
+        The request; `wire.fields` holds what the hub does not model, stored state among it (see `STATE_FIELDS`).
 
     Raises:
         MalformedBody: A field has the wrong type.
     """
     fields = rest(body, _MODELLED)
+    # How the caller said what the hub says in one way only.
+    words: list[str] = []
     tools = get_list(body, "tools")
     if body.get("tools") == []:
-        fields["tools"] = []
-    state: list[JSON] = [name for name in STATE_FIELDS if body.get(name)]
-    if state:
-        fields[STATE] = state
-    messages, notation = _decode_messages(body, fields)
+        words.append("tools")
+    if body.get("model") == "":
+        fields["model"] = ""
+    messages = _decode_messages(body, fields, words)
     said = get_bool(body, "stream")
+    if said is False:
+        words.append("stream")
     reasoning, choice = body.get("reasoning"), body.get("tool_choice")
     return Request(
         model=get_str(body, "model") or model or "",
@@ -110,21 +112,20 @@ def decode_request(body: JSONObject, *, model: str | None = None, stream: bool |
         max_tokens=get_int(body, "max_output_tokens"),
         temperature=get_number(body, "temperature"),
         top_p=get_number(body, "top_p"),
-        logprobs=_decode_logprobs(body),
+        logprobs=_decode_logprobs(body, fields, words),
         output=_decode_text(body, fields),
         reasoning=None if reasoning is None else decode_reasoning_options(reasoning),
-        user=get_str(body, "safety_identifier") or get_str(body, "user"),
+        user=_decode_user(body, fields, words),
         metadata=_decode_metadata(body, fields),
         service_tier=get_str(body, "service_tier"),
         cache_key=get_str(body, "prompt_cache_key"),
         stream=bool(stream) if said is None else said,
         source=NAME,
-        wire=Wire(NAME, fields, notation),
+        wire=Wire(NAME, fields, " ".join(words)),
     )
 
 
-def _decode_messages(body: JSONObject, fields: JSONObject) -> tuple[list[Message], str]:
-    """The conversation, and whether there is none at all (a stored prompt may be the whole request)."""
+def _decode_messages(body: JSONObject, fields: JSONObject, words: list[str]) -> list[Message]:
     messages: list[Message] = []
     if instructions := get_str(body, "instructions"):
         messages.append(Message("system", [TextPart(instructions)], wire=Wire(NAME, {}, INSTRUCTIONS)))
@@ -134,10 +135,11 @@ def _decode_messages(body: JSONObject, fields: JSONObject) -> tuple[list[Message
     if type(given) is str:
         messages.append(Message("user", [TextPart(given)], wire=Wire(NAME, {}, BARE)))
     elif given is None:
-        return messages, "no input"
+        # A stored prompt may be the whole request.
+        words.append("no_input")
     else:
         messages.extend(decode_input(as_list(given, "input")))
-    return messages, ""
+    return messages
 
 
 def _decode_text(body: JSONObject, fields: JSONObject) -> OutputFormat | None:
@@ -151,10 +153,25 @@ def _decode_text(body: JSONObject, fields: JSONObject) -> OutputFormat | None:
     return output
 
 
-def _decode_logprobs(body: JSONObject) -> int | None:
-    asked = _LOGPROBS in get_list(body, "include")
-    count = get_int(body, "top_logprobs")
+def _decode_logprobs(body: JSONObject, fields: JSONObject, words: list[str]) -> int | None:
+    include, count = get_list(body, "include"), get_int(body, "top_logprobs")
+    asked = include.count(_LOGPROBS) == 1
+    if asked:
+        words.append(f"include={include.index(_LOGPROBS)}")
+        fields["include"] = [item for item in include if item != _LOGPROBS]
+    if count is not None:
+        words.append("top_logprobs")
     return 0 if asked and count is None else count
+
+
+def _decode_user(body: JSONObject, fields: JSONObject, words: list[str]) -> str | None:
+    for name in ("safety_identifier", "user"):
+        user = get_str(body, name)
+        if user is not None:
+            words.append(name)
+            del fields[name]
+            return user
+    return None
 
 
 def _decode_metadata(body: JSONObject, fields: JSONObject) -> dict[str, str] | None:
@@ -186,25 +203,28 @@ def encode_request(request: Request, profile: Profile, loss: Loss) -> JSONObject
     Raises:
         InvalidRequestError: Something cannot be said (see Loss).
     """
-    known = ours(request.wire)
+    known, words = ours(request.wire), form(request.wire).split(" ")
     body = node_fields(request.wire) if known else _foreign_fields(request, loss)
     if request.model or not known:
         body["model"] = request.model
     instructions, items = encode_input(request.messages, ContentEncoder(profile, loss))
     if instructions is not None:
         body["instructions"] = instructions
-    if items or form(request.wire) != "no input":
+    if items or "no_input" not in words:
         body["input"] = items
     _refuse(request, loss)
-    _encode_tools(request, body, profile, loss)
+    if (request.tools and _takes("tools", profile, loss)) or "tools" in words:
+        body["tools"] = encode_tools(request.tools, loss)
     _encode_sampling(request, body, profile, loss)
+    if request.logprobs is not None and _takes("logprobs", profile, loss):
+        _encode_logprobs(request.logprobs, body, words)
     _encode_text(request, body, profile, loss)
     _encode_reasoning(request, body, profile, loss)
-    _encode_identity(request, body, profile, loss)
-    if request.stream:
-        body["stream"] = True
-    elif body.get("stream"):
-        body["stream"] = False
+    if request.user is not None and _takes("user", profile, loss):
+        body["safety_identifier" if "safety_identifier" in words else "user"] = request.user
+    _encode_service(request, body, profile, loss)
+    if request.stream or "stream" in words:
+        body["stream"] = request.stream
     body.update(request.extra)
     return body
 
@@ -252,16 +272,11 @@ def _takes(name: str, profile: Profile, loss: Loss) -> bool:
     return False
 
 
-def _encode_tools(request: Request, body: JSONObject, profile: Profile, loss: Loss) -> None:
-    if request.tools or body.get("tools") == []:
-        body["tools"] = encode_tools(request.tools, loss)
+def _encode_sampling(request: Request, body: JSONObject, profile: Profile, loss: Loss) -> None:
     if request.tool_choice is not None and _takes("tool_choice", profile, loss):
         body["tool_choice"] = encode_tool_choice(request.tool_choice, request.tools)
     if request.parallel_tool_calls is not None and _takes("parallel_tool_calls", profile, loss):
         body["parallel_tool_calls"] = request.parallel_tool_calls
-
-
-def _encode_sampling(request: Request, body: JSONObject, profile: Profile, loss: Loss) -> None:
     if request.max_tokens is not None:
         body["max_output_tokens"] = request.max_tokens
     for name, value in (("temperature", request.temperature), ("top_p", request.top_p)):
@@ -272,23 +287,18 @@ def _encode_sampling(request: Request, body: JSONObject, profile: Profile, loss:
             loss.unsupported(name, "The model does its own sampling.")
         else:
             body[name] = value
-    _encode_logprobs(request, body, profile, loss)
 
 
-def _encode_logprobs(request: Request, body: JSONObject, profile: Profile, loss: Loss) -> None:
-    include = body.get("include")
-    asked = type(include) is list and _LOGPROBS in include
-    if request.logprobs is None or not _takes("logprobs", profile, loss):
-        if type(include) is list and asked:
-            body["include"] = [word for word in include if word != _LOGPROBS]
-        if body.get("top_logprobs") is not None:
-            del body["top_logprobs"]
-        return
-    told = body.get("top_logprobs") is not None
-    if not asked and not told:
-        body["include"] = [*(include if type(include) is list else []), _LOGPROBS]
-    if told or request.logprobs > 0:
-        body["top_logprobs"] = request.logprobs
+def _encode_logprobs(count: int, body: JSONObject, words: list[str]) -> None:
+    place = next((int(word.removeprefix("include=")) for word in words if word.startswith("include=")), None)
+    told = "top_logprobs" in words
+    if place is not None or not told:
+        include = body.get("include")
+        items = list(include) if type(include) is list else []
+        items.insert(len(items) if place is None else place, _LOGPROBS)
+        body["include"] = items
+    if told or count > 0:
+        body["top_logprobs"] = count
 
 
 def _encode_text(request: Request, body: JSONObject, profile: Profile, loss: Loss) -> None:
@@ -315,12 +325,7 @@ def _encode_reasoning(request: Request, body: JSONObject, profile: Profile, loss
             body["include"] = [*words, _ENCRYPTED]
 
 
-def _encode_identity(request: Request, body: JSONObject, profile: Profile, loss: Loss) -> None:
-    key = "safety_identifier" if body.get("safety_identifier") else "user"
-    if request.user is not None and _takes("user", profile, loss):
-        body[key] = request.user
-    elif body.get(key):
-        del body[key]
+def _encode_service(request: Request, body: JSONObject, profile: Profile, loss: Loss) -> None:
     if request.metadata is not None and _takes("metadata", profile, loss):
         body["metadata"] = {**request.metadata}
     if request.cache_key is not None and _takes("cache_key", profile, loss):

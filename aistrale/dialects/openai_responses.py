@@ -2,7 +2,7 @@
 
 What other dialects need to know:
 
-- `request.wire.fields["$state"]` lists the stored state that a request leans on (see `STATE_FIELDS`). It cannot move to
+- `STATE_FIELDS` names the fields of `request.wire.fields` that stand for state which OpenAI stores. It cannot move to
   another provider: an encoder of another dialect must refuse such a request.
 - Items of one turn are one message; their parts remember their items in `wire`, including encrypted thoughts.
 - Items of hosted tools are `ProviderPart`s, hosted and custom tools are `Tool.hosted`.
@@ -18,7 +18,7 @@ from aistrale.dialects._responses_decoder import Decoder
 from aistrale.dialects._responses_encoder import Encoder
 from aistrale.dialects._responses_errors import decode_error, encode_error, encode_stream_error
 from aistrale.dialects._responses_output import decode_response, encode_response, is_error_body
-from aistrale.dialects._responses_request import STATE, STATE_FIELDS, decode_request, encode_request
+from aistrale.dialects._responses_request import STATE_FIELDS, decode_request, encode_request
 from aistrale.dialects._responses_slots import text_slots
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NAME",
-    "STATE",
     "STATE_FIELDS",
     "decode_error",
     "decode_request",
