@@ -53,6 +53,7 @@ FIELDS = {
 }
 T = TypeVar("T")
 FAMILIES = ("httpx", "httpx2")
+STREAMS = ("/stream", "/burst")
 
 
 class Server(asyncio.Protocol):
@@ -83,6 +84,9 @@ class Server(asyncio.Protocol):
         if path == b"/stream":
             self.transport.write(HEAD % b"text/event-stream" + b"Transfer-Encoding: chunked\r\n\r\n")
             loop.call_soon(self.stream, PIECES)
+        elif path == b"/burst":
+            head = HEAD % b"text/event-stream" + b"Transfer-Encoding: chunked\r\n\r\n"
+            self.transport.write(head + CHUNK * PIECES + b"0\r\n\r\n")
         elif path == b"/0":
             self.transport.write(PLAIN)
         else:
@@ -161,18 +165,18 @@ class Drivers:
 
         json.loads(run(call()))
 
-    def raw_stream(self, family: str) -> int:
+    def raw_stream(self, family: str, path: str) -> int:
         """A stream through the library's client; gives its pieces."""
-        with self.sync_raw[family].stream("POST", self.base + "/stream", content=BODY) as response:
+        with self.sync_raw[family].stream("POST", self.base + path, content=BODY) as response:
             return sum(1 for _ in response.iter_bytes())
 
-    def own_stream(self, family: str) -> int:
+    def own_stream(self, family: str, path: str) -> int:
         """The same through ours."""
 
         async def call() -> int:
             connect, until = limits()
             count = 0
-            response = await self.sync_own[family].open(ours(self.base + "/stream"), connect_until=connect, until=until)
+            response = await self.sync_own[family].open(ours(self.base + path), connect_until=connect, until=until)
             while await response.next_chunk(until):
                 count += 1
             return count
@@ -196,7 +200,7 @@ def raw_async(family: str, base: str, flight: int, calls: int, path: str) -> flo
         async with module.AsyncClient(timeout=60, headers=FIELDS, limits=bounds) as client:
 
             async def call() -> int:
-                if path == "/stream":
+                if path in STREAMS:
                     async with client.stream("POST", base + path, content=BODY) as response:
                         return len([1 async for _ in response.aiter_bytes()])
                 json.loads((await client.post(base + path, content=BODY)).content)
@@ -216,7 +220,7 @@ def own_async(family: str, base: str, flight: int, calls: int, path: str) -> flo
         async def call() -> int:
             connect, until = limits()
             response = await client.open(ours(base + path), connect_until=connect, until=until)
-            if path == "/stream":
+            if path in STREAMS:
                 count = 0
                 while await response.next_chunk(until):
                     count += 1
@@ -283,16 +287,17 @@ def bench_sync(drivers: Drivers, rounds: int, calls: int) -> None:
 
 def bench_stream(drivers: Drivers, rounds: int) -> None:
     """Pieces of a stream as they come, blocking and async."""
-    rows: dict[str, Callable[[], float]] = {}
-    for family in FAMILIES:
-        rows[f"{family} raw"] = lambda family=family: cpu(lambda: drivers.raw_stream(family))
-        rows[f"{family} own"] = lambda family=family: cpu(lambda: drivers.own_stream(family))
-    table("sync, per streamed chunk", rows, rounds)
-    rows = {}
-    for family in FAMILIES:
-        rows[f"{family} raw"] = lambda family=family: raw_async(family, drivers.base, 1, 2, "/stream")
-        rows[f"{family} own"] = lambda family=family: own_async(family, drivers.base, 1, 2, "/stream")
-    table("async, per streamed chunk", rows, rounds)
+    for path, how in (("/stream", "one at a time"), ("/burst", "all at once")):
+        rows: dict[str, Callable[[], float]] = {}
+        for family in FAMILIES:
+            rows[f"{family} raw"] = lambda f=family, p=path: cpu(lambda: drivers.raw_stream(f, p))
+            rows[f"{family} own"] = lambda f=family, p=path: cpu(lambda: drivers.own_stream(f, p))
+        table(f"sync, per streamed chunk, {how}", rows, rounds)
+        rows = {}
+        for family in FAMILIES:
+            rows[f"{family} raw"] = lambda f=family, p=path: raw_async(f, drivers.base, 1, 4, p)
+            rows[f"{family} own"] = lambda f=family, p=path: own_async(f, drivers.base, 1, 4, p)
+        table(f"async, per streamed chunk, {how}", rows, rounds)
 
 
 def bench_async(base: str, rounds: int, calls: int) -> None:
