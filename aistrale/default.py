@@ -119,3 +119,4 @@ def shutdown() -> None:
         old, _client, _settings = _client, None, None
     if old is not None:
         old.close()
+        old.ledger.close()

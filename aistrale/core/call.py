@@ -122,6 +122,8 @@ class Attempt:
     retry_after: float | None = None
     usage: Usage | None = None
     cost: Cost | None = None
+    conditions: dict[str, str] = field(default_factory=dict)
+    """What the answer said that its price depends on: `service_tier`, `inference_provider`."""
 
 
 class Call:

@@ -41,6 +41,9 @@ async def send(call: Call) -> Reply:
         seen = reply.accumulated
         answer = seen.embeddings or seen.completion
         attempt.usage = answer.usage
+        tier = answer.wire.fields.get("service_tier") if answer.wire is not None else None
+        if isinstance(tier, str):
+            attempt.conditions["service_tier"] = tier
         attempt.response_model = answer.model or None
         settle(call, attempt, reply.outcome or "abandoned", error)
 
@@ -68,12 +71,14 @@ async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
         response = await call.runtime.open(prepared.http, connect_until=call.until(clocks.connect), until=first_until)
         attempt.status = response.status
         attempt.request_id = request_id(response.headers)
+        if backend := response.headers.get("x-inference-provider"):
+            attempt.conditions["inference_provider"] = backend
         if response.status == 200 and call.stream and "json" not in response.headers.get("content-type", ""):
             return await _streamed(call, attempt, prepared, response)
         body = await response.read(first_until)
     except HttpError as error:
         if response is not None:
-            response.abandon()
+            await response.close()
         raise network_error(error, call, attempt) from error
     except BaseException:
         if response is not None:

@@ -23,7 +23,7 @@ _PREAMBLE = (ReplyStart, Other, UsageUpdate)
 # How much may be held back while waiting for content.
 _MAX_PREAMBLE = 1000
 # Seconds that we wait, after the terminal event, for the end of the body that makes the connection reusable.
-_DRAIN = 1.0
+_DRAIN = 0.25
 
 
 class StreamSource:
@@ -89,10 +89,13 @@ class StreamSource:
                 if events:
                     return events
         except HttpError as error:
-            self._response.abandon()
+            await self._response.close()
             raise network_error(error, self._call, self._attempt, clock=clock) from error
+        except AistraleError:
+            await self._response.close()
+            raise
         except (MalformedBody, SSETooLarge) as error:
-            self._response.abandon()
+            await self._response.close()
             fault = error if isinstance(error, MalformedBody) else MalformedBody("event", "an event of bounded size")
             raise malformed(fault, self._attempt) from error
         except BaseException:
@@ -145,7 +148,7 @@ class StreamSource:
                 if runtime.now() > until:
                     break
         except HttpError:
-            self._response.abandon()
+            pass  # the answer is whole; only the connection is lost
         await self._response.close()
 
     async def close(self) -> None:

@@ -5,7 +5,8 @@ It fills the pipeline's Reserve place: budgets will reserve the attempt's upper-
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aistrale.store.records import TOKEN_BUCKETS, AttemptRow, IntentRow, UsageColumns
 from aistrale.types import Cost, EmbedRequest
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from aistrale.store.records import Row
     from aistrale.types import Usage
 
-    Price = Callable[[str, str, Usage], Cost]
+    Price = Callable[..., Cost]
+
+
+_NEVER_SENT: Final = frozenset({"ConnectError", "TLSError"})
 
 
 class Log(Protocol):
@@ -35,7 +39,7 @@ class Journal:
 
     Args:
         log: The ledger's journal.
-        price: Prices one exchange; gets provider, model and usage.
+        price: Prices one exchange; gets provider, model, usage, and the answer's conditions by keyword.
     """
 
     def __init__(self, log: Log, price: Price) -> None:
@@ -63,18 +67,21 @@ class Journal:
 
     def _settle(self, call: Call, attempt: Attempt) -> None:
         if attempt.usage is not None:
-            model = attempt.response_model or attempt.target.model
-            attempt.cost = self._price(attempt.target.provider.name, model, attempt.usage)
+            provider, model = attempt.target.provider.name, attempt.response_model or attempt.target.model
+            attempt.cost = self._price(provider, model, attempt.usage, **attempt.conditions)
             if attempt.cost.usd is None and model != attempt.target.model:
-                attempt.cost = self._price(attempt.target.provider.name, attempt.target.model, attempt.usage)
+                attempt.cost = self._price(provider, attempt.target.model, attempt.usage, **attempt.conditions)
         else:
             attempt.cost = _without_usage(attempt)
         call.rows.append(_row(call, attempt))
 
 
 def _without_usage(attempt: Attempt) -> Cost:
+    """What an exchange without usage costs: nothing when it was refused or never sent, else nobody knows."""
     if attempt.status is not None and attempt.status >= 400:
-        return Cost(None, "refused by the provider")
+        return Cost(Decimal(0), f"refused with status {attempt.status}")
+    if attempt.error in _NEVER_SENT:
+        return Cost(Decimal(0), "never sent")
     return Cost(None, f"no usage reported ({attempt.outcome})")
 
 
