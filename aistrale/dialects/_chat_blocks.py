@@ -120,7 +120,7 @@ class ChoiceBlocks:
             known = self.logprobs.get(name)
             if type(tokens) is list and type(known) is list:
                 self.logprobs[name] = [*known, *tokens]
-            elif tokens is not None:
+            elif tokens is not None or name not in self.logprobs:
                 self.logprobs[name] = tokens
 
     def close(self, events: list[Event]) -> None:
@@ -243,15 +243,18 @@ class ChoiceBlocks:
             custom = body.get("custom")
             inner = custom if type(custom) is dict else body.get("function")
             function = {} if inner is None else as_object(inner, self._path("tool_calls.function"))
-            name = function.get("name") or ""
-            call = self._find(body, as_str(name, self._path("tool_calls.function.name")))
+            name = function.get("name")
+            name = "" if name is None else as_str(name, self._path("tool_calls.function.name"))
+            call = self._find(body, name)
             call.custom = call.custom or function is custom
             self._extend(call, function, events)
 
     def _find(self, body: JSONObject, name: str) -> _Call:
         """The call that a delta continues, or a new one."""
         given = body.get("id")
-        call_id = str(given) if type(given) is int else as_str(given or "", self._path("tool_calls.id"))
+        call_id = str(given) if type(given) is int else ""
+        if given is not None and type(given) is not int:
+            call_id = as_str(given, self._path("tool_calls.id"))
         position = body.get("index")
         call: _Call | None
         if type(position) is int:
@@ -284,7 +287,8 @@ class ChoiceBlocks:
             call = _Call()
             call.legacy = True
             self._calls.append(call)
-        call.take_name(as_str(body.get("name") or "", self._path("function_call.name")))
+        if body.get("name") is not None:
+            call.take_name(as_str(body["name"], self._path("function_call.name")))
         self._extend(call, body, events)
 
     def _extend(self, call: _Call, function: JSONObject, events: list[Event]) -> None:

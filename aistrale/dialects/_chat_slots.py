@@ -35,7 +35,8 @@ def text_slots(body: JSONObject) -> Iterator[Slot]:
         yield from _prose(body, name, name)
     yield from _location(body.get("web_search_options"), "web_search_options")
     metadata = body.get("metadata")
-    if type(metadata) is dict:
+    # In an answer it is a server's note about itself.
+    if type(metadata) is dict and "choices" not in body:
         yield from deep_slots(metadata, "metadata", body, "metadata")
     for name in ("user", "safety_identifier"):
         yield from field_slot(body, name, "", "name")

@@ -27,6 +27,9 @@ _OUTPUT_FIELDS: Final = {
     "audio_tokens": "audio_output",
     "image_tokens": "image_output",
 }
+# In the order in which overlaps are taken out.
+_INPUT_BUCKETS: Final = ("audio_input", "image_input", "cache_write", "cache_read")
+_OUTPUT_BUCKETS: Final = ("audio_output", "image_output", "reasoning")
 _TOTALS_SET: Final = frozenset(_TOTALS)
 _MODELLED: Final = frozenset({*_TOTALS, _INPUT, _OUTPUT})
 
@@ -48,22 +51,24 @@ def decode_usage(value: JSONObject) -> Usage:
         usage.cache_read = cached
         fields.pop("cached_tokens", None)
         words.append("cached_beside")
-    inside = _sum(usage.cache_read, usage.cache_write, usage.audio_input, usage.image_input)
     if prompt is not None:
-        usage.input = max(0, prompt - inside)
+        usage.input = prompt - _fit(usage, prompt, _INPUT_BUCKETS, "overlap_in", words)
+        if "overlap_in" in words:
+            fields.update({name: value[name] for name in (_INPUT, "cached_tokens") if name in value})
     beside = 0
     if completion is not None:
         extra = 0 if total is None or prompt is None else total - prompt - completion
         if extra > 0 and usage.reasoning in {None, extra}:
             words.append("reasoning_untold" if usage.reasoning is None else "reasoning_beside")
             usage.reasoning = beside = extra
-        within = _sum(usage.audio_output, usage.image_output, None if beside else usage.reasoning)
-        usage.output = max(0, completion - within)
+        buckets = _OUTPUT_BUCKETS[:2] if beside else _OUTPUT_BUCKETS
+        usage.output = completion - _fit(usage, completion, buckets, "overlap_out", words)
+        if "overlap_out" in words:
+            fields.update({name: value[name] for name in (_OUTPUT,) if name in value})
     if len(value) < len(_TOTALS) or not value.keys() >= _TOTALS_SET:
         words.extend(f"no_{name}" for name in _TOTALS if name not in value)
-    # Counts that do not add up (a detail larger than its sum) are given back as they came.
-    read = _sum(usage.input, inside)
-    made = _sum(usage.output, usage.reasoning, usage.audio_output, usage.image_output)
+    # Sums that do not add up are given back as they came.
+    read, made = usage.input_total or 0, usage.output_total or 0
     for name, count, written in zip(
         _TOTALS, (prompt, completion, total), (read, made - beside, read + made), strict=True
     ):
@@ -85,8 +90,20 @@ def _read_details(value: JSONObject, key: str, names: dict[str, str], usage: Usa
     fields[key] = rest(details, names)
 
 
-def _sum(*parts: int | None) -> int:
-    return sum([part for part in parts if part is not None])
+def _fit(usage: Usage, whole: int, buckets: tuple[str, ...], word: str, words: list[str]) -> int:
+    """Cut buckets that overlap (sound read from the cache is told in both) down to the sum; returns what they hold."""
+    held = sum([getattr(usage, name) or 0 for name in buckets])
+    if held <= whole:
+        return held
+    words.append(word)
+    excess = held - whole
+    for name in buckets:
+        count = getattr(usage, name) or 0
+        cut = min(count, excess)
+        if cut:
+            setattr(usage, name, count - cut)
+            excess -= cut
+    return whole
 
 
 def encode_usage(usage: Usage) -> JSONObject:
@@ -122,12 +139,14 @@ def encode_usage(usage: Usage) -> JSONObject:
         "audio_tokens": usage.audio_output,
         "image_tokens": usage.image_output,
     }
-    inner.update({name: count for name, count in told_in.items() if count is not None})
-    outer.update({name: count for name, count in told_out.items() if count is not None})
+    if "overlap_in" not in words:
+        inner.update({name: count for name, count in told_in.items() if count is not None})
+    if "overlap_out" not in words:
+        outer.update({name: count for name, count in told_out.items() if count is not None})
     if inner or had_input:
         body[_INPUT] = inner
     if outer or had_output:
         body[_OUTPUT] = outer
-    if cached_beside and usage.cache_read is not None:
+    if cached_beside and usage.cache_read is not None and "overlap_in" not in words:
         body["cached_tokens"] = usage.cache_read
     return {**fields, **body}

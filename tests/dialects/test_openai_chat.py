@@ -957,7 +957,21 @@ USAGES = {
             "total_tokens": 15,
             "prompt_tokens_details": {"cached_tokens": 12},
         },
-        Usage(input=0, cache_read=12, output=5),
+        Usage(input=0, cache_read=10, output=5),
+    ),
+    "sound from the cache is told twice": (
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 10,
+            "total_tokens": 110,
+            "prompt_tokens_details": {"cached_tokens": 90, "audio_tokens": 60},
+            "completion_tokens_details": {"reasoning_tokens": 8, "audio_tokens": 4},
+        },
+        Usage(input=0, cache_read=90, audio_input=10, output=0, reasoning=8, audio_output=2),
+    ),
+    "overlap beside": (
+        {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cached_tokens": 12},
+        Usage(input=0, cache_read=10, output=5),
     ),
     "nothing": ({}, Usage()),
     "groq": (
