@@ -116,8 +116,12 @@ class Engine:
         model, provider, route = options.get("model"), options.get("provider"), options.get("route")
         if route is not None and (model is not None or provider is not None):
             raise ConfigurationError("route excludes model and provider", field="route")
+        if model is not None and not model.strip():
+            raise ConfigurationError("model is empty", field="model", hint="Write provider/model.")
         if provider is not None:
-            return [self.target(f"{provider}/{model or self._model_of(provider, kind)}")], None
+            name = self.provider(provider).name
+            model = self._model_of(name, kind) if model is None else model.removeprefix(f"{name}/")
+            return [self.target(f"{name}/{model}")], None
         if route is None and model is None and kind == "chat":
             route = current().route or self.settings.default_route
         if route is None and model in self.settings.routes:
