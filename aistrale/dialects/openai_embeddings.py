@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import struct
 import sys
 from array import array
 from base64 import b64decode, b64encode
@@ -185,12 +186,9 @@ def encode_response(embeddings: Embeddings, *, encoding_format: Literal["float",
 
 def _pack(vector: Sequence[float]) -> str:
     try:
-        floats = array("f", vector)
+        return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode("ascii")
     except OverflowError as error:
         raise MalformedBody("embedding", "numbers that fit 32 bits") from error
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return b64encode(floats.tobytes()).decode("ascii")
 
 
 def _write_usage(usage: Usage | None, *, own: bool) -> JSONObject | None:
