@@ -70,7 +70,7 @@ _WORDS: dict[FinishReason, str] = {
     "content_filter": "SAFETY",
     "pause": "CONTINUATION",
     "error": "OTHER",
-    "unknown": "OTHER",
+    "unknown": "FINISH_REASON_UNSPECIFIED",
 }
 
 

@@ -33,8 +33,8 @@ _STORED = frozenset(
         "background",
     }
 )
-# Says how the answer travels or is filed, not what it is.
-_TRANSPORT = frozenset({"stream_options", "store", "betas", "stream"})
+# Says how the answer travels or is filed, or asks for another provider's state, not what the answer is.
+_TRANSPORT = frozenset({"stream_options", "store", "betas", "stream", "include"})
 
 
 def report_losses(request: Request, loss: Loss) -> None:
@@ -62,7 +62,7 @@ def report_losses(request: Request, loss: Loss) -> None:
     if request.wire is None or own(request.wire):
         return
     for key, value in request.wire.fields.items():
-        if value is None or value is False or key in _TRANSPORT:
+        if not value or key in _TRANSPORT:
             continue
         if key in _STORED:
             loss.refuse(key, "it refers to state or tools of another provider, which Gemini cannot reach")

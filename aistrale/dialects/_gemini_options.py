@@ -40,6 +40,7 @@ _THINKING = both("includeThoughts", "thinkingBudget", "thinkingLevel")
 _LEVELS = ("minimal", "low", "medium", "high", "xhigh")
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 _DYNAMIC = -1
+_TEXT_ONLY: JSON = ["TEXT"]
 
 
 def decode_options(config: JSONObject, request: Request, words: list[str]) -> JSONObject:
@@ -71,6 +72,10 @@ def decode_options(config: JSONObject, request: Request, words: list[str]) -> JS
         ]
     _read_logprobs(config, request, fields, words)
     request.output = _read_output(config, fields)
+    if fields.get("responseModalities") == _TEXT_ONLY:
+        # The default, which clients like to spell out: nothing that another provider would have to do without.
+        del fields["responseModalities"]
+        words.append("text-only")
     thinking = take(config, "thinkingConfig", words)
     if thinking is not None:
         request.reasoning = _read_thinking(as_object(thinking, "generationConfig.thinkingConfig"))
@@ -176,6 +181,8 @@ class OptionWriter:
             put(config, "responseLogprobs", value=True, words=self.words)
             if self.request.logprobs or "logprobs" in self.words:
                 config["logprobs"] = self.request.logprobs
+        if "text-only" in self.words:
+            config["responseModalities"] = ["TEXT"]
         if self.request.output is not None:
             self._output(config, self.request.output)
         if self.request.reasoning is not None:

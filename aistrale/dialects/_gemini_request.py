@@ -68,7 +68,11 @@ def decode_request(body: JSONObject, *, model: str | None = None, stream: bool |
     _read_tools(body, request, fields, words)
     config = take(body, "generationConfig", words)
     if config is not None:
-        fields["generationConfig"] = decode_options(as_object(config, "generationConfig"), request, words)
+        leftovers = decode_options(as_object(config, "generationConfig"), request, words)
+        if leftovers:
+            fields["generationConfig"] = leftovers
+        else:
+            words.append("generationConfig")
     tier = take(body, "serviceTier", words)
     request.service_tier = None if tier is None else as_str(tier, "serviceTier")
     labels = fields.get("labels")
@@ -160,8 +164,10 @@ def _read_tools(body: JSONObject, request: Request, fields: JSONObject, words: l
     config = take(body, "toolConfig", words)
     if config is not None:
         request.tool_choice, leftovers = decode_choice(as_object(config, "toolConfig"))
-        if leftovers or request.tool_choice is None:
+        if leftovers:
             fields["toolConfig"] = leftovers
+        elif request.tool_choice is None:
+            words.append("toolConfig")
 
 
 def encode_request(request: Request, profile: Profile, loss: Loss) -> JSONObject:
@@ -189,9 +195,9 @@ def encode_request(request: Request, profile: Profile, loss: Loss) -> JSONObject
     _write_system(body, request, writer, words)
     _write_contents(body, request, writer, words, signed=profile.thinking == "level")
     _write_tools(body, request, loss, words)
-    config, present = _object(body, "generationConfig")
+    config = _object(body, "generationConfig")
     OptionWriter(request, profile, loss, native=native, words=words).write(config)
-    if config or present:
+    if config or "generationConfig" in words:
         put(body, "generationConfig", config, words)
     write_service(body, request, loss, words)
     return _merged(body, request.extra)
@@ -309,18 +315,16 @@ def _sign(content: JSONObject) -> None:
 def _write_tools(body: JSONObject, request: Request, loss: Loss, words: list[str]) -> None:
     if request.tools:
         put(body, "tools", once(encode_tools(request.tools, loss), single="tool" in words), words)
-    config, present = _object(body, "toolConfig")
+    config = _object(body, "toolConfig")
     if request.tool_choice is not None:
         config.update(encode_choice(request.tool_choice))
-    if config or present:
+    if config or "toolConfig" in words:
         put(body, "toolConfig", config, words)
 
 
-def _object(body: JSONObject, name: str) -> tuple[JSONObject, bool]:
-    """Take what the hub does not model of an object out of the body; whether the source had the object."""
-    if type(body.get(name)) is not dict:
-        return {}, False
-    return {**as_object(body.pop(name), name)}, True
+def _object(body: JSONObject, name: str) -> JSONObject:
+    """Take what the hub does not model of an object out of the body, to be completed and put back."""
+    return {**as_object(body.pop(name), name)} if type(body.get(name)) is dict else {}
 
 
 def _merged(body: JSONObject, extra: JSONObject) -> JSONObject:

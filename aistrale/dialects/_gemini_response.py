@@ -151,6 +151,8 @@ def encode_choice(choice: Choice, position: int, writer: Writer) -> JSONObject:
     message = choice.message
     calls = any(isinstance(part, ToolCallPart) for part in message.parts)
     candidate: JSONObject = {}
+    if choice.wire is not None and not own(choice.wire) and choice.wire.fields.get("logprobs"):
+        writer.loss.drop(f"choices[{position}].logprobs", "Gemini writes log probabilities in another form")
     parts = writer.parts(message.parts, f"choices[{position}].message")
     if parts or "contentless" not in words:
         candidate["content"] = _content(message, parts)

@@ -113,7 +113,7 @@ class Writer:
             case ToolResultPart():
                 return self._result(part, path)
             case MediaPart():
-                return [self._media(part, path)]
+                return self._media(part, path)
             case RefusalPart():
                 self.loss.emulate(path, "a refusal became ordinary text")
                 return [{"text": part.text}]
@@ -203,16 +203,17 @@ class Writer:
                 self.loss.drop(where, "a Gemini function response holds text and media only")
         return media
 
-    def _media(self, part: MediaPart, path: str) -> JSONObject:
+    def _media(self, part: MediaPart, path: str) -> list[JSONObject]:
         words = words_of(part.wire)
         mine = own(part.wire)
         outer = kept(part.wire, NAME)
-        if not mine:
-            self._check_media(part, path)
+        if not mine and not self._can_move(part, path):
+            return []
         data, url, mime = _located(part)
         kind = "fileData" if data is None and (url is not None or "file" in words) else "inlineData"
         blob = _inner(outer, kind)
-        mime = mime or (None if mine else _guess(part, data, url))
+        if mime is None and not mine:
+            mime = self._guess(part, data, url, path)
         if mime is not None:
             put(blob, "mimeType", mime, words)
         if url is not None and kind == "fileData":
@@ -225,17 +226,33 @@ class Writer:
             self.loss.drop(f"{path}.filename", "Gemini has no place for the name of inline media")
         self._detail(part, outer, words, path)
         put(outer, kind, blob, words)
-        return outer
+        return [outer]
 
-    def _check_media(self, part: MediaPart, path: str) -> None:
-        if part.file_id is not None and not owned_file(part.file_id):
+    def _can_move(self, part: MediaPart, path: str) -> bool:
+        if part.data is None and part.url is None and part.file_id is not None and not owned_file(part.file_id):
+            if self.answering:
+                self.loss.drop(path, "a file that only another provider can give")
+                return False
             self.loss.refuse(f"{path}.file_id", "a file that was uploaded to another provider; send its content")
         if self.profile is None:
-            return
+            return True
         if part.media not in self.profile.media:
             self.loss.refuse(path, f"the target takes no {part.media} input")
         if part.url is not None and not part.url.startswith("data:") and not self.profile.media_urls:
             self.loss.refuse(f"{path}.url", "the target fetches nothing by URL; send the content")
+        return True
+
+    def _guess(self, part: MediaPart, data: str | None, url: str | None, path: str) -> str:
+        """The MIME type, which Gemini wants to be told."""
+        if data is not None:
+            known = next((mime for start, mime in _MIME_OF_START.items() if data.startswith(start)), None)
+        else:
+            place = (url or "").partition("?")[0].partition("#")[0]
+            known = _MIME_OF_SUFFIX.get(place.rpartition(".")[2].lower())
+        if known is None:
+            known = _MIME_OF_KIND[part.media]
+            self.loss.emulate(f"{path}.media_type", f"not told and not to be seen: {known} was assumed")
+        return known
 
     def _detail(self, part: MediaPart, outer: JSONObject, words: list[str], path: str) -> None:
         level = DETAILS.get(part.detail or "")
@@ -278,11 +295,3 @@ def _located(part: MediaPart) -> tuple[str | None, str | None, str | None]:
         head, _, data = url.partition(",")
         return data, None, part.media_type or head[len("data:") :].partition(";")[0] or None
     return part.data, url, part.media_type
-
-
-def _guess(part: MediaPart, data: str | None, url: str | None) -> str | None:
-    if data is not None:
-        start = next((mime for start, mime in _MIME_OF_START.items() if data.startswith(start)), None)
-        return start or _MIME_OF_KIND[part.media]
-    path = (url or "").partition("?")[0].partition("#")[0]
-    return _MIME_OF_SUFFIX.get(path.rpartition(".")[2].lower())

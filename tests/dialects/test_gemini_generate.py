@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistrale.dialects import gemini_generate as gemini
@@ -332,6 +332,7 @@ CONTENTS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {}, optional={"contents": st.lists(CONTENTS, max_size=4), "tools": JSON, "systemInstruction": JSON}

@@ -6,7 +6,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistrale.core.sse import SSE
@@ -25,6 +25,7 @@ def test_an_array_is_split(indent):
     assert [json.loads(element) for element in gemini.array_events(array(indent))] == ELEMENTS
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 200), max_size=20), st.sampled_from([None, 1]))
 def test_an_array_may_be_cut_anywhere(cuts, indent):
     data = array(indent).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistrale.dialects import gemini_generate as gemini
@@ -90,6 +90,7 @@ def test_broken_errors_are_read_all_the_same(body, message, kind):
     assert gemini.encode_error(error)[1]["error"]["status"] == "UNAVAILABLE"
 
 
+@settings(deadline=None)
 @given(st.binary() | JSON.map(lambda value: json.dumps({"error": value}).encode()))
 def test_decoding_an_error_never_raises(body):
     assert gemini.decode_error(None, {}, body).status is None or body

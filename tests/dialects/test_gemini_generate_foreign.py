@@ -227,7 +227,14 @@ def test_refusals_become_text():
             MediaPart("image", url="https://x.org/a.JPG?b=c"),
             {"fileData": {"mimeType": "image/jpeg", "fileUri": "https://x.org/a.JPG?b=c"}},
         ),
-        (MediaPart("image", url="https://x.org/a"), {"fileData": {"fileUri": "https://x.org/a"}}),
+        (
+            MediaPart("image", url="https://x.org/a"),
+            {"fileData": {"mimeType": "image/jpeg", "fileUri": "https://x.org/a"}},
+        ),
+        (
+            MediaPart("audio", data="xxxx", file_id="audio_1", media_type="audio/mp3"),
+            {"inlineData": {"mimeType": "audio/mp3", "data": "xxxx"}},
+        ),
         (
             MediaPart("image", url="data:image/gif;base64,aGk="),
             {"inlineData": {"mimeType": "image/gif", "data": "aGk="}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 
@@ -12,6 +13,7 @@ from aistrale.dialects.shape import MalformedBody
 from aistrale.types import (
     Choice,
     Completion,
+    MediaPart,
     Message,
     ReasoningPart,
     TextPart,
@@ -236,6 +238,22 @@ def test_an_answer_from_elsewhere():
     assert [item.field for item in loss.items] == ["usage.cache_write"]
 
 
+def test_log_probabilities_from_elsewhere_are_reported():
+    loss = Loss()
+    choice = Choice(Message.assistant("ok"), "stop", wire=Wire("openai_chat", {"logprobs": {"content": []}}))
+    body = gemini.encode_response(Completion(choices=[choice]), loss)
+    assert "logprobs" not in json.dumps(body)
+    assert [item.field for item in loss.items] == ["choices[0].logprobs"]
+
+
+def test_a_file_of_another_provider_is_left_out_of_an_answer():
+    loss = Loss()
+    completion = Completion(choices=[Choice(Message.assistant(MediaPart("document", file_id="file_1"), "ok"), "stop")])
+    body = gemini.encode_response(completion, loss)
+    assert body["candidates"][0]["content"]["parts"] == [{"text": "ok"}]
+    assert [(item.field, item.action) for item in loss.items] == [("choices[0].message.parts[0]", "dropped")]
+
+
 @pytest.mark.parametrize(
     ("reason", "word"),
     [
@@ -244,7 +262,7 @@ def test_an_answer_from_elsewhere():
         ("content_filter", "SAFETY"),
         ("pause", "CONTINUATION"),
         ("error", "OTHER"),
-        ("unknown", "OTHER"),
+        ("unknown", "FINISH_REASON_UNSPECIFIED"),
     ],
 )
 def test_finishes_from_elsewhere(reason, word):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistrale.dialects import gemini_generate as gemini
@@ -121,6 +121,7 @@ def test_text_slots_reach_into_the_body_of_a_count():
     }
 
 
+@settings(deadline=None)
 @given(
     JSON.filter(lambda value: isinstance(value, dict))
     | st.fixed_dictionaries({"contents": JSON, "tools": JSON, "candidates": JSON})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistrale.core.reply import collect
@@ -362,6 +362,7 @@ NAMES = (
 PARTS = st.recursive(JSON, lambda inner: st.dictionaries(st.sampled_from(NAMES), inner, max_size=3), max_leaves=6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(PARTS, max_size=3), max_size=4), JSON, JSON)
 def test_any_parts_decode_or_are_malformed(chunks, usage, reason):
     try:
@@ -380,6 +381,7 @@ def test_any_parts_decode_or_are_malformed(chunks, usage, reason):
     assert not open_blocks or not isinstance(events[-1], ReplyEnd)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.text(min_size=1, max_size=4)), min_size=1, max_size=8), st.data())
 def test_how_parts_are_spread_over_chunks_does_not_matter(texts, data):
     items = [{"text": text, **({"thought": True} if thought else {})} for thought, text in texts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistrale.core.reply import collect
@@ -236,6 +236,7 @@ BLOCKS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(BLOCKS, st.data())
 def test_interleaved_blocks_from_elsewhere_say_the_same_after_encoding(blocks, data):
     queues = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistrale.dialects import gemini_generate as gemini
@@ -84,6 +84,7 @@ DETAILS = st.none() | st.lists(
 )
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {},
@@ -113,6 +114,7 @@ def test_usage_round_trips_and_no_bucket_is_negative(counts):
         assert usage.input_total - (usage.tool_input or 0) == counts["promptTokenCount"]
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Usage,
