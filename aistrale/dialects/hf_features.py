@@ -45,12 +45,9 @@ def decode_request(body: JSONObject, *, model: str | None = None) -> EmbedReques
         MalformedBody: Something in it has the wrong shape.
     """
     value = body.get("inputs")
-    inputs: list[str | list[int]]
-    if type(value) is str:
-        inputs, form = [value], "one"
-    else:
-        texts = as_list(value, "inputs")
-        inputs, form = [as_str(text, f"inputs[{index}]") for index, text in enumerate(texts)], ""
+    form = "one" if type(value) is str else ""
+    texts = [value] if form else as_list(value, "inputs")
+    inputs = [as_str(text, f"inputs[{index}]") for index, text in enumerate(texts)]
     return EmbedRequest(
         model=model or "",
         inputs=inputs,
