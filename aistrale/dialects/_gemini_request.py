@@ -78,6 +78,10 @@ def decode_request(body: JSONObject, *, model: str | None = None, stream: bool |
     labels = fields.get("labels")
     if type(labels) is dict and all(type(value) is str for value in labels.values()):
         request.metadata = {key: str(value) for key, value in fields.pop("labels").items()}  # type: ignore[union-attr]
+    if "cached_content" in fields:
+        # In one spelling, so that the other formats see stored state that they cannot reach.
+        fields["cachedContent"] = fields.pop("cached_content")
+        words.append("cached_content")
     request.wire = wired(fields, words)
     return request
 
@@ -189,6 +193,8 @@ def encode_request(request: Request, profile: Profile, loss: Loss) -> JSONObject
         report_losses(request, loss)
     writer = Writer(loss, profile, native=native)
     writer.know_calls(request.messages)
+    if "cached_content" in words and "cachedContent" in body:
+        body["cached_content"] = body.pop("cachedContent")
     prefix = value_of(words, "model")
     if prefix is not None:
         body["model"] = request.model if request.model.startswith(prefix) else f"{prefix}{request.model}"

@@ -92,9 +92,9 @@ class Writer:
 
     def order(self, part: Part) -> int:
         """Where a tool result stands among the calls of the conversation."""
-        calls = self._calls
-        known = isinstance(part, ToolResultPart) and part.call_id in calls
-        return list(calls).index(part.call_id) if known and isinstance(part, ToolResultPart) else len(calls)
+        if isinstance(part, ToolResultPart) and part.call_id in self._calls:
+            return list(self._calls).index(part.call_id)
+        return len(self._calls)
 
     def parts(self, parts: Iterable[Part], path: str) -> list[JSON]:
         """Write parts in order; `path` names their place in the hub's words."""

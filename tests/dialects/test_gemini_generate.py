@@ -200,6 +200,7 @@ BODIES = {
     },
     "odd numbers": {"contents": [], "generationConfig": {"topK": 4.5, "responseLogprobs": False, "logprobs": 2}},
     "logprobs of nothing": {"contents": [], "generationConfig": {"responseLogprobs": True, "logprobs": 0}},
+    "a cache in snake_case": {"contents": [], "cached_content": "cachedContents/1"},
     "labels that are no text": {"contents": [], "labels": {"a": 1}},
     "plain text asked for": {"contents": [], "generationConfig": {"responseMimeType": "text/plain"}},
     "an enum asked for": {

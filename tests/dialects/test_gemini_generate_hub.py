@@ -134,6 +134,11 @@ def test_roles_become_hub_roles():
     assert (result.call_id, result.name, result.text, result.is_error) == ("call_1", "look", "dust", False)
 
 
+@pytest.mark.parametrize("name", ["cachedContent", "cached_content"])
+def test_other_formats_find_a_cache_under_one_name(name):
+    assert decode({"contents": [], name: "cachedContents/1"}).wire.fields == {"cachedContent": "cachedContents/1"}
+
+
 def test_the_url_names_the_model_before_the_body():
     body = {"model": "models/a", "contents": []}
     assert decode(body).model == "a"
