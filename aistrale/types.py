@@ -10,11 +10,12 @@ verbatim, and the notation the source used, so that encoding in the same dialect
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from dataclasses import Field
     from decimal import Decimal
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
@@ -38,6 +39,36 @@ ErrorKind: TypeAlias = Literal[
 ]
 REASONING_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
+# What users and models say; reprs end in logs and bug reports, so they tell only how much of it there is.
+_CONTENT = frozenset(
+    {
+        "arguments", "body", "data", "extra", "fields", "file_id", "filename", "inputs", "message", "metadata",
+        "output",
+        "reasoning", "text", "url", "user", "vectors",
+    }
+)  # fmt: skip
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
+
+
+def _concise(self: _Dataclass) -> str:
+    """A repr without content and without fields at their defaults."""
+    shown = []
+    for item in fields(self):
+        value = getattr(self, item.name)
+        if not item.repr or value is None or value == item.default or value in ([], {}):
+            continue
+        if item.name in _CONTENT and isinstance(value, (str, list, tuple, dict)):
+            unit = "characters" if isinstance(value, str) else "items"
+            shown.append(f"{item.name}=<{len(value)} {unit}>")
+        elif item.name in _CONTENT and not hasattr(value, "__dataclass_fields__"):
+            shown.append(f"{item.name}=<{type(value).__name__}>")
+        else:
+            shown.append(f"{item.name}={value!r}")
+    return f"{type(self).__name__}({', '.join(shown)})"
+
 
 @dataclass(slots=True)
 class Wire:
@@ -48,6 +79,8 @@ class Wire:
         fields: Unmodelled fields, verbatim (including explicit nulls), to be merged back when encoding.
         form: Which of several equal notations the source used, in words of that dialect's module.
     """
+
+    __repr__ = _concise
 
     dialect: str
     fields: JSONObject = field(default_factory=dict)
@@ -69,6 +102,8 @@ class CacheHint:
 class TextPart:
     """Plain text."""
 
+    __repr__ = _concise
+
     text: str
     cache: CacheHint | None = None
     wire: Wire | None = None
@@ -77,6 +112,8 @@ class TextPart:
 @dataclass(slots=True)
 class RefusalPart:
     """Text in which the model declines (OpenAI's `refusal`)."""
+
+    __repr__ = _concise
 
     text: str
     wire: Wire | None = None
@@ -95,6 +132,8 @@ class MediaPart:
         filename: Name shown to the model, where the dialect has a place for it.
         detail: Resolution hint in OpenAI's words: auto, low, high, original.
     """
+
+    __repr__ = _concise
 
     media: Media
     data: str | None = None
@@ -119,6 +158,8 @@ class ReasoningPart:
         redacted: The provider withheld the text and gave only opaque state.
     """
 
+    __repr__ = _concise
+
     text: str = ""
     redacted: bool = False
     wire: Wire | None = None
@@ -133,6 +174,8 @@ class ToolCallPart:
         name: The tool's name.
         arguments: The arguments as JSON text, verbatim where the provider sends text; "" means none.
     """
+
+    __repr__ = _concise
 
     id: str
     name: str
@@ -157,6 +200,8 @@ class ToolResultPart:
         name: The tool's name, which Gemini requires; filled from the call where absent.
     """
 
+    __repr__ = _concise
+
     call_id: str
     content: list[Part] = field(default_factory=list)
     is_error: bool = False
@@ -179,6 +224,8 @@ class ProviderPart:
         data: The content block or item, verbatim.
     """
 
+    __repr__ = _concise
+
     dialect: str
     data: JSONObject
     cache: CacheHint | None = None
@@ -195,6 +242,8 @@ class Message:
     Consecutive assistant items of one turn (thoughts, text, tool calls) are one message with several parts, in order.
     Tool results stand in messages of role "tool".
     """
+
+    __repr__ = _concise
 
     role: Role
     parts: list[Part] = field(default_factory=list)
@@ -280,6 +329,8 @@ class OutputFormat:
         strict: Ask the provider to enforce the schema.
     """
 
+    __repr__ = _concise
+
     kind: Literal["json_schema", "json_object", "text"]
     schema: JSONObject | None = None
     name: str | None = None
@@ -314,6 +365,8 @@ class Request:
         cache_key: Groups requests that share a prompt prefix (OpenAI's `prompt_cache_key`).
         extra: Fields merged into the body of whatever dialect it is sent in, as the caller wrote them.
     """
+
+    __repr__ = _concise
 
     model: str
     messages: list[Message]
@@ -359,6 +412,8 @@ class Usage:
         source: "reported" by the provider or "estimated" by us.
         raw: The provider's usage object, verbatim.
     """
+
+    __repr__ = _concise
 
     input: int | None = None
     cache_read: int | None = None
@@ -440,6 +495,8 @@ class Lossy:
 class Choice:
     """One alternative answer."""
 
+    __repr__ = _concise
+
     message: Message
     finish_reason: FinishReason = "unknown"
     index: int = 0
@@ -488,6 +545,8 @@ class Completion:
         raw: The provider's answer, verbatim; None for a stream.
         created: Unix seconds, as the provider said.
     """
+
+    __repr__ = _concise
 
     id: str = ""
     model: str = ""
@@ -546,6 +605,8 @@ class EmbedRequest:
         task: What the vectors are for, in Gemini's words (RETRIEVAL_QUERY, ...).
     """
 
+    __repr__ = _concise
+
     model: str
     inputs: Sequence[str | list[int]]
     dimensions: int | None = None
@@ -559,6 +620,8 @@ class EmbedRequest:
 @dataclass(slots=True)
 class Embeddings:
     """Vectors, one per input, in order."""
+
+    __repr__ = _concise
 
     vectors: list[list[float]] = field(default_factory=list)
     model: str = ""
@@ -593,6 +656,8 @@ class ErrorInfo:
         should_retry: The provider's own verdict (`x-should-retry`), if it gave one.
         body: The parsed body, None when it was no JSON.
     """
+
+    __repr__ = _concise
 
     status: int | None
     message: str = ""
@@ -647,6 +712,8 @@ class BlockStart(Event):
 class TextDelta(Event):
     """Visible text is added to a text or refusal block."""
 
+    __repr__ = _concise
+
     text: str = ""  # the default hides the base's property, which dataclass would take for one
     block: int = 0
     choice: int = 0
@@ -657,6 +724,8 @@ class TextDelta(Event):
 class ReasoningDelta(Event):
     """Thought is added to a reasoning block."""
 
+    __repr__ = _concise
+
     reasoning: str
     block: int = 0
     choice: int = 0
@@ -665,6 +734,8 @@ class ReasoningDelta(Event):
 @dataclass(slots=True)
 class ArgumentsDelta(Event):
     """A piece of JSON text is added to a tool call's arguments; pieces are cut anywhere."""
+
+    __repr__ = _concise
 
     arguments: str
     block: int = 0
@@ -720,6 +791,8 @@ class Other(Event):
         name: The SSE event name, "" if it had none.
         data: The event, verbatim.
     """
+
+    __repr__ = _concise
 
     dialect: str
     name: str = ""

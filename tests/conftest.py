@@ -10,10 +10,15 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+# Times on a busy machine say nothing about the code, so no example is too slow.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Anything that gives a key, names an endpoint, or leads traffic elsewhere, for us or for a vendor's SDK.
 _FOREIGN_PREFIXES = (

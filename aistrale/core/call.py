@@ -75,7 +75,7 @@ class Target:
     key: Secret | None = None
     region: str | None = None
     facts: ModelFacts | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """The constant request headers, built once: auth, version, user agent, content type."""
 
     name: str

@@ -75,7 +75,7 @@ async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
             attempt.conditions["inference_provider"] = backend
         if response.status == 200 and call.stream and "json" not in response.headers.get("content-type", ""):
             return await _streamed(call, attempt, prepared, response)
-        body = await response.read(first_until)
+        outcome = _answer(call, attempt, prepared, response, await response.read(first_until))
     except HttpError as error:
         if response is not None:
             await response.close()
@@ -85,13 +85,10 @@ async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
             response.abandon()
         raise
     await response.close()
-    if not 200 <= response.status < 300:
-        raise _refused(response, body, attempt)
-    attempt.first_token = call.runtime.now() - attempt.started
-    try:
-        return _whole(call, attempt, prepared, response, body)
-    except MalformedBody as error:
-        raise malformed(error, attempt) from error
+    # The error is raised here and not where it was found: a traceback's local variables would show the body.
+    if isinstance(outcome, AistraleError):
+        raise outcome
+    return outcome
 
 
 async def _streamed(call: Call, attempt: Attempt, prepared: Prepared, response: HttpResponse) -> Reply:
@@ -100,12 +97,26 @@ async def _streamed(call: Call, attempt: Attempt, prepared: Prepared, response: 
     return Reply(await source.first(), source)
 
 
-def _whole(call: Call, attempt: Attempt, prepared: Prepared, response: HttpResponse, body: bytes) -> Reply:
+def _answer(
+    call: Call, attempt: Attempt, prepared: Prepared, response: HttpResponse, body: bytes
+) -> Reply | AistraleError:
+    if not 200 <= response.status < 300:
+        return _refused(response, body, attempt)
+    attempt.first_token = call.runtime.now() - attempt.started
+    try:
+        return _whole(call, attempt, prepared, response, body)
+    except MalformedBody as error:
+        return malformed(error, attempt)
+
+
+def _whole(
+    call: Call, attempt: Attempt, prepared: Prepared, response: HttpResponse, body: bytes
+) -> Reply | AistraleError:
     target = attempt.target
     answer = parse_json(body)
     if isinstance(call.request, EmbedRequest):
         if target.provider.is_error_body(answer):
-            raise _refused(response, body, attempt)
+            return _refused(response, body, attempt)
         embeddings = cast("EmbedDialect", prepared.codec).decode_response(answer)
         if len(embeddings.vectors) != len(call.request.inputs):
             raise MalformedBody("embeddings", f"{len(call.request.inputs)} vectors, one per input")
@@ -114,10 +125,10 @@ def _whole(call: Call, attempt: Attempt, prepared: Prepared, response: HttpRespo
     codec = cast("Dialect", prepared.codec)
     document = as_object(answer, "body")
     if codec.is_error_body(document):
-        raise _refused(response, body, attempt)
+        return _refused(response, body, attempt)
     completion = codec.decode_response(document)
     if is_empty(completion) and not _may_be_empty(call):
-        raise ResponseError(
+        return ResponseError(
             "the answer is empty",
             status=response.status,
             provider=target.provider.name,

@@ -85,24 +85,30 @@ class StreamSource:
     async def _read(self, until: float | None, *, clock: str) -> list[Event]:
         try:
             while True:
-                events = self._decode(await self._response.next_chunk(until))
-                if events:
-                    return events
+                outcome = self._decode(await self._response.next_chunk(until))
+                if outcome:
+                    break
         except HttpError as error:
             await self._response.close()
             raise network_error(error, self._call, self._attempt, clock=clock) from error
-        except AistraleError:
-            await self._response.close()
-            raise
-        except (MalformedBody, SSETooLarge) as error:
-            await self._response.close()
-            fault = error if isinstance(error, MalformedBody) else MalformedBody("event", "an event of bounded size")
-            raise malformed(fault, self._attempt) from error
         except BaseException:
             self._response.abandon()
             raise
+        # The error is raised here and not where it was found: a traceback's local variables would show the content.
+        if isinstance(outcome, AistraleError):
+            await self._response.close()
+            raise outcome
+        return outcome
 
-    def _decode(self, chunk: bytes) -> list[Event]:
+    def _decode(self, chunk: bytes) -> list[Event] | AistraleError:
+        try:
+            return self._events(chunk)
+        except MalformedBody as error:
+            return malformed(error, self._attempt)
+        except SSETooLarge:
+            return malformed(MalformedBody("event", "an event of bounded size"), self._attempt)
+
+    def _events(self, chunk: bytes) -> list[Event] | AistraleError:
         wire = self._parser.feed(chunk) if chunk else self._parser.finish()
         events: list[Event] = []
         for item in wire:
@@ -111,11 +117,11 @@ class StreamSource:
             events.extend(self._decoder.finish())
         for event in events:
             if type(event) is StreamError:
-                raise self._refused(event)
+                return self._refused(event)
             if type(event) is ReplyEnd:
                 self._ended = True
         if not chunk and not self._ended:
-            raise self._truncated()
+            return self._truncated()
         return events
 
     def _refused(self, event: StreamError) -> AistraleError:
