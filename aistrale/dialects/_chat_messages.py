@@ -167,12 +167,13 @@ def _tool_calls(body: JSONObject, path: str, words: list[str], modelled: set[str
 def decode_call(value: JSON, path: str, calls: Calls) -> ToolCallPart | ProviderPart:
     """One entry of `tool_calls`; a kind that this module does not know is kept whole."""
     body = as_object(value, path)
-    words: list[str] = [] if type(body.get("type")) is str else ["no_type"]
+    usual = body.get("type") == ("function" if type(body.get("function")) is dict else "custom")
+    words: list[str] = [] if usual else ["no_type"]
     given = body.get("id")
     if type(given) is str and given:
-        call_id, modelled = given, {"id", "type"}
+        call_id, modelled = given, {"id", "type"} if usual else {"id"}
     else:
-        call_id, modelled = calls.mint(), {"type"}
+        call_id, modelled = calls.mint(), {"type"} if usual else set()
         words.append("no_id")
     part: ToolCallPart
     if type(body.get("function")) is dict:
@@ -186,7 +187,7 @@ def decode_call(value: JSON, path: str, calls: Calls) -> ToolCallPart | Provider
         text = as_str(custom.get("input"), f"{path}.custom.input")
         name = as_str(custom.get("name"), f"{path}.custom.name")
         part = ToolCallPart(call_id, name, dump_json({"input": text}), wire=note(fields, ["custom", *words]))
-    elif body.get("type") in {"function", "custom", None}:
+    elif body.get("type") in ("function", "custom", None):
         raise MalformedBody(f"{path}.function", "an object")
     else:
         return ProviderPart(NAME, body, wire=note({}, ["tool_call"]))

@@ -76,6 +76,8 @@ def decode_request(body: JSONObject, *, model: str | None = None, stream: bool |
     request.stream = bool(asked) if stream is None else stream
     if asked is False:
         words.append("stream")
+    if body.get("model") == "":
+        words.append("model")
     _read_limit(body, request, modelled, words)
     _read_user(body, request, modelled, words)
     _read_stop(body, request, modelled, words)
@@ -188,7 +190,7 @@ def encode_request(request: Request, profile: Profile, loss: Loss) -> JSONObject
     context = Context(profile, loss, own=request.source == NAME)
     words = words_of(request.wire)
     body = kept(request.wire, NAME)
-    if request.model:
+    if request.model or "model" in words:
         body["model"] = request.model
     body["messages"] = encode_messages(request.messages, context)
     if request.tools and "tools" in profile.unsupported:

@@ -9,7 +9,7 @@ from aistrale.dialects._chat_messages import Calls, decode_message
 from aistrale.dialects._chat_usage import decode_usage, encode_usage
 from aistrale.dialects._chat_wire import NAME, Context, note, words_of
 from aistrale.dialects.base import ANY
-from aistrale.dialects.shape import as_int, as_list, as_object, as_str, get_int, get_object, get_str, kept, rest
+from aistrale.dialects.shape import as_int, as_list, as_object, as_str, get_object, get_str, kept, rest
 from aistrale.types import Choice, Completion, Message, TextPart
 
 if TYPE_CHECKING:
@@ -71,8 +71,14 @@ def decode_response(body: JSONObject) -> Completion:
     Raises:
         MalformedBody: It is no answer; an error object under status 200 is one case (see is_error_body).
     """
-    words = [f"no_{name}" for name in ("id", "model", "created") if name not in body]
+    words = [f"no_{name}" for name in ("id", "model", "created") if body.get(name) is None]
     usage = get_object(body, "usage")
+    fields = rest(body, _MODELLED)
+    created = body.get("created")
+    if type(created) is float and not created.is_integer():
+        # Some servers write their clock as it is.
+        fields["created"] = created
+        created = None
     return Completion(
         id=get_str(body, "id") or "",
         model=get_str(body, "model") or "",
@@ -80,9 +86,9 @@ def decode_response(body: JSONObject) -> Completion:
         usage=None if usage is None else decode_usage(usage),
         request_id=request_id_of(body),
         raw=body,
-        created=get_int(body, "created"),
+        created=None if created is None else as_int(created, "created"),
         source=NAME,
-        wire=note(rest(body, _MODELLED), ["own", *words]),
+        wire=note(fields, ["own", *words]),
     )
 
 
@@ -138,13 +144,14 @@ def encode_response(completion: Completion, loss: Loss, *, reasoning_field: str 
     context = Context(ANY, loss, own=completion.source == NAME, answer=True, reasoning_field=reasoning_field)
     words = words_of(completion.wire)
     body = kept(completion.wire, NAME)
-    if "no_id" not in words:
-        body["id"] = completion.id or f"chatcmpl-{completion.call_id or 1}"
     if "own" not in words:
+        body["id"] = completion.id or f"chatcmpl-{completion.call_id or 1}"
         body["object"] = "chat.completion"
-    if "no_created" not in words and (completion.created is not None or "own" not in words):
+    elif completion.id or "no_id" not in words:
+        body["id"] = completion.id
+    if completion.created is not None or "own" not in words:
         body["created"] = completion.created or 0
-    if "no_model" not in words:
+    if completion.model or "no_model" not in words:
         body["model"] = completion.model
     body["choices"] = [
         _write_choice(choice, f"choices[{index}]", context) for index, choice in enumerate(completion.choices)

@@ -109,9 +109,10 @@ def _content(message: JSONObject, path: str) -> Iterator[Slot]:
 
 
 def _part(part: JSONObject, path: str) -> Iterator[Slot]:
-    kind = part.get("type")
+    told = part.get("type")
+    kind = told if type(told) is str else ""
     if kind in {"text", "refusal"}:
-        yield from field_slot(part, str(kind), path)
+        yield from field_slot(part, kind, path)
         return
     file = part.get("file")
     if kind == "file" and type(file) is dict:

@@ -116,11 +116,12 @@ class Decoder:
         if type(groq) is dict:
             self._groq = {name: value for name, value in groq.items() if name != "usage"}
             self._early["x_groq"] = self._groq
+        created = chunk.get("created")
         events.append(
             ReplyStart(
                 get_str(chunk, "id") or "",
                 get_str(chunk, "model") or "",
-                get_int(chunk, "created"),
+                int(created) if type(created) is float else get_int(chunk, "created"),
                 note(self._early),
             )
         )
@@ -194,7 +195,8 @@ class Decoder:
         if not choice.keys() <= _CHOICE:
             fresh = {key: item for key, item in choice.items() if key not in _CHOICE and item not in _NOTHING}
             blocks.fields.update(fresh)
-        if choice.get("finish_reason") is not None:
+        # Some servers send an empty reason until there is one.
+        if choice.get("finish_reason") not in (None, ""):
             reason = as_str(choice["finish_reason"], f"choices[{blocks.index}].finish_reason")
             self._complete(blocks, blocks.index, reason, events)
             if choice.get("usage"):

@@ -144,10 +144,11 @@ def _named(value: JSONObject) -> ToolChoice | None:
     for key in ("function", "custom"):
         inner = value.get(key)
         if type(inner) is dict and type(inner.get("name")) is str:
-            fields = rest(value, {"type", key})
+            usual = value.get("type") == key
+            fields = rest(value, {"type", key} if usual else {key})
             if extra := rest(inner, {"name"}):
                 fields[key] = extra
-            words = [*(["custom"] if key == "custom" else []), *([] if "type" in value else ["no_type"])]
+            words = [*(["custom"] if key == "custom" else []), *([] if usual else ["no_type"])]
             return ToolChoice("tool", [cast("str", inner["name"])], note(fields, words))
     return None
 
@@ -159,12 +160,12 @@ def _allowed(value: JSONObject, allowed: JSONObject) -> ToolChoice | None:
     tools = allowed.get("tools")
     for item in tools if type(tools) is list else []:
         kind = item.get("type") if type(item) is dict else None
-        inner = cast("JSONObject", item).get(kind) if kind in {"function", "custom"} else None
+        inner = cast("JSONObject", item).get(kind) if type(kind) is str and kind in {"function", "custom"} else None
         if type(inner) is not dict or inner.keys() != {"name"} or len(cast("JSONObject", item)) != 2:
             return None
         names.append(as_str(inner["name"], "tool_choice.allowed_tools.tools.name"))
         kinds.append(cast("str", kind))
-    if mode not in {"auto", "required"} or not names:
+    if type(mode) is not str or mode not in {"auto", "required"} or not names:
         return None
     fields = rest(value, {"type", "allowed_tools"})
     if extra := rest(allowed, {"mode", "tools"}):

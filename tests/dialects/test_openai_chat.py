@@ -726,6 +726,12 @@ ANSWERS = {
         "x_groq": {"id": "req_9", "seed": 4},
         "usage_breakdown": None,
     },
+    "clock with fractions": {**answer({"role": "assistant", "content": "hi"}), "created": 1700000000.25},
+    "null heads": {**answer({"role": "assistant", "content": "hi"}), "id": None, "model": None, "created": None},
+    "empty reason": answer({"role": "assistant", "content": "hi"}, finish_reason=""),
+    "call of an odd type": answer(
+        {"role": "assistant", "tool_calls": [{"id": "c", "type": "", "function": {"name": "a", "arguments": "{}"}}]}
+    ),
     "null usage": {**answer({"role": "assistant", "content": "hi"}), "usage": None},
 }
 

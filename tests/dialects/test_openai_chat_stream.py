@@ -293,6 +293,16 @@ def test_several_choices() -> None:
     ]
 
 
+def test_an_empty_reason_is_none() -> None:
+    events = decode(chunk({"content": "a"}, ""), chunk({"content": "b"}, ""), chunk({}, "stop"), DONE)
+    assert collect(events).text == "ab"
+
+
+def test_a_clock_with_fractions() -> None:
+    first = SSE("", json.dumps({**HEAD, "created": 5.75, "choices": [{"index": 0, "delta": {"content": "a"}}]}))
+    assert collect(decode(first, chunk({}, "stop"), DONE)).created == 5
+
+
 def test_azures_judgement_comes_before_the_reply() -> None:
     events = decode(
         SSE("", json.dumps({"id": "", "model": "", "created": 0, "choices": [], "prompt_filter_results": [{"a": 1}]})),

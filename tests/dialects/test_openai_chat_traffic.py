@@ -10,13 +10,15 @@ import gzip
 import json
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from aistrale.core.accumulate import collect
-from aistrale.core.sse import SSEParser
+from aistrale.core.sse import SSE, SSEParser
 from aistrale.dialects import openai_chat, openai_embeddings
 from aistrale.dialects.base import ANY, Loss
+from aistrale.dialects.shape import MalformedBody
 from aistrale.types import (
     ErrorInfo,
     ReasoningPart,
@@ -256,6 +258,66 @@ def test_slots_reach_every_message_text(chats) -> None:
         texts = [part.text for message in decoded.messages for part in message.parts if isinstance(part, TextPart)]
         assert {text for text in texts if text} <= {"X"}, record["ident"]
         assert all(call.arguments in {"X", ""} for message in decoded.messages for call in message.tool_calls)
+
+
+JUNK = [None, "", 0, 5, -1, 1.5, True, [], {}, "x", [[]], [{}], {"a": 1}, ["x"], {"type": "text"}, {"index": 0}]
+NAMES = ["content", "tool_calls", "function", "index", "id", "type", "name", "audio", "refusal", "arguments", "role"]
+
+
+def places(value, found):
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        found.append((value, key))
+        places(item, found)
+    return found
+
+
+def damaged(body, random: Random):
+    body = copy.deepcopy(body)
+    for _ in range(random.randint(1, 3)):
+        container, key = random.choice(places(body, [(body, "id")]))
+        choice = random.random()
+        if choice < 0.7:
+            container[key] = copy.deepcopy(random.choice(JUNK))
+        elif isinstance(container, dict) and choice < 0.85:
+            container[random.choice(NAMES)] = copy.deepcopy(random.choice(JUNK))
+        else:
+            container.pop(key, None) if isinstance(container, dict) else container.pop(key)
+    return body
+
+
+def test_damaged_bodies_are_refused_or_come_back_as_they_are(chats) -> None:
+    random = Random(20261122)
+    small = [record for record in chats if record["status"] == 200 and len(record["response_body"] or "") < 20_000]
+    counts: Counter = Counter()
+    for _ in range(4000):
+        record = random.choice(small)
+        try:
+            if record["sse"]:
+                lines = record["response_body"].splitlines()
+                chunks = [json.loads(line[5:]) for line in lines if line.startswith("data: {")]
+                place = random.randrange(len(chunks))
+                chunks[place] = damaged(chunks[place], random)
+                decoder = openai_chat.event_decoder(ANY)
+                for chunk in chunks:
+                    decoder.feed(SSE("", json.dumps(chunk)))
+                counts["streams read"] += 1
+            elif record["request_body"] and random.random() < 0.4:
+                body = damaged(json.loads(record["request_body"]), random)
+                list(openai_chat.text_slots(body))
+                decoded = openai_chat.decode_request(body)
+                assert openai_chat.encode_request(decoded, ANY, Loss()) == body, record["ident"]
+                counts["requests read"] += 1
+            elif record["ident"] not in EMPTY:
+                body = damaged(json.loads(record["response_body"]), random)
+                list(openai_chat.text_slots(body))
+                openai_chat.is_error_body(body)
+                assert openai_chat.encode_response(openai_chat.decode_response(body), Loss()) == body, record["ident"]
+                counts["answers read"] += 1
+        except MalformedBody:
+            counts["refused"] += 1
+    show("damaged bodies", counts)
+    assert min(counts.values()) > 200
 
 
 def test_embeddings_come_back_as_they_were() -> None:
