@@ -15,6 +15,7 @@ from aistrale._version import __version__
 if TYPE_CHECKING:
     from aistrale import cost, errors, policies, testing
     from aistrale.client import AsyncClient, AsyncStream, Client, Stream
+    from aistrale.conversation import Session
     from aistrale.core.call import Call, Clocks, Context
     from aistrale.core.pipeline import Pipeline, Policy
     from aistrale.core.reply import Reply, Tap
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from aistrale.media import audio, document, image
     from aistrale.policies.retry import Backoff
     from aistrale.providers.openai_compatible import openai_compatible
-    from aistrale.conversation import Session
     from aistrale.types import Completion, Embeddings, Event, Message, Tool, Usage
 
 _HOMES = {

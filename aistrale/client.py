@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self, cast
 
 from aistrale import turns
+from aistrale.conversation import Session
 from aistrale.core.runtime import run_sync
 from aistrale.engine import Engine, finish
 from aistrale.errors import AistraleError, ConfigurationError
 from aistrale.options import Options, Prompt, build_embed_request, build_request
-from aistrale.conversation import Session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aistrale.config import Setting
-    from aistrale.scope import ContextValues
     from aistrale.core.call import Call
     from aistrale.core.pipeline import Pipeline
     from aistrale.core.reply import Reply
     from aistrale.core.runtime import Runtime
     from aistrale.options import EmbedOptions
+    from aistrale.scope import ContextValues
     from aistrale.store import LedgerHandle, NullLedger
     from aistrale.types import Completion, Embeddings, Event
 

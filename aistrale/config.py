@@ -241,7 +241,7 @@ def _word(*accepted: str) -> Callable[[str, Setting], str]:
     def checked(name: str, value: Setting) -> str:
         if value not in accepted:
             raise _wrong(name, f"one of {', '.join(map(repr, accepted))}")
-        return cast("str", value)
+        return str(value)
 
     return checked
 

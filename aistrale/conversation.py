@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from aistrale import turns
-from aistrale.scope import context
 from aistrale.core.call import new_id
 from aistrale.core.runtime import run_sync
 from aistrale.options import build_messages
+from aistrale.scope import context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aistrale.client import AsyncStream, Stream
-    from aistrale.scope import ContextValues
     from aistrale.core.call import Context
     from aistrale.core.runtime import Runtime
     from aistrale.engine import Engine
     from aistrale.options import Options, Prompt
+    from aistrale.scope import ContextValues
     from aistrale.types import Completion, Message
 
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aistrale.config import Setting
-    from aistrale.scope import ContextValues
-    from aistrale.options import EmbedOptions, Options, Prompt
     from aistrale.conversation import Session
+    from aistrale.options import EmbedOptions, Options, Prompt
+    from aistrale.scope import ContextValues
     from aistrale.types import Completion, Embeddings
 
 __all__ = [

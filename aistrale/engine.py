@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from aistrale.config import ProviderSettings, load, unknown_key
-from aistrale.scope import current
 from aistrale.core.call import Call, Clocks, Target
 from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.core.runtime import AsyncRuntime, SyncRuntime
@@ -24,6 +23,7 @@ from aistrale.providers import PROVIDERS, get_provider
 from aistrale.providers.catalog import default_model, lookup, resolve
 from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import find_key, require_key
+from aistrale.scope import current
 from aistrale.store import open_ledger
 from aistrale.types import AttemptInfo, EmbedRequest
 

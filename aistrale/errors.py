@@ -331,6 +331,7 @@ class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):
     exit_code = 6
 
     def __new__(cls, message: str, errors: Sequence[Exception]) -> Self:
+        """Make the group; an ExceptionGroup takes its arguments here."""
         return super().__new__(cls, message, errors)
 
     def __init__(self, message: str, errors: Sequence[Exception]) -> None:

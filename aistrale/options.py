@@ -6,6 +6,7 @@ import math
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast, get_args
 
+from aistrale.dialects import chat_dialect
 from aistrale.dialects.shape import MalformedBody
 from aistrale.errors import ConfigurationError, InvalidRequestError
 from aistrale.media import check_media
@@ -215,10 +216,8 @@ def build_messages(prompt: Prompt, system: str | None = None) -> list[Message]:
 
 
 def _from_dict(item: JSONObject, where: str) -> Message:
-    from aistrale.dialects import openai_chat
-
     try:
-        decoded = openai_chat.decode_request({"model": "", "messages": [item]})
+        decoded = chat_dialect("openai_chat").decode_request({"model": "", "messages": [item]})
     except MalformedBody as error:
         inner = error.field.removeprefix("messages[0]")
         raise _invalid(f"{where}{inner}", f"expected {error.expected}") from error

@@ -714,7 +714,8 @@ class TextDelta(Event):
 
     __repr__ = _concise
 
-    text: str = ""  # the default hides the base's property, which dataclass would take for one
+    # The default hides the base's property, which dataclass would take for one.
+    text: str = ""  # pyright: ignore[reportIncompatibleMethodOverride] - a slot is as good as a property to read
     block: int = 0
     choice: int = 0
     wire: Wire | None = None

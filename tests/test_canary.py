@@ -42,9 +42,7 @@ STEPS = [
 @pytest.fixture
 def client():
     with simulator() as sim:
-        providers = {
-            name: {**settings, "api_key": KEY} for name, settings in sim.settings()["providers"].items()
-        }
+        providers = {name: {**settings, "api_key": KEY} for name, settings in sim.settings()["providers"].items()}
         with aistrale.Client(providers=providers, retry=False, timeout=0.3) as made:
             yield made, sim
 

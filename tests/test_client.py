@@ -202,7 +202,7 @@ def test_a_policy_that_awaits_foreign_io_fails_loudly(client):
     from aistrale.policies import build
 
     client._engine.pipeline = build({"telemetry": Bad()})
-    with pytest.raises(Suspended, match="Bad.__call__"):
+    with pytest.raises(Suspended, match=r"Bad\.__call__"):
         client.run("Hi", model=MODEL)
 
 

@@ -54,7 +54,7 @@ def test_a_named_file_must_exist(tmp_path):
 
 def test_broken_toml_is_named(tmp_path):
     (tmp_path / "aistrale.toml").write_text("model = \n")
-    with pytest.raises(ConfigurationError, match="aistrale.toml"):
+    with pytest.raises(ConfigurationError, match=r"aistrale\.toml"):
         read(tmp_path)
 
 

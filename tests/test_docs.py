@@ -50,9 +50,7 @@ def blocks(text: str) -> list[Block]:
 
 def execute(code: str, namespace: dict[str, object], page: Path, line: int) -> None:
     # Shifted, so that tracebacks and warnings name the line of the page.
-    compiled = compile(
-        "\n" * line + code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-    )
+    compiled = compile("\n" * line + code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     function = types.FunctionType(compiled, namespace)
     if compiled.co_flags & inspect.CO_COROUTINE:
         asyncio.run(function())
@@ -99,9 +97,7 @@ def test_example_runs(script, simulated):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_between_pages_lead_somewhere(page):
     targets = [match["target"].partition("#")[0] for match in LINK.finditer(page.read_text("utf-8"))]
-    inside = [
-        target for target in targets if target and "://" not in target and not target.startswith("mailto:")
-    ]
+    inside = [target for target in targets if target and "://" not in target and not target.startswith("mailto:")]
     assert [target for target in inside if not (page.parent / target).exists()] == []
 
 

@@ -126,9 +126,7 @@ def breaches(source: str, module: str) -> list[str]:
         f"aistrale/{module}:{use.line} uses {use.name}: {wall.reason}"
         for use in uses(source)
         for wall in WALLS
-        if not any(
-            module == place or (place.endswith("/") and module.startswith(place)) for place in wall.inside
-        )
+        if not any(module == place or (place.endswith("/") and module.startswith(place)) for place in wall.inside)
         if any(use.name == name or use.name.startswith(f"{name}.") for name in wall.names)
     ]
 

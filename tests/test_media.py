@@ -58,7 +58,7 @@ def test_text_files_are_known_by_their_names(tmp_path):
         lambda tmp: image(b"%PDF-1.7 a document"),
         lambda tmp: audio(PNG),
         lambda tmp: document(b"unknown bytes"),
-        lambda tmp: image(tmp),
+        image,
     ],
 )
 def test_what_cannot_be_used_is_refused_before_sending(tmp_path, make):

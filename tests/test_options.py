@@ -31,8 +31,11 @@ def test_a_conversation_of_messages_and_dicts():
     messages = build_messages(
         [
             {"role": "user", "content": [{"type": "text", "text": "What is"}, {"type": "text", "text": " this?"}]},
-            {"role": "assistant", "content": None, "tool_calls": [
-                {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}],
+            },
             {"role": "tool", "tool_call_id": "c1", "content": "a cat"},
             Message.user("And now?"),
         ]
@@ -46,10 +49,26 @@ def test_simple_options_go_into_the_request():
     request = build_request(
         "Hi",
         {
-            "max_tokens": 5, "temperature": 0.5, "top_p": 1, "top_k": 3, "seed": -4, "n": 2, "presence_penalty": -2,
-            "frequency_penalty": 2, "logprobs": 0, "stop": "END", "user": "u", "service_tier": "flex",
-            "cache_key": "k", "metadata": {"a": "b"}, "logit_bias": {"50": -100}, "parallel_tool_calls": False,
-            "reasoning": "low", "extra": {"x": 1}, "tools": [TOOL], "tool_choice": "get",
+            "max_tokens": 5,
+            "temperature": 0.5,
+            "top_p": 1,
+            "top_k": 3,
+            "seed": -4,
+            "n": 2,
+            "presence_penalty": -2,
+            "frequency_penalty": 2,
+            "logprobs": 0,
+            "stop": "END",
+            "user": "u",
+            "service_tier": "flex",
+            "cache_key": "k",
+            "metadata": {"a": "b"},
+            "logit_bias": {"50": -100},
+            "parallel_tool_calls": False,
+            "reasoning": "low",
+            "extra": {"x": 1},
+            "tools": [TOOL],
+            "tool_choice": "get",
         },
         stream=True,
     )

@@ -25,7 +25,7 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_names_of_functions_are_not_hidden_by_modules():
     import aistrale.client
     import aistrale.conversation
-    import aistrale.scope  # noqa: F401
+    import aistrale.scope
 
     assert callable(aistrale.context)
     assert callable(aistrale.session)

@@ -14,11 +14,7 @@ SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def set_up_commands() -> list[str]:
-    return [
-        block.strip()
-        for block in SHELL_BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
-        if "venv" in block
-    ]
+    return [block.strip() for block in SHELL_BLOCK.findall((ROOT / "README.md").read_text("utf-8")) if "venv" in block]
 
 
 def test_readme_sets_up_with_two_commands_of_one_line():
@@ -38,9 +34,7 @@ def test_ci_runs_the_test_command_of_the_readme_and_nothing_else():
 def test_version_is_written_once():
     assert PYPROJECT["project"]["dynamic"] == ["version"]
     assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "aistrale/_version.py"
-    (version,) = re.findall(
-        r'^__version__ = "(.+)"$', (ROOT / "aistrale/_version.py").read_text("utf-8"), re.MULTILINE
-    )
+    (version,) = re.findall(r'^__version__ = "(.+)"$', (ROOT / "aistrale/_version.py").read_text("utf-8"), re.MULTILINE)
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 

@@ -78,7 +78,7 @@ COLOURS = {
     "sync": (Blocking, lambda body, *args: run_sync(body(*args))),
     "sync in a running loop": (Blocking, lambda body, *args: asyncio.run(body(*args))),
     "asyncio": (Awaiting, lambda body, *args: asyncio.run(body(*args))),
-    "trio": (Awaiting, lambda body, *args: trio.run(body, *args)),
+    "trio": (Awaiting, trio.run),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import date
 
 import pytest
 
@@ -79,9 +80,7 @@ def target(name, window=None):
     provider, _, model = name.partition("/")
     facts = None
     if window is not None:
-        import datetime
-
-        facts = ModelFacts(provider=provider, id=model, context=window, as_of=datetime.date(2026, 11, 1))
+        facts = ModelFacts(provider=provider, id=model, context=window, as_of=date(2026, 11, 1))
     return Target(
         name=name,
         provider=get_provider(provider),

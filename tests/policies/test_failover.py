@@ -62,7 +62,13 @@ def test_what_no_other_target_may_hide_is_raised(script, error):
 
 
 def test_all_targets_failed_holds_every_error(script):
-    sim = script(steps={ONE: [ServerError("one", status=500)], TWO: [RateLimitError("two", status=429)], THREE: [ConnectError("three")]})
+    sim = script(
+        steps={
+            ONE: [ServerError("one", status=500)],
+            TWO: [RateLimitError("two", status=429)],
+            THREE: [ConnectError("three")],
+        }
+    )
     with pytest.raises(AllTargetsFailed) as caught:
         sim.run(failover=Failover())
     assert [type(error) for error in caught.value.exceptions] == [ServerError, RateLimitError, ConnectError]

@@ -32,7 +32,9 @@ def test_a_passing_failure_is_tried_again(script):
 
 
 def test_the_last_error_is_raised_when_attempts_are_used_up(script):
-    sim = script(steps={ONE: [ServerError("one", status=500), ServerError("two", status=502), ServerError("three", status=504)]})
+    sim = script(
+        steps={ONE: [ServerError("one", status=500), ServerError("two", status=502), ServerError("three", status=504)]}
+    )
     with pytest.raises(ServerError, match="three"):
         sim.run(retry=Retry(Backoff(attempts=3)))
     assert len(sim.tried) == 3
@@ -110,7 +112,9 @@ def test_what_ends_the_program_is_never_swallowed(script, error):
 
 def test_tenacity_strategies_are_taken(script):
     sim = script(steps={ONE: [ServerError("down", status=500)]})
-    backoff = Backoff(wait=tenacity.wait_fixed(2.5), stop=tenacity.stop_after_attempt(4) | tenacity.stop_after_delay(100))
+    backoff = Backoff(
+        wait=tenacity.wait_fixed(2.5), stop=tenacity.stop_after_attempt(4) | tenacity.stop_after_delay(100)
+    )
     with pytest.raises(ServerError):
         sim.run(retry=Retry(backoff))
     assert sim.runtime.slept == [2.5, 2.5, 2.5]
