@@ -47,6 +47,8 @@ _STORED: Final = frozenset(
         "background",
     }
 )
+# Says nothing here: it asks for details of hosted tools and for opaque state, and this dialect has neither.
+_IDLE: Final = frozenset({"include"})
 # Upper bounds, in tokens, below which a thinking budget is taken for the effort beside it (our own scale).
 _BUDGETS: Final = ((0, "none"), (2048, "low"), (8192, "medium"), (24576, "high"))
 
@@ -202,7 +204,7 @@ def _report_foreign(request: Request, context: Context) -> None:
     if wire is None:
         return
     for name, value in wire.fields.items():
-        if value is None or value is False or value in ([], {}, ""):
+        if name in _IDLE or value is None or value is False or value in ([], {}, "", "disabled"):
             continue
         if name in _STORED:
             context.loss.refuse(name, "state that another provider keeps cannot move to this one")

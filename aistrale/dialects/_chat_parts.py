@@ -25,7 +25,7 @@ from aistrale.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aistrale.types import JSON, JSONObject, Media, Part
+    from aistrale.types import JSON, JSONObject, Media, Part, Wire
 
 _BREAKPOINT: Final = "prompt_cache_breakpoint"
 _URL_MEDIA: Final[dict[str, Media]] = {"image_url": "image", "video_url": "video", "audio_url": "audio"}
@@ -39,6 +39,8 @@ _AUDIO_FORMATS: Final = {
     "audio/wave": "wav",
     "audio/vnd.wave": "wav",
 }
+# Members of parts of other dialects that carry meaning: sources of a text, what a document is, how a video is cut.
+_MEANT: Final = ("citations", "annotations", "title", "context", "videoMetadata", "mediaResolution")
 # How the base64 text of the common image formats begins, for images that came without a type.
 _MAGIC: Final = (
     ("iVBORw0KGgo", "image/png"),
@@ -207,6 +209,7 @@ def encode_part(part: Part, where: str, context: Context) -> JSONObject | None:
     Raises:
         InvalidRequestError: The part cannot be said in this dialect, or the target does not take it.
     """
+    _report_foreign(part.wire, where, context)
     if isinstance(part, TextPart):
         return _write_text(part, where, context)
     if isinstance(part, RefusalPart):
@@ -217,6 +220,15 @@ def encode_part(part: Part, where: str, context: Context) -> JSONObject | None:
         return dict(part.data)
     context.loss.refuse(where, "the OpenAI chat format has no place for this content here")
     return None
+
+
+def _report_foreign(wire: Wire | None, where: str, context: Context) -> None:
+    """Record what another dialect said about a part beside its content."""
+    if wire is None or wire.dialect == NAME:
+        return
+    for name in _MEANT:
+        if wire.fields.get(name) not in (None, [], {}, "", False):
+            context.loss.drop(f"{where}.{name}", f"what {wire.dialect} says there has no place in this format")
 
 
 def _write_text(part: TextPart, where: str, context: Context) -> JSONObject:

@@ -74,6 +74,10 @@ def encode_tools(tools: list[Tool], words: list[str], context: Context) -> JSONO
     for index, tool in enumerate(tools):
         if tool.cache is not None and not context.own:
             drop_cache(f"tools[{index}].cache", context)
+        if tool.wire is not None and tool.wire.dialect != NAME and tool.hosted is None:
+            for name, value in tool.wire.fields.items():
+                if value not in (None, [], {}, "", False):
+                    context.loss.drop(f"tools[{index}].{name}", f"an option of {tool.wire.dialect}'s tools alone")
         if tool.hosted is not None:
             current.append(_write_hosted(tool, f"tools[{index}]", context))
         elif "functions" in words_of(tool.wire):

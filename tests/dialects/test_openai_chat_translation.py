@@ -239,6 +239,16 @@ def test_what_has_no_counterpart_is_recorded() -> None:
     assert encoded["reasoning_effort"] == "medium"
 
 
+def test_what_another_dialect_says_beside_the_content_is_recorded() -> None:
+    cited = Wire(ELSEWHERE, {"citations": [{"cited_text": "x"}], "signature": "opaque", "title": None})
+    examples = Wire(ELSEWHERE, {"input_examples": [{}], "defer_loading": False})
+    _, loss = encode(foreign(Message("assistant", [TextPart("so", wire=cited)]), tools=[Tool("a", wire=examples)]))
+    assert lost(loss) == [("messages[0].parts[0].citations", "dropped"), ("tools[0].input_examples", "dropped")]
+    loss = Loss()
+    openai_chat.encode_response(foreign_answer(TextPart("so", wire=cited)), loss)
+    assert lost(loss) == [("choices[0].message.parts[0].citations", "dropped")]
+
+
 def test_with_on_lossy_error_nothing_is_dropped() -> None:
     request = foreign(Message("assistant", [ReasoningPart("hm", wire=Wire(ELSEWHERE))]))
     with pytest.raises(InvalidRequestError):
@@ -267,6 +277,8 @@ def test_what_must_not_be_guessed_is_refused(part, where: str) -> None:
 def test_hosted_tools_and_stored_state_do_not_move() -> None:
     hosted = Tool("web_search", hosted={"type": "web_search_20260209"}, wire=Wire(ELSEWHERE))
     assert refused(foreign(Message.user("hi"), tools=[hosted])) == "tools[0]"
+    idle = Wire("openai_responses", {"include": ["reasoning.encrypted_content"], "truncation": "disabled"})
+    assert encode(foreign(Message.user("hi"), wire=idle))[1].items == []
     stored = foreign(Message.user("hi"), wire=Wire("openai_responses", {"previous_response_id": "resp_1"}))
     assert refused(stored) == "previous_response_id"
 
