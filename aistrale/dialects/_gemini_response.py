@@ -171,3 +171,8 @@ def _content(message: Message, parts: list[JSON]) -> JSONObject:
     if parts or (own(message.wire) and "partless" not in words):
         content["parts"] = once(parts, single="single" in words)
     return content
+
+
+def decode_token_count(body: JSONObject) -> int:
+    """The number of input tokens that `countTokens` answers. Raises MalformedBody."""
+    return as_int(body.get("totalTokens"), "totalTokens")

@@ -25,7 +25,7 @@ from aistrale.dialects._responses_options import (
 )
 from aistrale.dialects._responses_usage import decode_usage, encode_usage
 from aistrale.dialects.base import ANY, Loss
-from aistrale.dialects.shape import as_list, as_number, as_object, get_str, rest
+from aistrale.dialects.shape import as_int, as_list, as_number, as_object, get_str, rest
 from aistrale.types import (
     Choice,
     Completion,
@@ -339,3 +339,8 @@ def is_error_body(body: JSONObject) -> bool:
     """Whether an answer with a success status reports an error: a failed response, or an error in place of one."""
     error = body.get("error")
     return type(error) is dict and (body.get("status") == "failed" or "output" not in body)
+
+
+def decode_token_count(body: JSONObject) -> int:
+    """The number of input tokens that `/v1/responses/input_tokens` answers. Raises MalformedBody."""
+    return as_int(body.get("input_tokens"), "input_tokens")

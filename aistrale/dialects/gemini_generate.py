@@ -14,7 +14,7 @@ from aistrale.dialects._gemini_encoder import Encoder
 from aistrale.dialects._gemini_errors import decode_error, encode_error, encode_stream_error, is_error_body
 from aistrale.dialects._gemini_names import NAME
 from aistrale.dialects._gemini_request import SUBSTITUTE_SIGNATURE, decode_request, encode_request
-from aistrale.dialects._gemini_response import decode_response, encode_response
+from aistrale.dialects._gemini_response import decode_response, decode_token_count, encode_response
 from aistrale.dialects._gemini_slots import text_slots
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "decode_error",
     "decode_request",
     "decode_response",
+    "decode_token_count",
     "encode_error",
     "encode_request",
     "encode_response",

@@ -17,7 +17,7 @@ from aistrale.dialects._responses_content import NAME
 from aistrale.dialects._responses_decoder import Decoder
 from aistrale.dialects._responses_encoder import Encoder
 from aistrale.dialects._responses_errors import decode_error, encode_error, encode_stream_error
-from aistrale.dialects._responses_output import decode_response, encode_response, is_error_body
+from aistrale.dialects._responses_output import decode_response, decode_token_count, encode_response, is_error_body
 from aistrale.dialects._responses_request import STATE_FIELDS, decode_request, encode_request
 from aistrale.dialects._responses_slots import text_slots
 
@@ -31,6 +31,7 @@ __all__ = [
     "decode_error",
     "decode_request",
     "decode_response",
+    "decode_token_count",
     "encode_error",
     "encode_request",
     "encode_response",
