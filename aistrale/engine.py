@@ -25,7 +25,7 @@ from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import find_key, require_key
 from aistrale.scope import current
 from aistrale.store import open_ledger
-from aistrale.types import AttemptInfo, EmbedRequest
+from aistrale.types import AttemptInfo, Completion, EmbedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from aistrale.options import Options
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import Kind, ModelFacts
-    from aistrale.types import Completion, Embeddings, Request
+    from aistrale.types import Embeddings, Request
 
-Answer = TypeVar("Answer", "Completion", "Embeddings")
+Answer = TypeVar("Answer", Completion, "Embeddings")
 
 
 class Engine:
@@ -277,6 +277,8 @@ def finish(call: Call, answer: Answer) -> Answer:
     answer.request_id = call.attempts[-1].request_id
     answer.cost = total_cost(call)
     answer.lossy = prepared.lossy
+    if prepared.answer is not None and isinstance(answer, Completion):
+        answer.output_mode = prepared.answer.mode
     answer.attempts = [
         AttemptInfo(
             number=attempt.number,

@@ -216,6 +216,8 @@ def build_messages(prompt: Prompt, system: str | None = None) -> list[Message]:
 
 
 def _from_dict(item: JSONObject, where: str) -> Message:
+    if item.get("role") not in get_args(Role):
+        raise _invalid(f"{where}.role", f"must be one of {', '.join(get_args(Role))}")
     try:
         decoded = chat_dialect("openai_chat").decode_request({"model": "", "messages": [item]})
     except MalformedBody as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from aistrale.core.http import HttpRequest
+    from aistrale.core.output import Answer
     from aistrale.core.runtime import Runtime
     from aistrale.dialects.base import Dialect, EmbedDialect, Profile
     from aistrale.providers.base import Provider
@@ -94,7 +95,7 @@ class Prepared:
     http: HttpRequest
     codec: Dialect | EmbedDialect
     profile: Profile
-    output_mode: str | None = None
+    answer: Answer | None = None
     lossy: list[Lossy] = field(default_factory=list)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aistrale.core.call import Attempt, Prepared
 from aistrale.core.http import HttpRequest
-from aistrale.core.output import lower
+from aistrale.core.output import UnwrapTap, lower
 from aistrale.dialects import chat_dialect, embed_dialect
 from aistrale.dialects.base import Loss
 from aistrale.dialects.shape import dump_json
@@ -35,7 +35,11 @@ class Encode:
             call.prepared[target.name] = prepare(call, target)
         runtime = call.runtime
         call.attempts.append(Attempt(len(call.attempts) + 1, target, runtime.now(), runtime.wall()))
-        return await call_next(call)
+        reply = await call_next(call)
+        answer = call.prepared[target.name].answer
+        if answer is not None:
+            reply.tap(UnwrapTap(answer))
+        return reply
 
 
 def prepare(call: Call, target: Target) -> Prepared:
@@ -60,10 +64,10 @@ def prepare(call: Call, target: Target) -> Prepared:
         prepared = Prepared(_http(target, body, "embed", request, stream=False), codec, target.profile)
     else:
         chat = chat_dialect(target.dialect)
-        lowered, mode = lower(request, target.profile, loss)
+        lowered, answer = lower(request, target.profile, loss)
         body = chat.encode_request(lowered, target.profile, loss)
         http = _http(target, body, "chat", request, stream=request.stream)
-        prepared = Prepared(http, chat, target.profile, mode)
+        prepared = Prepared(http, chat, target.profile, answer)
     prepared.lossy = loss.items
     return prepared
 

@@ -117,6 +117,9 @@ def _choice(request: Request, index: int) -> Choice:
 def _text(request: Request, index: int) -> str:
     if request.output is not None and request.output.kind == "json_schema":
         return json.dumps(instance(request.output.schema or {}), separators=(",", ":"))
+    described = _described_schema(request)
+    if described is not None:
+        return json.dumps(instance(described), separators=(",", ":"))
     if request.output is not None and request.output.kind == "json_object":
         return '{"answer":"simulated"}'
     results = _results(request)
@@ -124,6 +127,19 @@ def _text(request: Request, index: int) -> str:
         return "The tools said: " + "; ".join(result.text for result in results)
     suffix = "" if index == 0 else f" (alternative {index + 1})"
     return f"This is a simulated answer to: {_last_text(request)}{suffix}"
+
+
+def _described_schema(request: Request) -> JSONObject | None:
+    """A schema that the instructions ask for in words, as our own client does where a model cannot enforce one."""
+    for message in request.messages:
+        _, found, rest = message.text.partition("JSON Schema:")
+        if found and message.role in {"system", "developer"}:
+            try:
+                schema, _ = json.JSONDecoder().raw_decode(rest.strip())
+            except ValueError:
+                continue
+            return _as_schema(schema)
+    return None
 
 
 def _cut(request: Request, text: str) -> tuple[str, FinishReason, str | None]:
