@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from aistrale.types import JSONObject, Part
 
 _ADDED: Final = "response.output_item.added"
+# What an announced item does not yet have, or has in a first state that says nothing.
+_LATER: Final = frozenset({"content", "status"})
+_LATER_THOUGHT: Final = frozenset({"encrypted_content", "status"})
 # How the JSON arguments begin that stand for the plain text of a custom tool's input.
 _OPENING: Final = '{"input":"'
 
@@ -121,8 +124,8 @@ class Decoder:
     def _start(self, response: JSONObject) -> list[Event]:
         self._started = True
         wire = response_wire(response)
-        if type(status := response.get("status")) is str:
-            wire.form = status
+        # Not told yet, which at the end would be something else.
+        wire.fields.pop("usage", None)
         start = ReplyStart(
             get_str(response, "id") or "", get_str(response, "model") or "", decode_created(response), wire
         )
@@ -157,7 +160,7 @@ class Decoder:
         at = index(body, "output_index")
         kind = word(item, "type")
         if kind == "message" and item.get("role") == "assistant":
-            self._track.add(Item(at, {key: value for key, value in item.items() if key != "content"}))
+            self._track.add(Item(at, {key: item[key] for key in item if key not in _LATER}))
             return []
         if kind in {"function_call", "custom_tool_call"}:
             custom = kind == "custom_tool_call"
@@ -167,7 +170,8 @@ class Decoder:
                 part.arguments = ""
             return self._track.open(self._track.add(Item(at, {}, custom=custom)), CALL, part)
         if kind == "reasoning":
-            self._track.add(Item(at, thought_envelope(item)))
+            envelope = thought_envelope(item)
+            self._track.add(Item(at, {key: envelope[key] for key in envelope if key not in _LATER_THOUGHT}))
         # Hosted tools; and thoughts, most of which show no text: that the model thinks is told before it has thought.
         return [Other(NAME, _ADDED, body)]
 
@@ -185,7 +189,7 @@ class Decoder:
         if isinstance(part, (TextPart, RefusalPart)):
             part.text = ""
         elif not isinstance(part, ReasoningPart):
-            # A part of a kind that nobody knows is told whole when the item is done.
+            # A part of a kind that nobody knows is told whole when it is done.
             return []
         return [] if key in item.blocks else self._track.open(item, key, part)
 
@@ -193,11 +197,13 @@ class Decoder:
         item, key = self._track.item(body), (CONTENT, index(body, "content_index"))
         value = as_object(body.get("part"), "part")
         block = item.blocks.get(key)
-        if block is None or block.closed:
-            return []
         if value.get("type") == "reasoning_text":
             return self._thought_done(body, key, text_at(value, "text", "part"))
         part = decode_content(value, "part")
+        if block is None:
+            return self._track.whole(item, key, part)
+        if block.closed:
+            return []
         events = [] if block.received else whole(block, part)
         mark_item(part, item.at, item.envelope)
         block.wire, block.done = part.wire, True

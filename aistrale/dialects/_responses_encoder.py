@@ -241,12 +241,11 @@ class Encoder:
         block = self._blocks[event.block] = OpenBlock(event.block, part, style)
         text = text_of(part)
         set_text(part, "")
-        # A thought from elsewhere, or an empty message, is told when there is something to tell.
-        if text or (not (isinstance(part, ReasoningPart) and not ours(part.wire)) and form(part.wire) not in SILENT):
-            frames += self._show(block)
         if text:
-            frames += self._piece(block, text)
-        return frames
+            return [*frames, *self._piece(block, text)]
+        # A thought from elsewhere, or an empty message, is told when there is something to tell.
+        silent = form(part.wire) in SILENT or (isinstance(part, ReasoningPart) and not ours(part.wire))
+        return frames if silent else [*frames, *self._show(block)]
 
     def _show(self, block: OpenBlock) -> list[SSE]:
         """Announce the block's item, unless it goes into one that is open, and the block itself."""

@@ -126,7 +126,10 @@ class Items:
     def announce(self, block: OpenBlock) -> tuple[OpenItem, JSONObject | None]:
         """Begin an item with a part; what to announce it with, None where it is announced already."""
         index = self.next_index(block.part)
+        # A thought from elsewhere is left out when it is empty, so it is shown what has come of it.
+        set_text(block.part, "".join(block.pieces))
         fields = self.writer.item([(block.number, block.part)], index) or {}
+        set_text(block.part, "")
         fields.setdefault("type", "message")
         if fields["type"] == "message":
             fields = {"status": "completed", **fields, "role": "assistant", "content": []}
@@ -225,7 +228,10 @@ def merged(old: Wire | None, new: Wire) -> Wire:
 
 def pieces_of(completion: Completion) -> list[Event]:
     """A finished answer as the events of a stream."""
-    events: list[Event] = [ReplyStart(completion.id, completion.model, completion.created, completion.wire)]
+    wire = completion.wire
+    # The form is the status, which at the beginning is another one.
+    begun = None if wire is None else Wire(wire.dialect, wire.fields)
+    events: list[Event] = [ReplyStart(completion.id, completion.model, completion.created, begun)]
     choice = completion.choices[0] if completion.choices else Choice(Message("assistant"))
     for number, part in enumerate(choice.message.parts):
         events += [BlockStart(number, part), BlockEnd(number)]

@@ -204,7 +204,9 @@ class _Writer:
     def _say(self, message: Message, parts: list[tuple[int, Part]], path: str) -> None:
         notation = form(message.wire)
         item = node_fields(message.wire)
-        if "name" in item and (message.name is not None or type(item["name"]) is str):
+        if type(item.get("name")) is str:
+            del item["name"]
+        if message.name is not None and ours(message.wire):
             item["name"] = message.name
         item["role"] = "user" if message.role == "tool" else message.role
         if notation != "parts" and _is_bare([part for _, part in parts]):

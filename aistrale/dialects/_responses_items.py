@@ -15,7 +15,6 @@ from aistrale.dialects._responses_content import (
     CONTENT,
     ITEM,
     NAME,
-    TEXT_TYPES,
     decode_content,
     form,
     node_fields,
@@ -50,7 +49,10 @@ _MESSAGE_FIELDS: Final = frozenset({"content"})
 _CALL_FIELDS: Final = frozenset({"type", "call_id", "name", "arguments"})
 _CUSTOM_FIELDS: Final = frozenset({"type", "call_id", "name", "input"})
 _RESULT_FIELDS: Final = frozenset({"type", "call_id", "output"})
-_THOUGHT_FIELDS: Final = frozenset({"text"})
+_THOUGHT_FIELDS: Final = frozenset({"text", "type"})
+_THOUGHT_TYPES: Final = {"summary": "summary_text", CONTENT: "reasoning_text"}
+# Mark for an entry of a thought whose type is another than its place says: that type, or none.
+_TYPE: Final = "$type"
 # Ids that we mint carry this mark: OpenAI never issued them, so it must not be asked to look them up.
 _MINTED: Final = re.compile(r"(?:rs|msg|fc|ctc|ig)_ais[A-Za-z0-9]*_\d+")
 
@@ -163,6 +165,8 @@ def _decode_reasoning(item: JSONObject, at: int, field: str) -> list[Part]:
             where = f"{field}.{key}[{number}]"
             thought = as_object(entry, where)
             fields = {AT: at, ITEM: envelope, **rest(thought, _THOUGHT_FIELDS)}
+            if thought.get("type") != _THOUGHT_TYPES[key]:
+                fields[_TYPE] = [thought["type"]] if "type" in thought else []
             parts.append(ReasoningPart(text_at(thought, "text", where), wire=Wire(NAME, fields, key)))
     return parts or [ReasoningPart("", redacted=True, wire=Wire(NAME, {AT: at, ITEM: envelope}, "empty"))]
 
@@ -278,8 +282,13 @@ def reasoning_item(parts: Sequence[Part]) -> JSONObject:
         key = CONTENT if form(part.wire) == CONTENT else _SUMMARY
         if form(part.wire) == "empty" and not text:
             continue
-        fields: JSONObject = node_fields(part.wire) if ours(part.wire) else {"type": "summary_text"}
-        lists.setdefault(key, []).append({**fields, "text": text})
+        entry: JSONObject = {"type": _THOUGHT_TYPES[key], "text": text, **node_fields(part.wire)}
+        told = part.wire.fields.get(_TYPE) if part.wire is not None and ours(part.wire) else None
+        if type(told) is list:
+            del entry["type"]
+            if told:
+                entry["type"] = told[0]
+        lists.setdefault(key, []).append(entry)
     item.update(cast("JSONObject", lists))
     return item
 
@@ -345,8 +354,3 @@ def _result_output(part: ToolResultPart, notation: str, encoder: ContentEncoder,
         encoder.loss.refuse(f"{path}.content", "The target takes no media in tool results.")
     written = [encoder.part(piece, "input_text", f"{path}.content[{at}]") for at, piece in enumerate(content)]
     return [piece for piece in written if piece is not None]
-
-
-def is_plain(part: Part) -> bool:
-    """Whether a part is text that may be written as a bare string."""
-    return isinstance(part, TextPart) and part.cache is None and form(part.wire) not in TEXT_TYPES

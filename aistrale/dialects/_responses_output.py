@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from aistrale.dialects._responses_content import NAME, ContentEncoder, node_fields, ours
+from aistrale.dialects._responses_content import NAME, ContentEncoder, node_fields, ours, word
 from aistrale.dialects._responses_input import instructions_at
 from aistrale.dialects._responses_items import (
     call_item,
@@ -84,7 +84,7 @@ def decode_response(body: JSONObject) -> Completion:
 
 
 def response_wire(body: JSONObject) -> Wire:
-    """What a response object has beyond the hub."""
+    """What a response object has beyond the hub; the form is its status."""
     fields = rest(body, _MODELLED)
     fields.pop("status", None)
     fields.pop("incomplete_details", None)
@@ -94,7 +94,7 @@ def response_wire(body: JSONObject) -> Wire:
     created = body.get("created_at")
     if type(created) is float and not created.is_integer():
         fields["created_at"] = created
-    return Wire(NAME, fields)
+    return Wire(NAME, fields, word(body, "status"))
 
 
 def decode_created(body: JSONObject) -> int | None:

@@ -145,9 +145,14 @@ class Tracker:
                 events += [BlockStart(self._blocks, part), BlockEnd(self._blocks)]
                 self._blocks += 1
             else:
-                events += self.open(item, key, part)
-                item.blocks[key].received = True
+                events += self.whole(item, key, part)
         return [*events, *close(item, every=True)]
+
+    def whole(self, item: Item, key: Key, part: Part) -> list[Event]:
+        """A part that is told at once."""
+        events = self.open(item, key, part)
+        item.blocks[key].received = item.blocks[key].done = True
+        return events
 
     def rest(self, items: list[JSONObject]) -> list[Event]:
         """The reply is complete: what was never told in pieces, and the ends of what was left open."""
