@@ -54,11 +54,14 @@ def output_format(output: object) -> OutputFormat:
     from pydantic import PydanticSchemaGenerationError, PydanticUserError
 
     try:
+        if inspect.isroutine(output):
+            raise TypeError("a function is no type")  # noqa: TRY301 - pydantic would describe its arguments
         schema = cast("JSONObject", _adapter(output).json_schema())
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
         raise ConfigurationError(
             f"output: {output!r} is no type that pydantic can describe, no JSON Schema and no OutputFormat",
             field="output",
+            hint=str(error).splitlines()[0],
         ) from error
     doc = inspect.getdoc(output) if isinstance(output, type) and output.__module__ != "builtins" else None
     return OutputFormat(

@@ -114,7 +114,7 @@ def lower_schema(schema: JSONObject, provider: str) -> Lowered:
     lowered = Lowered({}, schema)
     body = _Lowering(subset, lowered, schema).lower(schema, "schema", 0)
     definitions = body.pop("$defs", None)
-    if subset.object_root and not _is_object(schema, schema):
+    if subset.object_root and not _is_object(body, {"$defs": definitions}):
         lowered.wrapped = True
         body = {"type": "object", "properties": {WRAP: body}, "required": [WRAP], "additionalProperties": False}
     elif subset.object_root and "$ref" in body:
