@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aistrale.types import (
     ArgumentsDelta,
@@ -33,7 +33,7 @@ from aistrale.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from aistrale.types import Embeddings, ErrorInfo, Part
+    from aistrale.types import JSON, Embeddings, ErrorInfo, JSONObject, Part
 
 
 class Accumulator:
@@ -97,6 +97,9 @@ class Accumulator:
             self._open(BlockStart(event.block, TextPart(""), event.choice))
             pieces = self._pieces[event.choice, event.block]
         pieces.append(event.text)
+        if event.wire is not None:
+            choice = self._choice(event.choice)
+            choice.wire = _joined_wire(choice.wire, event.wire)
 
     def _reasoning(self, event: ReasoningDelta) -> None:
         pieces = self._pieces.get((event.choice, event.block))
@@ -124,7 +127,7 @@ class Accumulator:
         choice.finish_reason = event.reason
         choice.stop_sequence = event.stop_sequence
         if event.wire is not None:
-            choice.wire = merge_wire(choice.wire, event.wire)
+            choice.wire = _joined_wire(choice.wire, event.wire)
 
     def _end(self, event: ReplyEnd) -> None:
         self.ended = True
@@ -174,6 +177,21 @@ def merge_wire(old: Wire | None, new: Wire) -> Wire:
     if old is None or old.dialect != new.dialect:
         return new
     return Wire(new.dialect, {**old.fields, **new.fields}, new.form or old.form)
+
+
+def _joined_wire(old: Wire | None, new: Wire) -> Wire:
+    """What comes piece by piece (log probabilities of each token) is strung together."""
+    if old is None or old.dialect != new.dialect:
+        return new
+    return Wire(new.dialect, cast("JSONObject", _joined(old.fields, new.fields)), new.form or old.form)
+
+
+def _joined(old: JSON, new: JSON) -> JSON:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{key: _joined(old.get(key), value) for key, value in new.items()}}
+    if isinstance(old, list) and isinstance(new, list):
+        return [*old, *new]
+    return old if new is None else new
 
 
 def merge_usage(old: Usage | None, new: Usage) -> Usage:

@@ -204,6 +204,19 @@ def test_all_kinds_of_blocks_accumulate():
     assert answer.finish_reason == "tool_calls"
 
 
+def test_what_comes_with_each_piece_is_strung_together():
+    wires = [Wire("openai_chat", {"logprobs": {"content": [{"token": token}], "refusal": None}}) for token in "ab"]
+    answer = collect(
+        [
+            TextDelta("a", 0, wire=wires[0]),
+            TextDelta("b", 0, wire=wires[1]),
+            Finish("stop", wire=Wire("openai_chat", {"logprobs": None, "x": 1})),
+        ]
+    )
+    logprobs = {"content": [{"token": "a"}, {"token": "b"}], "refusal": None}
+    assert answer.choices[0].wire.fields == {"logprobs": logprobs, "x": 1}
+
+
 def test_choices_are_kept_apart_and_sorted():
     answer = collect([TextDelta("b", 0, 1), TextDelta("a", 0, 0), Finish("length", 1), Finish("stop", 0)])
     assert [(choice.index, choice.message.text, choice.finish_reason) for choice in answer.choices] == [
