@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import contextlib
-import importlib
 import inspect
 import re
 import traceback
@@ -18,6 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+import aistrale
+from aistrale.testing import simulator
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -60,12 +61,11 @@ def execute(code: str, namespace: dict[str, object], page: Path, line: int) -> N
 
 @pytest.fixture
 def simulated(monkeypatch, tmp_path):
-    """Providers that answer on loopback, where the package's simulator is there; a working directory of its own."""
+    """All providers answer on loopback, by the environment alone; a working directory and a client of its own."""
     monkeypatch.chdir(tmp_path)
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(ModuleNotFoundError, AttributeError):
-            stack.enter_context(importlib.import_module("aistrale.testing").simulator())
+    with simulator(environ=True):
         yield
+        aistrale.shutdown()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

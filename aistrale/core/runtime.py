@@ -12,6 +12,7 @@ import random
 import time
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
+from aistrale.core.worker import on_fork
 from aistrale.errors import ConfigurationError, Suspended
 
 if TYPE_CHECKING:
@@ -49,7 +50,21 @@ class Runtime(Protocol):
         ...
 
 
-class SyncRuntime:
+class _SystemTime:
+    """The system's clocks, and jitter that a forked child does not share with its parent."""
+
+    now = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+    def __init__(self, rng: random.Random | None) -> None:
+        self.random = rng or random.Random()  # noqa: S311 - jitter, not secrets
+        on_fork(self._reseed)
+
+    def _reseed(self) -> None:
+        self.random.seed()
+
+
+class SyncRuntime(_SystemTime):
     """Blocking execution; its coroutines complete without suspending.
 
     Args:
@@ -58,11 +73,8 @@ class SyncRuntime:
     """
 
     def __init__(self, http: SyncHttp, rng: random.Random | None = None) -> None:
+        super().__init__(rng)
         self.http = http
-        self.random = rng or random.Random()  # noqa: S311 - jitter, not secrets
-
-    now = staticmethod(time.monotonic)
-    wall = staticmethod(time.time)
 
     async def sleep(self, seconds: float) -> None:
         """Block the thread."""
@@ -86,7 +98,7 @@ class SyncRuntime:
         return result
 
 
-class AsyncRuntime:
+class AsyncRuntime(_SystemTime):
     """Execution on asyncio or trio, whichever runs.
 
     Args:
@@ -95,11 +107,8 @@ class AsyncRuntime:
     """
 
     def __init__(self, http: AsyncHttp, rng: random.Random | None = None) -> None:
+        super().__init__(rng)
         self.http = http
-        self.random = rng or random.Random()  # noqa: S311 - jitter, not secrets
-
-    now = staticmethod(time.monotonic)
-    wall = staticmethod(time.time)
 
     async def sleep(self, seconds: float) -> None:
         """Suspend the task."""

@@ -6,7 +6,7 @@ It stands outside the journal, so that a request which the target's wire format 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aistrale.core.call import Attempt, Prepared
 from aistrale.core.http import HttpRequest
@@ -14,7 +14,7 @@ from aistrale.core.output import UnwrapTap, lower
 from aistrale.dialects import chat_dialect, embed_dialect
 from aistrale.dialects.base import Loss
 from aistrale.dialects.shape import dump_json
-from aistrale.errors import ConfigurationError
+from aistrale.errors import ConfigurationError, InvalidRequestError
 from aistrale.types import EmbedRequest
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.providers.base import Operation
     from aistrale.types import JSONObject, Request
+
+
+# Beyond what any of the providers takes in one request; a larger one is a mistake that would only cost time.
+MAX_REQUEST: Final = 512 * 1024 * 1024
 
 
 class Encode:
@@ -81,4 +85,13 @@ def _http(
         body = target.provider.stream_request(body, target.dialect)
     url = target.provider.url(target.base_url, operation, target.model, stream=stream, dialect=target.dialect)
     accept = "text/event-stream" if stream else "application/json"
-    return HttpRequest("POST", url, [*target.headers, ("accept", accept)], dump_json(body).encode())
+    data = dump_json(body).encode()
+    if len(data) > MAX_REQUEST:
+        raise InvalidRequestError(
+            f"the request has {len(data) / 2**20:.0f} MiB; at most {MAX_REQUEST // 2**20} are sent",
+            target=target.name,
+            param="messages",
+            code="too_large",
+            hint="Give large files by URL.",
+        )
+    return HttpRequest("POST", url, [*target.headers, ("accept", accept)], data)
