@@ -171,7 +171,7 @@ class Encoder:
         self._ended = True
         finish = self._finish or Finish("unknown")
         word = form_of(finish.wire, NAME)
-        record_stop(finish.reason, word, self._loss)
+        record_stop(finish.reason, word, self._loss, calls=self._calls)
         sequence = finish.stop_sequence
         delta: JSONObject = {
             "stop_reason": encode_stop(finish.reason, word, stop_sequence=sequence, calls=self._calls),
@@ -326,8 +326,8 @@ class Encoder:
         return [*frames, *self._delta("thinking_delta", "thinking", part.text)]
 
     def _drop_state(self, path: str) -> None:
-        if "state" not in self._recorded:
-            self._recorded.add("state")
+        if path not in self._recorded:
+            self._recorded.add(path)
             self._loss.drop(path, "the opaque reasoning state of another provider is left out")
 
     def _open_whole(self, part: ProviderPart | MediaPart | ToolResultPart, path: str) -> list[SSE]:

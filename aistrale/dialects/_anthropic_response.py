@@ -141,12 +141,14 @@ def stop_reason(choice: Choice, loss: Loss) -> str | None:
     """The `stop_reason` of a whole answer."""
     calls = any(isinstance(part, ToolCallPart) for part in choice.message.parts)
     word = form_of(choice.wire, NAME)
-    record_stop(choice.finish_reason, word, loss)
+    record_stop(choice.finish_reason, word, loss, calls=calls)
     return encode_stop(choice.finish_reason, word, stop_sequence=choice.stop_sequence, calls=calls)
 
 
-def record_stop(finish: FinishReason, word: str, loss: Loss) -> None:
+def record_stop(finish: FinishReason, word: str, loss: Loss, *, calls: bool) -> None:
     """Record an end that this format has no word for."""
+    if finish == "stop" and calls and decode_stop(word) != finish:
+        loss.emulate("choices[0].finish_reason", "an answer with tool calls ends with 'tool_use' here")
     if finish == "error" or (finish == "unknown" and not word):
         loss.emulate("choices[0].finish_reason", f"{finish!r} becomes an ordinary end: this format has no word for it")
 

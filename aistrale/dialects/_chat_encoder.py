@@ -175,7 +175,7 @@ class Encoder:
     def _end(self, event: ReplyEnd, chunks: list[SSE]) -> None:
         self._ended = True
         late = {name: value for name, value in kept(event.wire, NAME).items() if name not in _NOT_IN_CHUNKS}
-        usage = None if self._usage is None else encode_usage(self._usage)
+        usage = None if self._usage is None else encode_usage(self._usage, self._loss)
         if self._groq:
             noted = late.pop("x_groq", None)
             groq: JSONObject = {"id": f"req_{self._base['id']}", **(noted if type(noted) is dict else {})}

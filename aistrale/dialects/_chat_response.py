@@ -57,6 +57,9 @@ def write_finish(reason: FinishReason, said: str | None, *, calls: bool, where: 
     """
     if said is not None and read_finish(said, calls=calls) == reason:
         return said
+    if reason == "stop" and calls:
+        loss.emulate(where, "an answer with tool calls ends with 'tool_calls' here")
+        return "tool_calls"
     if reason not in _WORDS:
         loss.drop(where, f"the finish reason {reason!r} is said as 'stop'")
     return _WORDS.get(reason, "stop")
@@ -157,7 +160,7 @@ def encode_response(completion: Completion, loss: Loss, *, reasoning_field: str 
         _write_choice(choice, f"choices[{index}]", context) for index, choice in enumerate(completion.choices)
     ]
     if completion.usage is not None:
-        body["usage"] = encode_usage(completion.usage)
+        body["usage"] = encode_usage(completion.usage, loss)
     return body
 
 

@@ -7,11 +7,14 @@ OpenAI counts inclusively: cached, written and audio tokens are part of `prompt_
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aistrale.dialects._chat_wire import NAME, note, take_object, words_of
 from aistrale.dialects.shape import as_object, get_int, kept, rest
 from aistrale.types import JSONObject, Usage
+
+if TYPE_CHECKING:
+    from aistrale.dialects.base import Loss
 
 _INPUT: Final = "prompt_tokens_details"
 _OUTPUT: Final = "completion_tokens_details"
@@ -30,6 +33,8 @@ _OUTPUT_FIELDS: Final = {
 # In the order in which overlaps are taken out.
 _INPUT_BUCKETS: Final = ("audio_input", "image_input", "cache_write", "cache_read")
 _OUTPUT_BUCKETS: Final = ("audio_output", "image_output", "reasoning")
+# Counted here without being told apart.
+_UNTOLD: Final = ("tool_input", "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h")
 _TOTALS_SET: Final = frozenset(_TOTALS)
 _MODELLED: Final = frozenset({*_TOTALS, _INPUT, _OUTPUT})
 
@@ -106,12 +111,19 @@ def _fit(usage: Usage, whole: int, buckets: tuple[str, ...], word: str, words: l
     return whole
 
 
-def encode_usage(usage: Usage) -> JSONObject:
+def encode_usage(usage: Usage, loss: Loss) -> JSONObject:
     """The counts as OpenAI counts them.
 
     Sums that nobody told are written as zero, because the format requires them; of the details only what is known is
     written.
+
+    Args:
+        usage: The buckets.
+        loss: Takes counts that cannot be told apart here.
     """
+    for name in _UNTOLD:
+        if getattr(usage, name):
+            loss.emulate(f"usage.{name}", "counted, but not told apart in this format")
     fields, words = kept(usage.wire, NAME), words_of(usage.wire)
     odd = {name: fields.pop(name) for name in _TOTALS if name in fields}
     had_input, had_output = fields.get(_INPUT) is not None, fields.get(_OUTPUT) is not None

@@ -134,7 +134,8 @@ class Encoder:
 
     def _last(self, finish: Finish) -> JSONObject:
         fields = kept(finish.wire, NAME)
-        write_finish(finish.reason, fields, mine=own(finish.wire), calls=finish.choice in self._called)
+        where, called = f"choices[{finish.choice}].finish_reason", finish.choice in self._called
+        write_finish(finish.reason, fields, mine=own(finish.wire), calls=called, where=where, loss=self._loss)
         content: JSON = {"parts": [{"text": ""}], "role": "model"}
         return {"content": content, **fields, "index": finish.choice}
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aistrale.dialects.base import Loss
     from aistrale.types import JSON, FinishReason, JSONObject
 
 _NUMBERS = (
@@ -87,14 +88,24 @@ def finish_reason(raw: JSON, *, calls: bool) -> FinishReason:
     return "tool_calls" if calls and reason == "stop" else reason
 
 
-def write_finish(reason: FinishReason, fields: JSONObject, *, mine: bool, calls: bool) -> None:
+def write_finish(reason: FinishReason, fields: JSONObject, *, mine: bool, calls: bool, where: str, loss: Loss) -> None:
     """Write the finish reason into a candidate's `fields`, which hold the source's own word.
 
     A word that still stands for the hub's reason is kept; "unknown" writes nothing new over what the source said.
+
+    Args:
+        reason: The hub's word.
+        fields: The candidate's fields.
+        mine: They were decoded from this dialect.
+        calls: Whether the answer has function calls.
+        where: The field, for the record.
+        loss: Takes what cannot be said.
     """
     raw = fields.get("finishReason")
     if mine and finish_reason(raw, calls=calls) == reason:
         return
+    if reason == "stop" and calls:
+        loss.emulate(where, "an answer with tool calls always waits for their results here")
     fields["finishReason"] = _WORDS[reason]
 
 

@@ -54,8 +54,10 @@ def report_losses(request: Request, loss: Loss) -> None:
     if request.user is not None:
         loss.drop("user", "Gemini has no field for the user of the application")
     hints = [part for message in request.messages for part in message.parts if getattr(part, "cache", None)]
-    if hints or any(tool.cache for tool in request.tools) or request.cache_key is not None:
-        loss.drop("cache", "Gemini caches prefixes by itself; hints and keys were left out")
+    if hints or any(tool.cache for tool in request.tools):
+        loss.drop("cache", "Gemini caches prefixes by itself; hints were left out")
+    if request.cache_key is not None:
+        loss.drop("cache_key", "Gemini caches prefixes by itself; the key was left out")
     for index, message in enumerate(request.messages):
         if message.name is not None:
             loss.drop(f"messages[{index}].name", "Gemini has no names of participants")

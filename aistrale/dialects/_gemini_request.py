@@ -258,9 +258,12 @@ def _write_contents(body: JSONObject, request: Request, writer: Writer, words: l
     previous: Message | None = None
     for index, message in _turns(request.messages, writer):
         parts = writer.parts(message.parts, f"messages[{index}]")
+        if not parts and not own(message.wire):
+            # An empty message from elsewhere is not written, so nothing can join it.
+            continue
         if contents and previous is not None and _joins(message, previous, contents[-1][0]):
             _append(contents[-1][0], parts)
-        elif parts or request.source == NAME:
+        else:
             contents.append(({**_role(message), "parts": parts}, words_of(message.wire)))
             if message.role == "user":
                 turn = len(contents)

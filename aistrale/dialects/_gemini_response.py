@@ -156,7 +156,8 @@ def encode_choice(choice: Choice, position: int, writer: Writer) -> JSONObject:
     parts = writer.parts(message.parts, f"choices[{position}].message")
     if parts or "contentless" not in words:
         candidate["content"] = _content(message, parts)
-    write_finish(choice.finish_reason, fields, mine=own(choice.wire), calls=calls)
+    where = f"choices[{position}].finish_reason"
+    write_finish(choice.finish_reason, fields, mine=own(choice.wire), calls=calls, where=where, loss=writer.loss)
     if "unnumbered" not in words or choice.index != position:
         candidate["index"] = choice.index
     # An explicit null may stand for content that the hub has by now.

@@ -184,7 +184,7 @@ class Encoder:
         if event.wire is not None and ours(event.wire):
             self._head.update(event.wire.fields)
         choice = Choice(Message("assistant", self._parts), finish.reason, wire=finish.wire)
-        fields = encode_finish(choice, error=self._head.get("error"))
+        fields = encode_finish(choice, self._loss, error=self._head.get("error"))
         status = word(fields, "status")
         kind = f"response.{status}" if status in _ENDS else "response.completed"
         self._ended = True

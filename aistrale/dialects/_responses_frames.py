@@ -232,7 +232,7 @@ def pieces_of(completion: Completion) -> list[Event]:
     # The form is the status, which at the beginning is another one.
     begun = None if wire is None else Wire(wire.dialect, wire.fields)
     events: list[Event] = [ReplyStart(completion.id, completion.model, completion.created, begun)]
-    choice = completion.choices[0] if completion.choices else Choice(Message("assistant"))
+    choice = completion.choices[0] if completion.choices else Choice(Message("assistant"), "stop")
     for number, part in enumerate(choice.message.parts):
         events += [BlockStart(number, part), BlockEnd(number)]
     if completion.usage is not None:

@@ -227,7 +227,7 @@ def encode_response(completion: Completion, loss: Loss, request: Request | None 
     """
     for choice in completion.choices[1:]:
         loss.drop(f"choices[{choice.index}]", "A response holds one answer; the alternative was left out.")
-    choice = completion.choices[0] if completion.choices else Choice(Message("assistant"))
+    choice = completion.choices[0] if completion.choices else Choice(Message("assistant"), "stop")
     output = OutputEncoder(completion.id, loss).items(choice.message.parts)
     if choice.finish_reason == "length" and not ours(choice.wire) and output:
         last = cast("JSONObject", output[-1])
@@ -236,7 +236,7 @@ def encode_response(completion: Completion, loss: Loss, request: Request | None 
     head = response_head(completion.id, completion.model, completion.created, completion.wire, request)
     return {
         **head,
-        **encode_finish(choice, error=head.get("error")),
+        **encode_finish(choice, loss, error=head.get("error")),
         "output": output,
         **usage_field(completion.usage, completion.wire, loss),
     }
@@ -313,11 +313,12 @@ def echo(request: Request) -> JSONObject:
     return fields
 
 
-def encode_finish(choice: Choice, *, error: JSON) -> JSONObject:
+def encode_finish(choice: Choice, loss: Loss, *, error: JSON) -> JSONObject:
     """Status and its reason: as they came, as long as they mean what the hub says."""
     wire, reason = choice.wire, choice.finish_reason
+    called = has_call(choice.message.parts)
     if wire is not None and ours(wire):
-        told = decode_finish(wire.fields, has_call(choice.message.parts))
+        told = decode_finish(wire.fields, called)
         if told == reason or (wire.fields.get("status") == "completed" and reason in _DONE):
             return dict(wire.fields)
     if reason == "error":
@@ -325,6 +326,8 @@ def encode_finish(choice: Choice, *, error: JSON) -> JSONObject:
         return {"status": "failed", "incomplete_details": None, "error": error or failure}
     if reason in _REASONS:
         return {"status": "incomplete", "incomplete_details": {"reason": _REASONS[reason]}}
+    if reason in {"pause", "unknown"} or (reason == "stop") == called:
+        loss.emulate("choices[0].finish_reason", f"The end {reason!r} is told as a completed response.")
     return {"status": "completed", "incomplete_details": None}
 
 

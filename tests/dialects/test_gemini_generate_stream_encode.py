@@ -137,7 +137,7 @@ def test_what_is_known_at_the_start_of_a_block_is_written():
         BlockEnd(5),
         BlockStart(6, ProviderPart("openai_responses", {"type": "x"})),
         BlockEnd(6),
-        Finish("stop"),
+        Finish("tool_calls"),
         loss=loss,
     )
     assert parts(frames) == [

@@ -891,7 +891,8 @@ def merged(contents):
 
 @given(st.lists(CONTENT, max_size=5))
 def test_what_is_written_is_read_again(contents) -> None:
-    wire, loss = encode(reply(*blocks(*contents), usage=Usage(input=1, output=2)))
+    reason = "tool_calls" if any(isinstance(part, ToolCallPart) for part, _ in contents) else "stop"
+    wire, loss = encode(reply(*blocks(*contents), reason=reason, usage=Usage(input=1, output=2)))
     assert loss.items == []
     completion = collect(decode(*wire))
     assert completion.usage == Usage(input=1, output=2)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from zlib import crc32
 
 from aistrale.core.accumulate import collect
@@ -17,6 +16,9 @@ from aistrale.dialects.base import ANY, Loss
 from aistrale.dialects.shape import MalformedBody
 from aistrale.types import ErrorInfo, Event, ReplyEnd, ReplyStart, Request, StreamError
 from tests.translation.recordings import Exchange, decode, frames, read_request, replies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Facet: TypeAlias = Literal["request", "response", "error", "stream", "tokens"]
 

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from aistrale.core.sse import SSE, SSEParser
@@ -21,7 +21,11 @@ from aistrale.dialects import (
     openai_responses,
 )
 from aistrale.dialects.base import ANY
-from aistrale.types import Event, Request
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from aistrale.types import Event, Request
 
 TRAFFIC = Path(__file__).resolve().parents[2] / ".." / "shared" / "traffic"
 FAMILIES = ("openai", "anthropic", "google", "groq", "huggingface")
