@@ -1,0 +1,156 @@
+"""`aistrale cost`: what it came to, from the ledger."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from aistrale.cli import _screen
+from aistrale.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aistrale.store import SummaryRow
+    from aistrale.types import JSONObject
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(rf"(\d{{1,6}})([{''.join(_UNITS)}])")
+_INPUT = ("input", "cache_read", "cache_write", "audio_input", "image_input", "tool_input")
+_RIGHT = ("calls", "failed", "attempts", "in", "out", "cost", "p50", "p95")
+
+
+def moment(text: str, now: datetime | None = None) -> datetime:
+    """The moment that a word means.
+
+    Args:
+        text: How long ago (`90m`, `12h`, `7d`, `2w`), a day (`2026-11-26`, from midnight UTC on), or a day and time
+            in ISO 8601, in UTC unless it says otherwise.
+        now: Aware; the present by default.
+
+    Raises:
+        click.BadParameter: It is none of these.
+    """
+    ago = _AGO.fullmatch(text.strip().lower())
+    try:
+        if ago is not None:
+            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        found = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is no day and no time span; write 7d, 12h or 2026-11-26") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    return None if value is None else moment(value)
+
+
+@click.command("cost", short_help="What it came to, from the ledger.")
+@click.option(
+    "--by",
+    default="model",
+    show_default=True,
+    metavar="DIMENSION",
+    help="model, provider, target, region, hour, day, month, route, model_asked, kind, user, workspace, project, "
+    "session, name, tag, or tag:NAME.",
+)
+@click.option("--since", callback=_since, metavar="7d|DATE", help="Only what began since: 90m, 12h, 7d, 2w, or a day.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(*, by: str, since: datetime | None, as_json: bool) -> None:
+    """Show calls, tokens and US dollars.
+
+    What has no known price is left out of the sums and said to be so; it is never taken for zero.
+    """
+    from aistrale.config import load
+    from aistrale.store import open_ledger
+
+    ledger = open_ledger(load({}).ledger)
+    if ledger.status().mode == "off":
+        raise ConfigurationError(
+            "the ledger is off, nothing is recorded", field="ledger", hint="Take ledger = 'off' out of the settings."
+        )
+    try:
+        rows = ledger.summary(by, since=since)
+    finally:
+        ledger.close()
+    if as_json:
+        _screen.document(
+            {
+                "by": by,
+                "since": None if since is None else since.isoformat(),
+                "rows": [as_document(row) for row in rows],
+                "total": _total(rows),
+            }
+        )
+    else:
+        _show(by, rows)
+
+
+def as_document(row: SummaryRow) -> JSONObject:
+    """A row of the ledger's summary as `--json` prints it: US dollars as text, seconds as numbers."""
+    tokens_in, tokens_out = _tokens(row)
+    return {
+        "key": row.key,
+        "calls": row.calls,
+        "failed_calls": row.failed_calls,
+        "attempts": row.attempts,
+        "errors": row.errors,
+        "tokens": dict(row.tokens),
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "cost": f"{row.cost:f}",
+        "unpriced": row.unpriced,
+        "latency_mean": row.latency_mean,
+        "latency_p50": row.latency_p50,
+        "latency_p95": row.latency_p95,
+    }
+
+
+def _tokens(row: SummaryRow) -> tuple[int | None, int | None]:
+    """Input and output tokens; None where no provider told."""
+    known = row.tokens
+    came = [count for bucket, count in known.items() if bucket in _INPUT]
+    went = [count for bucket, count in known.items() if bucket not in _INPUT]
+    return sum(came) if came else None, sum(went) if went else None
+
+
+def _total(rows: Sequence[SummaryRow]) -> JSONObject:
+    total = sum((row.cost for row in rows), Decimal(0))
+    return {
+        "attempts": sum(row.attempts for row in rows),
+        "cost": f"{total:f}",
+        "unpriced": sum(row.unpriced for row in rows),
+    }
+
+
+def _show(by: str, rows: Sequence[SummaryRow]) -> None:
+    if not rows:
+        _screen.note("nothing is recorded for that time; `aistrale run` and every other call add to it")
+        return
+    _screen.table([by, *_RIGHT], [_cells(row) for row in rows], right=_RIGHT)
+    # A call with two tags, or with attempts at two models, stands in two rows: of calls there is no sum.
+    total = _total(rows)
+    if not by.startswith("tag"):
+        _screen.note(f"total: ${total['cost']}")
+    if total["unpriced"]:
+        _screen.note(f"{total['unpriced']} calls have attempts of unknown price, which the costs leave out")
+
+
+def _cells(row: SummaryRow) -> list[str]:
+    tokens_in, tokens_out = _tokens(row)
+    cost = _screen.about(None if row.unpriced and not row.cost else row.cost)
+    return [
+        row.key or "-",
+        str(row.calls),
+        str(row.failed_calls),
+        str(row.attempts),
+        _screen.count(tokens_in),
+        _screen.count(tokens_out),
+        f"{cost} + unknown" if row.unpriced and row.cost else cost,
+        _screen.seconds(row.latency_p50),
+        _screen.seconds(row.latency_p95),
+    ]
