@@ -5,6 +5,8 @@ immutable once they are part of a request or an answer; nothing in aistrale chan
 
 A node that was decoded from a wire format keeps what the hub has no word for in its `wire`: fields it does not model,
 verbatim, and the notation the source used, so that encoding in the same dialect gives the same body again.
+
+Longer than a file should be, because it is the one vocabulary that every room shares: half of it is documentation.
 """
 
 from __future__ import annotations
