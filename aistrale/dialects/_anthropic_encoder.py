@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, ClassVar
 from aistrale.core.sse import SSE
 from aistrale.dialects._anthropic_blocks import (
     NAME,
-    NO_CITATIONS,
     UNSIGNED,
     Out,
     encode_part,
-    foreign_citations,
     is_native,
     merge_kept,
 )
 from aistrale.dialects._anthropic_errors import encode_error
 from aistrale.dialects._anthropic_response import encode_stop, record_stop, unfold
 from aistrale.dialects._anthropic_usage import encode_usage
+from aistrale.dialects.foreign import report_block, report_finish
 from aistrale.dialects.shape import dump_json, form_of, kept
 from aistrale.types import (
     ArgumentsDelta,
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aistrale.dialects.base import Loss
-    from aistrale.types import ErrorInfo, Event, JSONObject, Usage
+    from aistrale.types import ErrorInfo, Event, JSONObject, Part, Usage
 
 # Usage that only `message_start` tells; the rest is told again, final, by `message_delta`.
 _START_ONLY = frozenset({"cache_creation", "service_tier", "inference_geo", "speed"})
@@ -100,7 +99,7 @@ class Encoder:
         self._index = -1
         self._key: int | None = None
         """The hub's number of the open block."""
-        self._part: object = None
+        self._part: Part | None = None
         self._muted = False
         """The open block cannot be said and is left out."""
         self._lazy = False
@@ -164,6 +163,7 @@ class Encoder:
         if event.choice:
             return self._other_choice()
         self._finish = event
+        report_finish(event, NAME, self._loss)
         return []
 
     def _on_end(self, event: ReplyEnd) -> list[SSE]:
@@ -263,7 +263,7 @@ class Encoder:
             case _:
                 return []
 
-    def _open(self, part: object, number: int) -> list[SSE]:
+    def _open(self, part: Part, number: int) -> list[SSE]:
         self._key = number
         self._part = part
         self._muted = self._lazy = False
@@ -357,10 +357,6 @@ class Encoder:
         frames: list[SSE] = []
         if isinstance(part, TextPart):
             frames = self._cite(kept(event.wire, NAME).get("citations"))
-            for wire in (part.wire, event.wire):
-                if foreign_citations(wire) and "citations" not in self._recorded:
-                    self._recorded.add("citations")
-                    self._loss.drop("choices[0].message.parts", NO_CITATIONS)
         elif isinstance(part, ReasoningPart) and not part.redacted:
             signature: object = UNSIGNED
             if is_native(part.wire):
@@ -370,6 +366,8 @@ class Encoder:
             if type(signature) is str and signature and not silent:
                 delta: JSONObject = {"type": "signature_delta", "signature": signature}
                 frames = [_frame("content_block_delta", index=self._index, delta=delta)]
+        if part is not None and not self._muted:
+            report_block(part, event, NAME, self._loss)
         self._muted = self._lazy = False
         return [] if silent else [*frames, _frame("content_block_stop", index=self._index)]
 

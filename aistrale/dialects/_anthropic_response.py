@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aistrale.dialects._anthropic_blocks import NAME, Out, decode_blocks, encode_parts, is_native, merge_kept
 from aistrale.dialects._anthropic_usage import decode_usage, encode_usage
+from aistrale.dialects.foreign import report_answer
 from aistrale.dialects.shape import MalformedBody, as_int, as_list, form_of, get_object, get_str, kept, rest
 from aistrale.types import (
     BlockEnd,
@@ -134,6 +135,7 @@ def encode_response(completion: Completion, loss: Loss) -> JSONObject:
             body.pop(key, None)
     merge_kept(body, kept(completion.wire, NAME))
     merge_kept(body, kept(choice.wire, NAME))
+    report_answer(completion, NAME, loss)
     return body
 
 

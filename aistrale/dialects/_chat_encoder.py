@@ -13,6 +13,7 @@ from aistrale.dialects._chat_request import includes_usage
 from aistrale.dialects._chat_response import write_finish
 from aistrale.dialects._chat_usage import encode_usage
 from aistrale.dialects._chat_wire import NAME, REASONING_FIELDS, note, words_of
+from aistrale.dialects.foreign import report_block, report_finish
 from aistrale.dialects.shape import dump_json, kept
 from aistrale.types import (
     ArgumentsDelta,
@@ -308,6 +309,8 @@ class Encoder:
 
     def _close(self, event: BlockEnd, chunks: list[SSE]) -> None:
         block = self._blocks.get((event.choice, event.block))
+        if block is not None:
+            report_block(block.part, event, NAME, self._loss)
         if block is None or not isinstance(block.part, ToolCallPart):
             return
         part = block.part
@@ -320,6 +323,7 @@ class Encoder:
             self._say_arguments(block, "{}", event.choice, chunks)
 
     def _finish(self, event: Finish, chunks: list[SSE]) -> None:
+        report_finish(event, NAME, self._loss)
         fields = kept(event.wire, NAME)
         delta = fields.pop("delta", None)
         if event.choice not in self._roles:

@@ -9,6 +9,7 @@ from aistrale.dialects._chat_messages import Calls, decode_message
 from aistrale.dialects._chat_usage import decode_usage, encode_usage
 from aistrale.dialects._chat_wire import NAME, Context, note, words_of
 from aistrale.dialects.base import ANY
+from aistrale.dialects.foreign import report_answer
 from aistrale.dialects.shape import as_int, as_list, as_object, as_str, get_object, get_str, kept, rest
 from aistrale.types import Choice, Completion, Message, TextPart
 
@@ -161,6 +162,7 @@ def encode_response(completion: Completion, loss: Loss, *, reasoning_field: str 
     ]
     if completion.usage is not None:
         body["usage"] = encode_usage(completion.usage, loss)
+    report_answer(completion, NAME, loss)
     return body
 
 

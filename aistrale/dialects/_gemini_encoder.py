@@ -16,6 +16,7 @@ from aistrale.dialects._gemini_names import NAME, own, words_of
 from aistrale.dialects._gemini_response import encode_response
 from aistrale.dialects._gemini_usage import encode_usage
 from aistrale.dialects._gemini_write import Writer
+from aistrale.dialects.foreign import report_block, report_finish
 from aistrale.dialects.shape import dump_json, kept
 from aistrale.types import (
     ArgumentsDelta,
@@ -87,7 +88,7 @@ class Encoder:
             case BlockStart():
                 return self._open(event)
             case BlockEnd():
-                return self._close((event.choice, event.block), event.wire)
+                return self._end(event)
             case _:
                 return self._frame_event(event)
 
@@ -99,6 +100,7 @@ class Encoder:
                 self._usage = event.usage
             case Finish():
                 self._finishes[event.choice] = event
+                report_finish(event, NAME, self._loss)
             case ReplyEnd():
                 self._tail = kept(event.wire, NAME)
                 return self.finish()
@@ -184,6 +186,14 @@ class Encoder:
         if block is not None:
             block.pieces.append(event.arguments)
         return []
+
+    def _end(self, event: BlockEnd) -> list[SSE]:
+        key = (event.choice, event.block)
+        block = self._blocks.get(key)
+        frames = self._close(key, event.wire)
+        if block is not None:
+            report_block(block.part, event, NAME, self._loss)
+        return frames
 
     def _close(self, key: tuple[int, int], wire: Wire | None) -> list[SSE]:
         block = self._blocks.pop(key, None)

@@ -14,6 +14,7 @@ from aistrale.dialects._gemini_parts import Calls, given_ids
 from aistrale.dialects._gemini_request import decode_content
 from aistrale.dialects._gemini_usage import decode_usage, encode_usage
 from aistrale.dialects._gemini_write import Writer
+from aistrale.dialects.foreign import report_answer
 from aistrale.dialects.shape import as_int, as_list, as_object, get_str, kept, rest
 from aistrale.types import Choice, Completion, Message, ToolCallPart, Wire
 
@@ -141,6 +142,7 @@ def encode_response(completion: Completion, loss: Loss) -> JSONObject:
         body["responseId"] = completion.id
     if not mine and completion.created is not None:
         body["createTime"] = rfc3339(completion.created)
+    report_answer(completion, NAME, loss)
     return {**fields, **body}
 
 

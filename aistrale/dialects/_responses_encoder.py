@@ -29,6 +29,7 @@ from aistrale.dialects._responses_frames import (
     text_of,
 )
 from aistrale.dialects._responses_output import OutputEncoder, encode_finish, response_head, usage_field
+from aistrale.dialects.foreign import report_block, report_finish
 from aistrale.dialects.shape import dump_json
 from aistrale.types import (
     ArgumentsDelta,
@@ -171,6 +172,7 @@ class Encoder:
     def _note_finish(self, event: Finish) -> list[SSE]:
         if event.choice == 0:
             self._finish = event
+            report_finish(event, NAME, self._loss)
         return []
 
     def _end(self, event: ReplyEnd) -> list[SSE]:
@@ -324,6 +326,7 @@ class Encoder:
                 self._items.writer.item([(block.number, part)], 0)
                 return []
             frames += self._show(block)
+        report_block(part, event, NAME, self._loss)
         set_text(part, "".join(block.pieces))
         self._parts.append(part)
         frames += self._told(block)

@@ -25,6 +25,7 @@ from aistrale.dialects._responses_options import (
 )
 from aistrale.dialects._responses_usage import decode_usage, encode_usage
 from aistrale.dialects.base import ANY, Loss
+from aistrale.dialects.foreign import report_answer
 from aistrale.dialects.shape import as_int, as_list, as_number, as_object, get_str, rest
 from aistrale.types import (
     Choice,
@@ -233,6 +234,7 @@ def encode_response(completion: Completion, loss: Loss, request: Request | None 
         last = cast("JSONObject", output[-1])
         if last.get("status") == "completed":
             last["status"] = "incomplete"
+    report_answer(completion, NAME, loss)
     head = response_head(completion.id, completion.model, completion.created, completion.wire, request)
     return {
         **head,

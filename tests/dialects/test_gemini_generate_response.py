@@ -235,7 +235,7 @@ def test_an_answer_from_elsewhere():
         "responseId": "chatcmpl-1",
         "createTime": "2023-11-14T22:13:20Z",
     }
-    assert [item.field for item in loss.items] == ["usage.cache_write"]
+    assert [item.field for item in loss.items] == ["usage.cache_write", "choices[0].message.parts[0].signature"]
 
 
 def test_log_probabilities_from_elsewhere_are_reported():

@@ -246,7 +246,10 @@ def test_what_another_dialect_says_beside_the_content_is_recorded() -> None:
     assert lost(loss) == [("messages[0].parts[0].citations", "dropped"), ("tools[0].input_examples", "dropped")]
     loss = Loss()
     openai_chat.encode_response(foreign_answer(TextPart("so", wire=cited)), loss)
-    assert lost(loss) == [("choices[0].message.parts[0].citations", "dropped")]
+    assert lost(loss) == [
+        ("choices[0].message.parts[0].citations", "dropped"),
+        ("choices[0].message.parts[0].signature", "dropped"),
+    ]
 
 
 def test_with_on_lossy_error_nothing_is_dropped() -> None:
@@ -434,7 +437,7 @@ def test_thoughts_go_only_where_the_caller_has_a_place_for_them() -> None:
     loss = Loss()
     body = openai_chat.encode_response(completion, loss, reasoning_field="reasoning")
     assert body["choices"][0]["message"]["reasoning"] == "hm"
-    assert loss.items == []
+    assert lost(loss) == [("choices[0].message.parts[0].signature", "dropped")]
 
 
 @pytest.mark.parametrize("reason", ["pause", "error", "unknown"])

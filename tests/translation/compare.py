@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 _ROLES = {"developer": "system"}
 _SYSTEM = ("text", "system")
 # Facets of a part that are recorded on their own; such a record does not explain that the part itself is gone.
-_ASIDE = ("cache", "detail", "filename", "name", "citations", "annotations", "logprobs", "is_error", "title")
+_ASIDE = (
+    "cache", "detail", "filename", "name", "citations", "annotations", "logprobs", "is_error", "title",
+    "signature", "thoughtSignature", "thought_signature", "encrypted_content", "executed_tools",
+)  # fmt: skip
 # What may stand between two texts and be left out.
 _SPLITTING = ("hosted", "reasoning", "media")
 _ORDER = {"reasoning": 0, "text": 1, "refusal": 2, "media": 3, "hosted": 4, "call": 5}
