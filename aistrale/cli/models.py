@@ -22,6 +22,8 @@ _SAMPLE = 1000
 _MILLION = 1_000_000
 _KINDS = ("chat", "embedding", "completion", "image", "audio", "realtime")
 _RIGHT = ("context", "out", "$ in", "$ out")
+# Left out where a terminal is too narrow for them.
+_ABILITIES = ("takes", "tools", "schema", "thinks")
 
 
 @click.command("models", short_help="What can be asked, and for how much.")
@@ -60,8 +62,10 @@ def command(
         _screen.document({"as_of": as_of, "models": [as_document(facts) for facts in found]})
         return
     if found:
-        header = ["model", *_RIGHT[:2], "takes", "tools", "schema", "thinks", *_RIGHT[2:], "retires"]
-        _screen.table(header, [_cells(facts) for facts in found], right=_RIGHT)
+        header = ["model", *_RIGHT[:2], *_ABILITIES, *_RIGHT[2:], "retires"]
+        shown = [name for name in header if not (_screen.is_narrow() and name in _ABILITIES)]
+        rows = [dict(zip(header, _cells(facts), strict=True)) for facts in found]
+        _screen.table(shown, [[row[name] for name in shown] for row in rows], right=_RIGHT)
     _screen.note(f"{len(found)} models; US dollars per million tokens; facts of {as_of}")
 
 
