@@ -242,6 +242,8 @@ class _Writer:
     def _alone(self, part: Part, path: str) -> None:
         loss = self._encoder.loss
         if isinstance(part, ToolCallPart):
+            if part.cache is not None:
+                loss.drop(f"{path}.cache", "A call cannot carry a cache breakpoint.")
             self._append(call_item(part))
         elif isinstance(part, ToolResultPart):
             custom = part.call_id in self._customs

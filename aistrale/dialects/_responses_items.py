@@ -332,6 +332,8 @@ def result_item(part: ToolResultPart, encoder: ContentEncoder, path: str, *, cus
         encoder.loss.emulate(
             f"{path}.is_error", "There is no field for it; only the content says that the tool failed."
         )
+    if part.cache is not None:
+        encoder.loss.drop(f"{path}.cache", "The result of a call cannot carry a cache breakpoint.")
     item = node_fields(part.wire)
     if "name" in item:
         item["name"] = part.name

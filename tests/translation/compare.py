@@ -249,7 +249,35 @@ def request_differences(old: Request, new: Request, items: Sequence[Lossy], *, l
         and not named(items, name)
         and not (name == "max_tokens" and limited and old.max_tokens is None)
     ]
-    return [*found, *_tool_differences(old, new, items), *_other_differences(old, new, items)]
+    found += [*_tool_differences(old, new, items), *_other_differences(old, new, items)]
+    return [*found, *_node_differences(old, new, items)]
+
+
+def _node_differences(old: Request, new: Request, items: Sequence[Lossy]) -> list[str]:
+    """Marks on messages, parts and tools: names, cache hints, ids of calls."""
+    found = [
+        f"messages[{number}].name {message.name!r}"
+        for number, message in enumerate(old.messages)
+        if message.name and message.name not in {each.name for each in new.messages}
+        and not named(items, f"messages[{number}].name")
+    ]  # fmt: skip
+    was, now = _cached(old), _cached(new)
+    if len(now) < len(was):
+        found += [f"{path}.cache" for path in was if not (named(items, f"{path}.cache") or named(items, "cache"))]
+    ids = [[part.id for message in each.messages for part in message.tool_calls] for each in (old, new)]
+    return found if ids[0] == ids[1] else [*found, f"ids of calls: {ids[0]} became {ids[1]}"]
+
+
+def _cached(request: Request) -> list[str]:
+    """The places of cache hints."""
+    found = [f"tools[{number}]" for number, tool in enumerate(request.tools) if tool.cache]
+    for number, message in enumerate(request.messages):
+        for place, part in enumerate(message.parts):
+            path = f"messages[{number}].parts[{place}]"
+            found += [path] if getattr(part, "cache", None) else []
+            inner = part.content if isinstance(part, ToolResultPart) else []
+            found += [f"{path}.content[{n}]" for n, each in enumerate(inner) if getattr(each, "cache", None)]
+    return found
 
 
 def _option(request: Request, name: str) -> object:
