@@ -113,7 +113,9 @@ def main() -> None:
             with client.stream(prompt, model=f"{face}/gemma", max_tokens=40) as stream:
                 show(f"stream, {face}", stream.result())
         show("failover", client.run(prompt, route="chat", max_tokens=40))
-        schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+        # A model of this size writes free strings without end, so the choice is enumerated.
+        city = {"type": "string", "enum": ["Oslo", "Paris", "Rome"]}
+        schema = {"type": "object", "properties": {"city": city}, "required": ["city"]}
         answer = client.run("Name the capital of France.", model="chat/gemma", output=schema, max_tokens=60)
         print(f"structured, {answer.output_mode}: {answer.output}")
         vectors = client.embed(["one", "two"], model="chat/gemma")

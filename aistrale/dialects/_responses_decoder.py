@@ -53,13 +53,14 @@ _OPENING: Final = '{"input":"'
 class Decoder:
     """Decodes one streamed reply; see EventDecoder."""
 
-    __slots__ = ("_done", "_held", "_started", "_text", "_text_at", "_text_index", "_track")
+    __slots__ = ("_done", "_held", "_places", "_started", "_text", "_text_at", "_text_index", "_track")
 
     def __init__(self) -> None:
         self._started = False
         self._done = False
         self._held: list[Event] = []
         self._track = Tracker()
+        self._places: dict[str, int] = {}
         # The text block that the last delta went to, found again without a look-up.
         self._text: Block | None = None
         self._text_at: int = -1
@@ -90,12 +91,24 @@ class Decoder:
             kind = event.event or ("error" if "error" in body else "")
             body["type"] = kind
         handler = self._handlers.get(kind)
+        if handler is not None and "output_index" not in body and ("item_id" in body or "item" in body):
+            self._place(body)
         events: list[Event] = [Other(NAME, kind, body)] if handler is None else handler(self, body)
         return events if self._started else self._before_start(events)
 
     def finish(self) -> list[Event]:
         """Nothing: the terminal event was told when it came."""
         return []
+
+    def _place(self, body: JSONObject) -> None:
+        """Number the item of an event by its id: llama.cpp's server leaves all the positions out."""
+        item = body.get("item")
+        name = body.get("item_id") or (item.get("id") if type(item) is dict else None)
+        if body["type"] == _ADDED or not self._places:
+            self._places.setdefault(str(name), len(self._places))
+        body["output_index"] = self._places.get(str(name), len(self._places) - 1)
+        body.setdefault("content_index", 0)
+        body.setdefault("summary_index", 0)
 
     def _before_start(self, events: list[Event]) -> list[Event]:
         """Hold back what came before the reply began; where nothing says that it began, it begins with its content."""
