@@ -59,7 +59,7 @@ def running_server(model: Path) -> Iterator[str]:
     """Run llama-server on loopback; gives its address."""
     port = free_port()
     place = ["--host", "127.0.0.1", "--port", str(port)]
-    command = [server_program(), "-m", str(model), *place, "-c", "4096", "--jinja", "--embeddings"]
+    command = [server_program(), "-m", str(model), *place, "-c", "4096", "--jinja", "--embeddings", "--pooling", "mean"]
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             wait_for(f"http://127.0.0.1:{port}/health", process)
@@ -81,7 +81,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     sys.exit("llama-server did not start in time")
 
 
-def client_for(address: str) -> aistrale.Client:
+def client_for(address: str, directory: str) -> aistrale.Client:
     """A client with one provider per face, and a dead one before them."""
     providers: dict[str, object] = {
         name: {"compatible": dialect, "base_url": f"{address}/v1" if dialect != "anthropic_messages" else address}
@@ -89,7 +89,8 @@ def client_for(address: str) -> aistrale.Client:
     }
     providers["dead"] = {"compatible": "openai_chat", "base_url": f"http://127.0.0.1:{free_port()}/v1"}
     routes = {"chat": ["dead/gemma", "messages/gemma", "chat/gemma"]}
-    return aistrale.Client(providers=providers, routes=routes, timeout=120.0)
+    ledger = f"sqlite:///{directory}/ledger.sqlite3"
+    return aistrale.Client(providers=providers, routes=routes, ledger=ledger, timeout=120.0)
 
 
 def show(label: str, answer: aistrale.Completion) -> None:
@@ -105,7 +106,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as directory,
         running_server(model_file(Path(directory))) as address,
-        client_for(address) as client,
+        client_for(address, directory) as client,
     ):
         prompt = "Say hello in one short sentence."
         for face in FACES:
