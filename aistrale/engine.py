@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 from aistrale.config import ProviderSettings, load, unknown_key
 from aistrale.core.call import Call, Clocks, Target
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aistrale.config import Setting, Settings
+    from aistrale.core.http import HttpFamily
     from aistrale.core.pipeline import Pipeline, Policy
     from aistrale.core.reply import Reply
     from aistrale.core.runtime import Runtime
@@ -40,6 +41,15 @@ if TYPE_CHECKING:
     from aistrale.types import Embeddings, Request
 
 Answer = TypeVar("Answer", Completion, "Embeddings")
+
+
+class WireOptions(TypedDict):
+    """What both kinds of connections are made with."""
+
+    http: HttpFamily
+    verify: bool | str
+    trust_env: bool
+    proxy: str | None
 
 
 class Engine:
@@ -72,34 +82,27 @@ class Engine:
     def sync_runtime(self) -> SyncRuntime:
         """The blocking runtime, made at first use."""
         if self._sync is None:
-            settings = self.settings
             with self._lock:
-                self._sync = self._sync or SyncRuntime(
-                    SyncHttp(
-                        http=settings.http,
-                        verify=settings.verify,
-                        trust_env=settings.trust_env,
-                        proxy=settings.proxy,
-                        transport=settings.transport,
-                    )
-                )
+                self._sync = self._sync or SyncRuntime(SyncHttp(**self._wire(), transport=self.settings.transport))
         return self._sync
 
     def async_runtime(self) -> AsyncRuntime:
         """The async runtime, made at first use; it keeps one set of connections per event loop."""
         if self._async is None:
-            settings = self.settings
             with self._lock:
                 self._async = self._async or AsyncRuntime(
-                    AsyncHttp(
-                        http=settings.http,
-                        verify=settings.verify,
-                        trust_env=settings.trust_env,
-                        proxy=settings.proxy,
-                        transport=settings.async_transport,
-                    )
+                    AsyncHttp(**self._wire(), transport=self.settings.async_transport)
                 )
         return self._async
+
+    def _wire(self) -> WireOptions:
+        settings = self.settings
+        return {
+            "http": settings.http,
+            "verify": settings.verify,
+            "trust_env": settings.trust_env,
+            "proxy": settings.proxy,
+        }
 
     # --- targets -------------------------------------------------------------------------------------------------
 
