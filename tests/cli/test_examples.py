@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aistrale.testing import simulator
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SAYS = {
+    "async_calls": ["Oslo: This is a simulated answer to: In which country is Oslo?", "Say goodbye."],
+    "embeddings": ["64 numbers each, by openai/text-embedding-3-small"],
+    "failover": [
+        "attempt 1 at nowhere: error ConnectError",
+        "attempt 2 at openai: success",
+        "in the ledger: nowhere/some-model error",
+        "in the ledger: openai/",
+    ],
+    "quickstart": ["Name three rivers of Europe.", "answered by openai/", "tokens: 7 in, 15 out", "US dollars: 0.0"],
+    "session": ["4 messages are remembered", "2 calls of ada for examples are in the ledger"],
+    "streaming": ["Count from one to ten, in words.", "stopped because: stop"],
+    "structured_output": ["positive, 1 stars, about text", "the schema was enforced by: schema"],
+    "tools": ["the model asks for in_stock {'fruit': 'apples'}", "The tools said: 12; 0"],
+}
+
+
+@pytest.fixture(scope="module")
+def sim():
+    with simulator() as running:
+        yield running
+
+
+def test_every_example_is_expected_to_say_something():
+    assert {script.stem for script in EXAMPLES} == set(SAYS)
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
+def test_an_example_runs_from_the_environment_alone(script, sim, tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        env={**os.environ, **sim.environ(), "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    missing = [text for text in SAYS[script.stem] if text not in run.stdout]
+    assert missing == [], run.stdout
+
+
+def test_an_example_without_any_key_says_what_to_set(tmp_path):
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "quickstart.py")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "OPENAI_API_KEY" in run.stderr
