@@ -333,9 +333,9 @@ def _encode_service(request: Request, body: JSONObject, profile: Profile, loss: 
     tier = request.service_tier
     if tier is None or not _takes("service_tier", profile, loss):
         return
-    if request.source in {None, NAME, "openai_chat"} or tier in _TIERS:
-        body["service_tier"] = tier
-    elif tier in _STANDARD_TIERS:
+    if request.source not in {None, NAME} and tier in _STANDARD_TIERS:
         body["service_tier"] = "default"
+    elif request.source in {None, NAME, "openai_chat"} or tier in _TIERS:
+        body["service_tier"] = tier
     else:
         loss.unsupported("service_tier", f"OpenAI has no tier {tier!r}.")

@@ -48,7 +48,7 @@ _OPTIONS = (
 )  # fmt: skip
 _DEFAULTS = {"n": 1, "service_tier": "auto", "presence_penalty": 0, "frequency_penalty": 0}
 _TIERED = ("service_tier",)
-_SYNONYMS = {"default": "standard", "standard_only": "standard"}
+_SYNONYMS = {"default": "standard", "standard_only": "standard", "on_demand": "standard"}
 _OUTPUT = ("output", "reasoning", "audio_output", "image_output")
 _INPUT = tuple(item.name for item in fields(Usage) if item.name not in {"source", "raw", "wire", *_OUTPUT})
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 from aistrale.core.sse import SSE, SSEParser
 from aistrale.dialects import (
@@ -90,10 +89,6 @@ class Exchange:
     def group(self) -> tuple[str, str]:
         """Provider and endpoint, the row of the tables."""
         return self.provider, self.endpoint
-
-    def is_chosen(self, one_in: int) -> bool:
-        """Whether a sample holds it; the same one at every run."""
-        return crc32(self.ident.encode()) % one_in == 0
 
 
 @cache
