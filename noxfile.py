@@ -20,21 +20,20 @@ nox.needs_version = ">=2024.10.9"
 ROOT = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 HOME_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-OTHER_PYTHONS = tuple(version for version in PYTHONS if version != HOME_PYTHON)
 # Most vendors' SDKs bring httpx2 with them; the environment without it has only the SDK built on httpx.
 EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2"}
 GATED = ("aistrale/core/*", "aistrale/dialects/*", "aistrale/policies/*")
 GATE_PERCENT = 95
 NO_TESTS_COLLECTED = 5
+# What depends on the HTTP library that is installed; the rest needs no second run.
+WIRE_TESTS = ("tests/core", "tests/colours", "tests/acceptance", "tests/test_client.py", "tests/test_default.py")
 # What selects a provider or a place for data; a session must not depend on the machine that it runs on.
 PRIVATE_PREFIXES = ("AISTRALE_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "GROQ_", "HF_", "HUGGING")
 
 # pyenv answers for the versions that are switched on; the others that it has installed serve just as well.
 PYENV_VERSIONS = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 os.environ["PATH"] += "".join(
-    f"{os.pathsep}{found / 'bin'}"
-    for version in PYTHONS
-    for found in sorted(PYENV_VERSIONS.glob(f"{version}.*"))
+    f"{os.pathsep}{found / 'bin'}" for version in PYTHONS for found in sorted(PYENV_VERSIONS.glob(f"{version}.*"))
 )
 
 nox.options.default_venv_backend = "venv"
@@ -47,9 +46,7 @@ nox.options.sessions = [
     "layers",
     "typing",
     "wheel",
-    # Both HTTP libraries where coverage is measured; elsewhere the newer of them, which brings all the SDKs.
-    # The last of them does the soak runs too, which spares one more installation.
-    *(f"tests-{version}(httpx2)" for version in OTHER_PYTHONS),
+    # The other interpreters and the soak runs are sessions of their own, so that this run stays within a quarter hour.
     f"tests-{HOME_PYTHON}(httpx)",
     f"tests-{HOME_PYTHON}(httpx2)",
     "coverage",
@@ -91,15 +88,14 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session, http: str) -> None:
     """The tests, documentation examples included, with httpx alone or with httpx2 installed."""
     session.install("-e", f".[{EXTRAS[http]}]")
-    if (session.python, http) == (HOME_PYTHON, "httpx2") and not session.posargs:
-        run_soak(session)
     command = ["pytest", "-n", "auto", "-m", "not soak"]
     environment = hidden_environment()
     if session.python == HOME_PYTHON:
         command = ["coverage", "run", "-m", *command]
         environment["COVERAGE_FILE"] = str(ROOT / f".coverage.{http}")
         session.run("coverage", "erase", env=environment)
-    session.run(*command, *session.posargs, env=environment)
+    places = session.posargs or ([path for path in WIRE_TESTS if (ROOT / path).exists()] if http == "httpx" else [])
+    session.run(*command, *places, env=environment)
 
 
 @nox.session
@@ -116,13 +112,8 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The long runs that watch memory, sockets, threads and tasks; alone, since a neighbour would blur it."""
+    """The long runs that watch memory, sockets, threads and tasks; in one process, since a neighbour would blur it."""
     session.install("-e", f".[{EXTRAS['httpx2']}]")
-    run_soak(session)
-
-
-def run_soak(session: nox.Session) -> None:
-    """In one process and unmeasured, with whatever the session has installed."""
     command = ["pytest", "-m", "soak", *session.posargs]
     session.run(*command, env=hidden_environment(), success_codes=[0, NO_TESTS_COLLECTED])
 
@@ -138,9 +129,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The benchmarks; their figures depend on the machine, so they decide nothing by default."""
     session.install("-e", f".[{EXTRAS['httpx2']}]")
-    scripts = [
-        path for path in sorted(ROOT.glob("benchmarks/*.py")) if "\ndef main(" in path.read_text("utf-8")
-    ]
+    scripts = [path for path in sorted(ROOT.glob("benchmarks/*.py")) if "\ndef main(" in path.read_text("utf-8")]
     if not scripts:
         session.error("benchmarks/ holds no script with a main()")
     for script in scripts:
