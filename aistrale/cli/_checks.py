@@ -222,6 +222,15 @@ def without_secrets(url: str) -> str:
 def _proxies(settings: Settings | None, found: Findings) -> JSONObject:
     from urllib.request import getproxies
 
+    from aistrale.core.proxy import ProxyRules
+
+    if settings is not None:
+        try:
+            rules = ProxyRules(settings.proxy, trust_env=settings.trust_env)
+            for scheme in ("http", "https"):
+                rules.proxy_for(scheme, "example.org")
+        except ValueError as error:
+            found.problems.append(str(error))
     if settings is not None and settings.proxy is not None:
         return {"setting": without_secrets(settings.proxy)}
     seen = getproxies()

@@ -71,7 +71,8 @@ def _file(source: str) -> Part:
         raise InvalidRequestError(f"file: {path.name} cannot be read ({reason})", param="file") from error
     if content is not None and sniff(content[:32]) is None and b"\0" not in content:
         try:
-            return TextPart(f"{path.name}:\n{content.decode('utf-8-sig')}")
+            text = content.decode("utf-8-sig").rstrip("\n")
+            return TextPart(f"{path.name}:\n{text}\n")
         except UnicodeDecodeError:
             pass
     return document(source)

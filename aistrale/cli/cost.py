@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(rf"(\d{{1,6}})([{''.join(_UNITS)}])")
 _INPUT = ("input", "cache_read", "cache_write", "audio_input", "image_input", "tool_input")
-_RIGHT = ("calls", "failed", "attempts", "in", "out", "cost", "p50", "p95")
+_RIGHT = ("calls", "failed", "tries", "in", "out", "cost", "p50", "p95")
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:
@@ -49,9 +49,19 @@ def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> d
     return None if value is None else moment(value)
 
 
+def _by(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    # An empty ledger answers every question, also a wrong one.
+    from aistrale.store.summary import DIMENSIONS
+
+    if value in DIMENSIONS or value.startswith("tag:"):
+        return value
+    raise click.BadParameter(f"{value!r} is no dimension; use one of {', '.join(DIMENSIONS)}")
+
+
 @click.command("cost", short_help="What it came to, from the ledger.")
 @click.option(
     "--by",
+    callback=_by,
     default="model",
     show_default=True,
     metavar="DIMENSION",

@@ -33,7 +33,8 @@ _NEXT = """\
 Try next:
   aistrale doctor                     what is set up, and which keys are there
   export OPENAI_API_KEY=...           or ANTHROPIC_API_KEY, GEMINI_API_KEY, GROQ_API_KEY, HF_TOKEN
-  aistrale run "Say hello"            ask for real; in Python: aistrale.run("Say hello").text
+  aistrale demo --live                the same with the keys that are set
+  aistrale run "Say hello"            in Python: aistrale.run("Say hello").text
   aistrale models                     what can be asked, and for how much
   aistrale cost                       what it came to"""
 

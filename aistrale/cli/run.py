@@ -105,8 +105,9 @@ def _streamed(client: Client, message: str | Message, options: Options, *, show:
         with client.stream(message, **options) as stream:
             for text in stream.texts():
                 if show:
-                    _screen.write(text)
+                    # Before it is written: an interrupt can come between the two.
                     last = text
+                    _screen.write(text)
             return stream.completion
     finally:
         # Also after a part of an answer, so that the error or the shell's prompt begins on a line of its own.
@@ -145,7 +146,7 @@ def _remark(answer: Completion, *, verbose: bool) -> None:
             f"{_screen.seconds(attempt.latency)}"
         )
     _screen.note(
-        f"{answer.target}: {_screen.count(tokens_in)} tokens in, {_screen.count(tokens_out)} out, "
+        f"{answer.target}: tokens {_screen.count(tokens_in)} in, {_screen.count(tokens_out)} out, "
         f"{_screen.dollars(None if cost is None else cost.usd)}{reason}, "
         f"{len(answer.attempts)} attempt{'s' if len(answer.attempts) != 1 else ''}, "
         f"{_screen.seconds(sum(attempt.latency for attempt in answer.attempts))}, call {answer.call_id}"
