@@ -1,7 +1,5 @@
 """An answer as an object, validated: a pydantic model, a dataclass, any type, or a JSON Schema."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import BaseModel, Field

@@ -243,3 +243,13 @@ def test_a_probe_with_broken_settings_does_not_hide_them(cli, sim, monkeypatch):
     code, report = examined(cli, "--probe")
     assert (code, report["probes"]) == (2, [])
     assert len(report["problems"]) == len(set(report["problems"]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the folder that a process works in")
+def test_a_working_directory_that_is_gone_is_survived(cli, nobody, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, report = examined(cli)
+    assert (code, report["settings"]["file"]) == (0, None)
