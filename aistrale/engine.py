@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 from aistrale.config import ProviderSettings, load, unknown_key
 from aistrale.core.call import Call, Clocks, Target
 from aistrale.core.http import AsyncHttp, SyncHttp
+from aistrale.core.output import unwrap
 from aistrale.core.runtime import AsyncRuntime, SyncRuntime
 from aistrale.cost.prices import price_usage
 from aistrale.errors import ConfigurationError
@@ -280,8 +281,8 @@ def finish(call: Call, answer: Answer) -> Answer:
     answer.request_id = call.attempts[-1].request_id
     answer.cost = total_cost(call)
     answer.lossy = prepared.lossy
-    if prepared.answer is not None and isinstance(answer, Completion):
-        answer.output_mode = prepared.answer.mode
+    if isinstance(answer, Completion):
+        unwrap(answer, prepared.answer)
     answer.attempts = [
         AttemptInfo(
             number=attempt.number,

@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aistrale.core.schema import resolve
+from aistrale.core.schema_check import resolve
 from aistrale.docstrings import summary_and_arguments
 from aistrale.errors import ConfigurationError, OutputValidationError
 from aistrale.types import OutputFormat, Tool, Wire

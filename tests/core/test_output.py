@@ -77,7 +77,7 @@ def test_without_enforcement_a_forced_tool_carries_the_schema():
 def test_own_tools_leave_only_words():
     changed, answer, items = low(ask(tools=[Tool("own")]), structured="tool")
     assert answer.mode == "prompt"
-    assert [item.field for item in items] == ["output", "output"]
+    assert [item.field for item in items] == ["output"]
     assert "JSON Schema" in changed.messages[0].text
 
 

@@ -52,6 +52,8 @@ def walk(schema):
 @pytest.mark.parametrize("kind", TYPES, ids=str)
 def test_an_answer_to_the_lowered_schema_fits_the_type(provider, kind):
     adapter = TypeAdapter(kind)
+    if kind is Tree and provider == "anthropic":
+        pytest.skip("Anthropic refuses recursion; tested on its own")
     lowered = lower_schema(adapter.json_schema(), provider)
     document = instance(lowered.schema)
     adapter.validate_python(restore(json.loads(json.dumps(document)), lowered))
