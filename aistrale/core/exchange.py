@@ -138,16 +138,25 @@ class Headers(Mapping[str, str]):
     def _fields(self) -> dict[str, str]:
         fields = self._decoded
         if fields is None:
-            fields = {}
-            for raw_name, raw_value in self.raw:
-                name = raw_name.decode("latin-1").lower()
-                value = raw_value.decode("latin-1")
-                fields[name] = f"{fields[name]}, {value}" if name in fields else value
+            raw = self.raw
+            # All names in one go, because every answer is asked for a few of some twenty fields.
+            names = b"\n".join([name for name, _ in raw]).decode("latin-1").lower().split("\n")
+            fields = dict(zip(names, [value.decode("latin-1") for _, value in raw], strict=True)) if raw else {}
+            if len(fields) < len(raw):
+                fields = {}
+                for name, (_, value) in zip(names, raw, strict=True):
+                    text = value.decode("latin-1")
+                    fields[name] = f"{fields[name]}, {text}" if name in fields else text
             self._decoded = fields
         return fields
 
     def __getitem__(self, name: str) -> str:
         return self._fields()[name.lower()]
+
+    @property
+    def lowered(self) -> Mapping[str, str]:
+        """The fields by their names in lower case, for many look-ups."""
+        return self._fields()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields())

@@ -70,10 +70,11 @@ async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
     try:
         response = await call.runtime.open(prepared.http, connect_until=call.until(clocks.connect), until=first_until)
         attempt.status = response.status
+        headers = response.headers.lowered
         attempt.request_id = request_id(response.headers)
-        if backend := response.headers.get("x-inference-provider"):
+        if backend := headers.get("x-inference-provider"):
             attempt.conditions["inference_provider"] = backend
-        if response.status == 200 and call.stream and "json" not in response.headers.get("content-type", ""):
+        if response.status == 200 and call.stream and "json" not in headers.get("content-type", ""):
             return await _streamed(call, attempt, prepared, response)
         outcome = _answer(call, attempt, prepared, response, await response.read(first_until))
     except HttpError as error:

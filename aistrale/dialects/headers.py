@@ -286,4 +286,6 @@ def _count(text: str | None) -> int | None:
 
 
 def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    # A mapping that knows its own names in lower case is spared the copy.
+    ready: Mapping[str, str] | None = getattr(headers, "lowered", None)
+    return {name.lower(): value for name, value in headers.items()} if ready is None else ready
