@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from aistrale.dialects._anthropic_media import MEDIA_BLOCKS, decode_media, encode_source
 from aistrale.dialects.base import ANY, Loss, Profile
@@ -146,7 +146,8 @@ def decode_cache(block: JSONObject, fields: JSONObject) -> CacheHint | None:
         return None
     extra: JSONObject = rest(control, ("type", "ttl"))
     if extra:
-        fields["cache_control"] = extra
+        # Wrapped, to be known from a control of a kind that the hub has no word for.
+        fields["cache_control"] = {_BESIDE_HINT: extra}
     return CacheHint(get_str(control, "ttl"))
 
 
@@ -155,7 +156,7 @@ def finish_block(block: JSONObject, hint: CacheHint | None, wire: Wire | None, p
     fields = kept(wire, NAME)
     extra = fields.pop("cache_control", _NOTHING)
     if hint is not None:
-        control: JSONObject = dict(extra) if type(extra) is dict else {}
+        control: JSONObject = {**as_object(extra[_BESIDE_HINT], "cache_control")} if _is_beside(extra) else {}
         control["type"] = "ephemeral"
         if hint.ttl is not None:
             ttl = _NEAREST_TTL.get(hint.ttl, hint.ttl)
@@ -163,13 +164,19 @@ def finish_block(block: JSONObject, hint: CacheHint | None, wire: Wire | None, p
                 out.loss.emulate(f"{path}.cache", f"a cache lifetime of {hint.ttl} becomes {ttl}")
             control["ttl"] = ttl
         block["cache_control"] = control
-    elif extra is None or (type(extra) is dict and "type" in extra):
+    elif extra is not _NOTHING and not _is_beside(extra):
         block["cache_control"] = extra
     merge_kept(block, fields)
     return block
 
 
 _NOTHING: JSON = "nothing"
+_BESIDE_HINT = "$beside"
+
+
+def _is_beside(extra: JSON) -> TypeGuard[JSONObject]:
+    """Whether this is what stood beside the type and lifetime of a cache hint."""
+    return type(extra) is dict and extra.keys() == {_BESIDE_HINT}
 
 
 # --- decoding ----------------------------------------------------------------------------
@@ -223,7 +230,7 @@ def _decode_thinking(block: JSONObject) -> Part:
     fields = rest(block, ("type", "thinking"))
     if fields.get("signature") == UNSIGNED:
         return ReasoningPart(text)
-    return ReasoningPart(text, wire=Wire(NAME, fields))
+    return ReasoningPart(text, wire=Wire(NAME, fields, "" if type(block.get("thinking")) is str else "bare"))
 
 
 def _decode_redacted(block: JSONObject) -> Part:
@@ -309,7 +316,8 @@ def _encode_reasoning(part: ReasoningPart, path: str, out: Out) -> JSONObject | 
     if is_native(part.wire):
         if part.redacted:
             return {"type": "redacted_thinking", **fields}
-        return {"type": "thinking", "thinking": part.text, **fields}
+        told: JSONObject = {"thinking": part.text} if part.text or form_of(part.wire, NAME) != "bare" else {}
+        return {"type": "thinking", **told, **fields}
     if not out.answer:
         out.dropped_reasoning = True
         out.loss.drop(path, "the thoughts of another model cannot be signed for this one and are left out")

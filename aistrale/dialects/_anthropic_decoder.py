@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from aistrale.dialects._anthropic_blocks import NAME, decode_block, dump_arguments, within
 from aistrale.dialects._anthropic_errors import error_info
-from aistrale.dialects._anthropic_response import decode_stop
+from aistrale.dialects._anthropic_response import decode_stop, finish_word
 from aistrale.dialects._anthropic_usage import decode_usage
 from aistrale.dialects.shape import MalformedBody, as_list, as_object, as_str, get_object, get_str, parse_object, rest
 from aistrale.types import (
@@ -169,7 +169,7 @@ class Decoder:
         self._ended = True
         if self._reason is None:
             return events
-        wire = Wire(NAME, self._finish, self._reason)
+        wire = Wire(NAME, self._finish, finish_word(self._reason))
         events.append(Finish(decode_stop(self._reason), stop_sequence=self._sequence, wire=wire))
         events.append(ReplyEnd())
         return events

@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     from aistrale.types import Event, FinishReason, JSONObject
 
 _MODELLED = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
+# The same in every answer; where a server says something else, or null, that is kept.
+_CONSTANT = {"type": "message", "role": "assistant"}
 # Written for every caller; a native answer without one is noted in `Wire.form`, as "-type-usage".
 _ALWAYS = ("type", "role", "stop_reason", "stop_sequence", "usage")
 # What a stream reports together with the stop reason.
 FINISH_FIELDS = ("stop_details", "container", "context_management", "input_transformations")
+
+# May be null in an answer, although they should not.
+_EMPTY = ("id", "model", "content", "usage")
 
 _FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -58,6 +63,13 @@ def decode_stop(reason: str | None) -> FinishReason:
     return _FINISH.get(reason, "unknown") if reason is not None else "unknown"
 
 
+def finish_word(reason: str | None) -> str:
+    """How a `stop_reason` is remembered: as it is, "null", or after "=" where it would be taken for something else."""
+    if reason is None:
+        return "null"
+    return f"={reason}" if reason in ("", "null") else reason
+
+
 def encode_stop(finish: FinishReason, word: str, *, stop_sequence: str | None, calls: bool) -> str | None:
     """The `stop_reason` for a finish.
 
@@ -67,8 +79,8 @@ def encode_stop(finish: FinishReason, word: str, *, stop_sequence: str | None, c
         stop_sequence: The sequence that stopped the model.
         calls: Whether the answer holds tool calls: callers run them exactly if the reason is `tool_use`.
     """
-    if word == "null" and finish == "unknown":
-        return None
+    if finish == "unknown" and (word == "null" or word.startswith("=")):
+        return None if word == "null" else word[1:]
     if word and decode_stop(word) == finish:
         return word
     if finish in ("stop", "tool_calls", "unknown"):
@@ -94,12 +106,13 @@ def decode_response(body: JSONObject) -> Completion:
     # Nulls of modelled fields are written again without being kept.
     for key in ("stop_reason", "stop_sequence"):
         fields.pop(key, None)
+    fields.update({key: body[key] for key, usual in _CONSTANT.items() if key in body and body[key] != usual})
     usage = get_object(body, "usage")
     choice = Choice(
         Message("assistant", parts),
         decode_stop(reason),
         stop_sequence=get_str(body, "stop_sequence"),
-        wire=Wire(NAME, finish_fields, "null" if reason is None else reason),
+        wire=Wire(NAME, finish_fields, finish_word(reason)),
     )
     return Completion(
         id=get_str(body, "id") or "",
@@ -133,10 +146,19 @@ def encode_response(completion: Completion, loss: Loss) -> JSONObject:
     for key in absent:
         if key in ("type", "role") or body.get(key) in ("", None, []) or (key == "usage" and completion.usage is None):
             body.pop(key, None)
-    merge_kept(body, kept(completion.wire, NAME))
+    noted = kept(completion.wire, NAME)
+    body.update({key: noted[key] for key in _CONSTANT if key in noted})
+    body.update({key: None for key in _EMPTY if key in noted and _is_empty(key, completion)})
+    merge_kept(body, noted)
     merge_kept(body, kept(choice.wire, NAME))
     report_answer(completion, NAME, loss)
     return body
+
+
+def _is_empty(key: str, completion: Completion) -> bool:
+    """Whether the hub has nothing for a field that was null."""
+    parts = completion.choices[0].message.parts if completion.choices else []
+    return not {"id": completion.id, "model": completion.model, "content": parts, "usage": completion.usage}[key]
 
 
 def stop_reason(choice: Choice, loss: Loss) -> str | None:

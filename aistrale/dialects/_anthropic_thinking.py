@@ -39,7 +39,7 @@ def decode_reasoning(thinking: JSON, config: JSONObject, fields: JSONObject) -> 
     """
     settings = None if thinking is None else as_object(thinking, "thinking")
     form = settings.get("type") if settings is not None else None
-    if settings is not None and form not in _FORMS:
+    if settings is not None and (type(form) is not str or form not in _FORMS):
         fields["thinking"] = settings
         settings = None
     if settings is not None and form == "disabled":

@@ -48,7 +48,7 @@ def _decode_tool(tool: JSONObject) -> Tool:
         get_object(tool, "input_schema"),
         get_bool(tool, "strict"),
         cache=cache,
-        wire=leftover(NAME, fields, "" if "input_schema" in tool else "bare"),
+        wire=leftover(NAME, fields, "" if tool.get("input_schema") is not None else "bare"),
     )
 
 
@@ -62,7 +62,7 @@ def _encode_tool(tool: Tool, path: str, out: Out) -> JSONObject:
         if not is_native(tool.wire):
             out.loss.refuse(path, "a tool that another provider hosts does not exist here")
         hosted = dict(tool.hosted)
-        if "name" in hosted:
+        if hosted.get("name") is not None:
             hosted["name"] = tool.name
         return finish_block(hosted, tool.cache, tool.wire, path, out)
     block: JSONObject = {"name": tool.name}

@@ -41,8 +41,10 @@ def decode_usage(body: JSONObject) -> Usage:
     written = get_int(body, "cache_creation_input_tokens")
     lifetimes = get_object(body, "cache_creation")
     form = ""
-    if lifetimes is None:
+    if lifetimes is None or all(lifetimes.get(key) is None for key in _LIFETIMES):
         usage.cache_write = written
+        if lifetimes is not None:
+            fields["cache_creation"] = lifetimes
     else:
         usage.cache_write_5m = get_int(lifetimes, "ephemeral_5m_input_tokens")
         usage.cache_write_1h = get_int(lifetimes, "ephemeral_1h_input_tokens")

@@ -40,13 +40,21 @@ class Context:
 
 def note(fields: JSONObject, words: Iterable[str] = ()) -> Wire | None:
     """A Wire with the fields and the words of notation, or None when there is nothing to note."""
-    form = " ".join(words)
+    form = " ".join(word if _plain(word) else word.replace("%", "%25").replace(" ", "%20") for word in words)
     return Wire(NAME, fields, form) if fields or form else None
 
 
 def words_of(wire: Wire | None) -> list[str]:
     """The words of notation that this dialect noted; none when the node came from another one."""
-    return wire.form.split(" ") if wire is not None and wire.form and wire.dialect == NAME else []
+    if wire is None or not wire.form or wire.dialect != NAME:
+        return []
+    words = wire.form.split(" ")
+    return [word.replace("%20", " ").replace("%25", "%") for word in words] if "%" in wire.form else words
+
+
+def _plain(word: str) -> bool:
+    """Whether a word can stand between spaces as it is; those that quote the source may hold anything."""
+    return " " not in word and "%" not in word
 
 
 def is_own(wire: Wire | None) -> bool:

@@ -154,8 +154,8 @@ class Encoder:
             self._head["modelVersion"] = event.model
         if event.id:
             self._head["responseId"] = event.id
-        if event.created is not None and not mine:
-            self._head["createTime"] = rfc3339(event.created)
+        if event.created is not None and not mine and (made := rfc3339(event.created)) is not None:
+            self._head["createTime"] = made
 
     def _open(self, event: BlockStart) -> list[SSE]:
         part = event.part

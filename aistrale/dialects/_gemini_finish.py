@@ -119,6 +119,9 @@ def unix_seconds(raw: JSON) -> int | None:
         return None
 
 
-def rfc3339(seconds: int) -> str:
-    """The time in Google's JSON notation."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def rfc3339(seconds: int) -> str | None:
+    """The time in Google's JSON notation; None for a time that no calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return None

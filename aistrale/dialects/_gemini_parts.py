@@ -189,6 +189,8 @@ def _result(part: JSONObject, inner: JSONObject, words: list[str], field: str, c
         extra["id"] = given
     if extra:
         fields["functionResponse"] = extra
+    if name is None:
+        words.append("nameless")
     result = ToolResultPart(call_id, name=name)
     response = inner.get("response")
     if response is not None:

@@ -140,8 +140,8 @@ def encode_response(completion: Completion, loss: Loss) -> JSONObject:
         body["modelVersion"] = completion.model
     if completion.id or "id" in words:
         body["responseId"] = completion.id
-    if not mine and completion.created is not None:
-        body["createTime"] = rfc3339(completion.created)
+    if not mine and completion.created is not None and (made := rfc3339(completion.created)) is not None:
+        body["createTime"] = made
     report_answer(completion, NAME, loss)
     return {**fields, **body}
 

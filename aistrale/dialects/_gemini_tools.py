@@ -75,6 +75,9 @@ def _entry(entry: JSONObject, field: str) -> list[Tool]:
         _add_word(tool, "join")
     for key in nulls:
         _add_word(tools[0], f"null={key}")
+    for key in _DECLARATIONS & entry.keys():
+        if entry[key] == []:
+            _add_word(tools[0], f"empty={key}")
     return tools
 
 
@@ -127,6 +130,7 @@ def encode_tools(tools: list[Tool], loss: Loss) -> list[JSON]:
         else:
             entry = functions
         entry.update({word.removeprefix("null="): None for word in words if word.startswith("null=")})
+        entry.update({word.removeprefix("empty="): [] for word in words if word.startswith("empty=")})
         if tool.hosted is not None:
             entry.update(tool.hosted)
         else:

@@ -95,6 +95,9 @@ def _remember(
     fields = {key: value for key, value in body.items() if key not in _COUNTS or value is None}
     absent = ""
     implied = prompt
+    if prompt is not None and prompt < 0:
+        fields["promptTokenCount"] = prompt
+        implied = 0
     if cached is not None and (prompt is None or prompt < cached):
         implied = cached
         if prompt is None:

@@ -173,7 +173,8 @@ class Writer:
         outer = kept(part.wire, NAME)
         result = _inner(outer, "functionResponse")
         name, with_id = self._calls.get(part.call_id, (None, True))
-        name = part.name or name
+        if part.name is not None or (mine and "nameless" in words):
+            name = part.name
         if name is None and not mine:
             self.loss.refuse(f"{path}.name", "Gemini needs the tool's name, and no call has this call_id")
         if name is not None:

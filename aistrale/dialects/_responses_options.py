@@ -208,7 +208,8 @@ def _format(output: OutputFormat) -> JSONObject:
 def decode_reasoning_options(value: JSON) -> Reasoning:
     """Read `reasoning`."""
     options = as_object(value, "reasoning")
-    told = [name for name in _SUMMARIES if word(options, name)]
+    # A word with spaces in it is none that is known, and stays as it is.
+    told = [name for name in _SUMMARIES if word(options, name).split() == [word(options, name)]]
     return Reasoning(
         effort=optional_text(options, "effort", "reasoning"),
         include=True if told else None,

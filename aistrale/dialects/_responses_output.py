@@ -93,7 +93,8 @@ def response_wire(body: JSONObject) -> Wire:
         if body.get(name) == "":
             fields[name] = ""
     created = body.get("created_at")
-    if type(created) is float and not created.is_integer():
+    fraction = type(created) is float and not created.is_integer()
+    if fraction or (created is not None and decode_created(body) is None):
         fields["created_at"] = created
     return Wire(NAME, fields, word(body, "status"))
 
@@ -256,7 +257,10 @@ def response_head(id: str, model: str, created: int | None, wire: Wire | None, r
     if model or not known:
         head["model"] = model
     told = head.get("created_at")
-    if not (type(told) is float and int(told) == created) and (created is not None or not known):
+    if created is None:
+        if not known:
+            head["created_at"] = 0
+    elif not (type(told) is float and int(told) == created):
         head["created_at"] = created or 0
     return head
 

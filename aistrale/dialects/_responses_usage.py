@@ -84,21 +84,26 @@ def encode_usage(usage: Usage, loss: Loss) -> JSONObject:
         if getattr(usage, name):
             loss.emulate(f"usage.{name}", "The tokens are counted in the totals; there is no count of their own.")
     given = dict(_details(raw or {}, _IN, "usage"))
-    given["cached_tokens"] = usage.cache_read or 0
-    given["cache_write_tokens"] = usage.cache_write_total or 0
+    given["cached_tokens"] = _at_least(usage.cache_read)
+    given["cache_write_tokens"] = _at_least(usage.cache_write_total)
     if usage.cache_write_30m is not None or usage.cache_write_12h is not None:
         lifetimes: JSONObject = {
-            "ttl_30m_tokens": usage.cache_write_30m or 0,
-            "ttl_12h_tokens": usage.cache_write_12h or 0,
+            "ttl_30m_tokens": _at_least(usage.cache_write_30m),
+            "ttl_12h_tokens": _at_least(usage.cache_write_12h),
         }
         given[_TTL] = lifetimes
     made = dict(_details(raw or {}, _OUT, "usage"))
-    made["reasoning_tokens"] = usage.reasoning or 0
+    made["reasoning_tokens"] = _at_least(usage.reasoning)
     return {
         **(raw or {}),
-        "input_tokens": usage.input_total or 0,
+        "input_tokens": _at_least(usage.input_total),
         _IN: given,
-        "output_tokens": usage.output_total or 0,
+        "output_tokens": _at_least(usage.output_total),
         _OUT: made,
-        "total_tokens": usage.total or 0,
+        "total_tokens": _at_least(usage.total),
     }
+
+
+def _at_least(count: int | None) -> int:
+    """The count; 0 for one that nobody told, or that some server calculated to less than nothing."""
+    return max(count or 0, 0)

@@ -356,7 +356,7 @@ def answer_differences(old: Completion, new: Completion, items: Sequence[Lossy])
     for number, (index, (was, now)) in enumerate(sorted(pairs.items())):
         if was is None or now is None:
             if not (named(items, "choices") or named(items, f"choices[{index}]")):
-                found.append(f"choices[{index}]: {was and 'lost'} {now and 'new'}")
+                found.append(f"choices[{index}]: {'lost' if was else 'new'}")
             continue
         records = [Lossy(item.field.replace(".message.", "."), item.action, item.detail) for item in items]
         pieces = [_at(strand([choice.message], "choices"), number) for choice in (was, now)]

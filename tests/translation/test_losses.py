@@ -109,3 +109,49 @@ def test_every_thought_whose_state_is_lost_is_named() -> None:
     thoughts = [ReasoningPart("", wire=Wire("openai_responses", {"encrypted_content": "x"})) for _ in range(2)]
     fields, _, _ = told(anthropic_messages, answer(*thoughts, TextPart("so")))
     assert fields == ["choices[0].message.parts[0]", "choices[0].message.parts[1]"]
+
+
+def test_what_came_odd_stays_odd() -> None:
+    """Each of these once came back as something else."""
+    for body in (
+        {"messages": [{"role": "a role", "content": "100% odd"}]},
+        {"messages": [{"role": "50%20off", "content": "x"}]},
+    ):
+        assert openai_chat.encode_request(openai_chat.decode_request(body), ANY, Loss()) == body
+    marked = {"type": "text", "text": "x", "cache_control": {"ttl": "5m"}}
+    for body in (
+        {"model": "m", "messages": [{"role": "user", "content": [marked]}]},
+        {"model": "m", "messages": [], "tools": [{"name": "f", "input_schema": None}]},
+        {"model": "m", "messages": [], "tools": [{"type": "web_search_1", "name": None}]},
+    ):
+        assert anthropic_messages.encode_request(anthropic_messages.decode_request(body), ANY, Loss()) == body
+    for body in (
+        {"id": None, "type": None, "role": "model", "model": None, "content": None, "stop_reason": "", "usage": None},
+        {
+            "id": "m",
+            "type": "message",
+            "role": "assistant",
+            "model": "m",
+            "content": [{"type": "thinking", "signature": "s"}],
+            "stop_reason": "null",
+            "stop_sequence": None,
+            "usage": {"cache_creation": {}, "cache_creation_input_tokens": 0},
+        },
+    ):
+        assert (
+            anthropic_messages.encode_response(anthropic_messages.decode_response(body), Loss(on_lossy="error")) == body
+        )
+    result = {"functionResponse": {"id": "a", "response": {"x": 1}}}
+    call = {"functionCall": {"id": "a", "name": "f", "args": {}}}
+    body = {
+        "contents": [{"role": "model", "parts": [call]}, {"role": "user", "parts": [result]}],
+        "tools": [{"functionDeclarations": [], "googleSearch": {}}],
+    }
+    assert gemini_generate.encode_request(gemini_generate.decode_request(body, model="m"), ANY, Loss()) == body
+    body = {"output": [], "created_at": 10**25, "reasoning": {"summary": " "}}
+    assert openai_responses.encode_response(openai_responses.decode_response(body), Loss()) == body
+
+
+def test_times_that_no_calendar_has() -> None:
+    told = gemini_generate.encode_response(Completion("r", "m", [], created=10**25), Loss())
+    assert "createTime" not in told
