@@ -136,7 +136,8 @@ def load(
         ConfigurationError: A key or value is wrong; `field` names it.
     """
     env = os.environ if environ is None else environ
-    merged: dict[str, Setting] = dict(_from_file(env, directory))
+    found = find_file(env, directory)
+    merged: dict[str, Setting] = dict(found[1]) if found is not None else {}
     for name in ENVIRONMENT:
         if text := env.get(f"AISTRALE_{name.upper()}", "").strip():
             merged[name] = text
@@ -183,20 +184,31 @@ def unknown_key(name: str, known: list[str], where: str = "setting") -> Configur
     return ConfigurationError(f"unknown {where} {name!r}", field=name, hint=meant)
 
 
-def _from_file(env: Mapping[str, str], directory: Path | None) -> Mapping[str, Setting]:
+def find_file(
+    environ: Mapping[str, str] | None = None, directory: Path | None = None
+) -> tuple[Path, Mapping[str, Setting]] | None:
+    """The settings file that is in force and its unchecked content; None when there is none.
+
+    Args:
+        environ: The environment; `os.environ` when None.
+        directory: Where the search begins; the working directory when None.
+
+    Raises:
+        ConfigurationError: `AISTRALE_CONFIG` names a file that cannot be read, or a file is no TOML.
+    """
+    env = os.environ if environ is None else environ
     named = env.get("AISTRALE_CONFIG", "").strip()
     if named:
-        return _read(Path(named), required=True)
+        return Path(named), _read(Path(named), required=True)
     try:
         start = Path.cwd() if directory is None else directory
     except OSError:
-        return {}
+        return None
     for folder in (start, *start.parents):
         for name in ("aistrale.toml", "pyproject.toml"):
-            found = _read(folder / name, required=False)
-            if found:
-                return found
-    return {}
+            if content := _read(folder / name, required=False):
+                return folder / name, content
+    return None
 
 
 def _read(path: Path, *, required: bool) -> Mapping[str, Setting]:

@@ -118,6 +118,23 @@ def test_a_dialect_that_the_provider_does_not_speak_is_an_error(sim):
         aistrale.Client(**settings).run("Hi", model=MODEL)
 
 
+@pytest.mark.parametrize("value", ["bad\nvalue", "naïve ☃"])
+def test_a_header_that_cannot_be_sent_is_named_and_not_shown(sim, value):
+    settings = sim.settings()
+    settings["providers"]["openai"]["headers"] = {"X-Team": value}
+    with aistrale.Client(**settings) as client, pytest.raises(ConfigurationError, match="x-team") as caught:
+        client.run("Hi", model=MODEL)
+    assert value not in str(caught.value)
+
+
+def test_a_proxy_that_is_none_is_named(sim, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://user:secret@nowhere")
+    client = aistrale.Client(providers={"openai": {"api_key": "k", "base_url": "https://example.invalid/v1"}})
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
+        client.run("Hi", model=MODEL)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_compatible_server_is_a_target_like_any_other(sim):
     providers = {"mine": {"compatible": "anthropic_messages", "base_url": f"{sim.url}/anthropic", "api_key": "k"}}
     with aistrale.Client(providers=providers) as client:

@@ -144,21 +144,10 @@ def _settings(found: Findings) -> JSONObject:
 
 
 def _file() -> tuple[Path | None, Mapping[str, object]]:
-    """The settings file that aistrale.config reads, and its content."""
-    from aistrale.config import _read
+    """The settings file that is in force, and its content."""
+    from aistrale.config import find_file
 
-    named = os.environ.get("AISTRALE_CONFIG", "").strip()
-    if named:
-        return Path(named), _read(Path(named), required=True)
-    try:
-        start = Path.cwd()
-    except OSError:
-        return None, {}
-    for folder in (start, *start.parents):
-        for name in ("aistrale.toml", "pyproject.toml"):
-            if table := _read(folder / name, required=False):
-                return folder / name, table
-    return None, {}
+    return find_file() or (None, {})
 
 
 def _names(table: Mapping[str, object], prefix: str = "") -> Iterable[str]:

@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from aistrale.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,7 +33,7 @@ class ProxyRules:
             and Windows) are looked at.
 
     Raises:
-        ValueError: The URL is not one of a proxy (http, https, socks5 or socks5h with a host).
+        ConfigurationError: The URL is not one of a proxy (http, https, socks5 or socks5h with a host).
     """
 
     __slots__ = ("_explicit", "_found")
@@ -56,7 +58,7 @@ class ProxyRules:
             host: Name or address without port.
 
         Raises:
-            ValueError: The environment names a proxy that is not one.
+            ConfigurationError: The environment names a proxy that is not one.
         """
         if is_loopback(host):
             return None
@@ -88,12 +90,17 @@ def check_proxy(url: str, source: str) -> str:
         The URL.
 
     Raises:
-        ValueError: It is not.
+        ConfigurationError: It is not.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
-        raise ValueError(
-            f"{source}: not the URL of a proxy; use http://, https://, socks5:// or socks5h:// with a host"
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in {"http", "https", "socks5", "socks5h"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ConfigurationError(
+            f"{source}: not the URL of a proxy; use http://, https://, socks5:// or socks5h:// with a host",
+            field=source,
         )
     return url
 

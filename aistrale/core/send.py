@@ -11,7 +11,7 @@ from aistrale.core.stream import StreamSource
 from aistrale.dialects import chat_dialect
 from aistrale.dialects.headers import request_id
 from aistrale.dialects.shape import MalformedBody, as_object, parse_json
-from aistrale.errors import AistraleError, APIError, ResponseError
+from aistrale.errors import AistraleError, APIError, ConfigurationError, ResponseError
 from aistrale.providers.verdict import api_error
 from aistrale.types import Embedded, EmbedRequest, ProviderPart, TextPart, Whole
 
@@ -64,11 +64,10 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, error: BaseException 
 
 
 async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
-    clocks = call.clocks
-    first_until = call.until(clocks.first_token)
+    first_until = call.until(call.clocks.first_token)
     response: HttpResponse | None = None
     try:
-        response = await call.runtime.open(prepared.http, connect_until=call.until(clocks.connect), until=first_until)
+        response = await _open(call, attempt, prepared, first_until)
         attempt.status = response.status
         headers = response.headers.lowered
         attempt.request_id = request_id(response.headers)
@@ -90,6 +89,17 @@ async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
     if isinstance(outcome, AistraleError):
         raise outcome
     return outcome
+
+
+async def _open(call: Call, attempt: Attempt, prepared: Prepared, until: float | None) -> HttpResponse:
+    try:
+        return await call.runtime.open(prepared.http, connect_until=call.until(call.clocks.connect), until=until)
+    except ValueError as error:
+        # The wire refuses a URL or header before it connects; the message names the field and never shows its value.
+        said, target = str(error), attempt.target
+        raise ConfigurationError(
+            said, field=said.partition(":")[0], provider=target.provider.name, target=target.name
+        ) from None
 
 
 async def _streamed(call: Call, attempt: Attempt, prepared: Prepared, response: HttpResponse) -> Reply:

@@ -113,6 +113,7 @@ PROVIDER = Provider(
     base_url="https://router.huggingface.co",
     embed_dialect="hf_features",
     env_keys=("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+    env_base_url="HF_INFERENCE_ENDPOINT",
     key_hint="Tokens: https://huggingface.co/settings/tokens; or log in with `hf auth login`.",
     saved_key=saved_token,
     model_path=model_path,

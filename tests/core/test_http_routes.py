@@ -396,7 +396,7 @@ def test_socks_proxy_without_the_package_for_it(drive, post, monkeypatch):
 
 @pytest.mark.parametrize("proxy", ["ftp://h:1", "h:8080", "http://", "secret"])
 def test_proxy_that_is_none(proxy):
-    with pytest.raises(ValueError, match=r"^proxy: ") as caught:
+    with pytest.raises(ConfigurationError, match=r"^proxy: ") as caught:
         SyncHttp(proxy=proxy)
     assert "secret" not in str(caught.value)
 
