@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_GOOGLE: Final = re.compile(r"^(?:Args|Arguments|Parameters):\s*$", re.MULTILINE)
-_NUMPY: Final = re.compile(r"^Parameters\s*\n-{3,}\s*$", re.MULTILINE)
-_SPHINX: Final = re.compile(r"^:param\s+(?:[^:]*\s)?(\w+):[ \t]*(.*(?:\n[ \t]+.+)*)", re.MULTILINE)
-_ENTRY: Final = re.compile(r"^(\s*)\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
-_NUMPY_ENTRY: Final = re.compile(r"^(\w+)\s*(?::.*)?$")
+_GOOGLE: Final = re.compile(r"^(?:Args|Arguments|Parameters):[ \t]*$", re.MULTILINE)
+_NUMPY: Final = re.compile(r"^Parameters[ \t]*\n-{3,}[ \t]*$", re.MULTILINE)
+_SPHINX: Final = re.compile(r"^:param\s+(?:[^:]*\s)?\*{0,2}(\w+):[ \t]*(.*(?:\n[ \t]+.+)*)", re.MULTILINE)
+# Where the words about the function end, in any style.
+_SECTION: Final = re.compile(
+    r"^(?:(?:Args|Arguments|Parameters|Returns|Return|Yields|Raises|Examples?|Notes?|Warnings?|See Also):?[ \t]*$"
+    r"|:(?:param|type|returns?|rtype|raises)\b|>>> )",
+    re.MULTILINE,
+)
+_ENTRY: Final = re.compile(r"^(\s*)\*{0,2}(\w+)\s*(?:\(.*?\))?:(?:\s+(.*))?$")
+_NUMPY_ENTRY: Final = re.compile(r"^(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?$")
 
 
 def summary_and_arguments(doc: str) -> tuple[str, dict[str, str]]:
@@ -18,15 +24,14 @@ def summary_and_arguments(doc: str) -> tuple[str, dict[str, str]]:
     Args:
         doc: A docstring, dedented as by `inspect.getdoc`.
     """
-    summary = " ".join(doc.strip().split("\n\n")[0].split())
+    section = _SECTION.search(doc)
+    words = doc[: section.start()] if section is not None else doc
+    summary = " ".join(re.split(r"\n\s*\n", words.strip())[0].split())
     for marker, reader in ((_GOOGLE, _google), (_NUMPY, _numpy)):
         match = marker.search(doc)
         if match is not None:
-            if doc[: match.start()].strip() == "":
-                summary = ""
             return summary, reader(doc[match.end() :].splitlines()[1:])
-    found = {match[1]: " ".join(match[2].split()) for match in _SPHINX.finditer(doc)}
-    return ("" if doc.lstrip().startswith(":param") else summary), found
+    return summary, {match[1]: " ".join(match[2].split()) for match in _SPHINX.finditer(doc)}
 
 
 def _google(lines: list[str]) -> dict[str, str]:
@@ -35,13 +40,13 @@ def _google(lines: list[str]) -> dict[str, str]:
     for line in lines:
         if not line.strip():
             continue
-        entry = _ENTRY.match(line)
         indent = len(line) - len(line.lstrip())
         if indent == 0:
             break
+        entry = _ENTRY.match(line)
         if entry is not None and (level < 0 or indent <= level):
             name, level = entry[2], indent
-            found[name] = entry[3].strip()
+            found[name] = (entry[3] or "").strip()
         elif name:
             found[name] = f"{found[name]} {line.strip()}".strip()
     return found
@@ -49,15 +54,15 @@ def _google(lines: list[str]) -> dict[str, str]:
 
 def _numpy(lines: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    name = ""
+    names: list[str] = []
     for position, line in enumerate(lines):
-        entry = _NUMPY_ENTRY.match(line)
         following = lines[position + 1] if position + 1 < len(lines) else ""
-        if entry is not None and following.startswith("---"):
-            break
-        if entry is not None and line and not line[0].isspace():
-            name = entry[1]
-            found[name] = ""
-        elif name and line.strip():
-            found[name] = f"{found[name]} {line.strip()}".strip()
+        if following.startswith("---"):
+            break  # the next section's heading
+        entry = _NUMPY_ENTRY.match(line)
+        if entry is not None:
+            names = [name.strip().lstrip("*") for name in entry[1].split(",")]
+            found.update(dict.fromkeys(names, ""))
+        elif line.strip():
+            found.update({name: f"{found[name]} {line.strip()}".strip() for name in names})
     return found

@@ -171,7 +171,7 @@ def _structures(request: Request, options: Options) -> None:
     if stop := options.get("stop"):
         request.stop = [_text("stop", item) for item in ([stop] if isinstance(stop, str) else stop)]
     if (tools := options.get("tools")) is not None:
-        from aistrale.typed import tools_from
+        from aistrale.functions import tools_from
 
         request.tools = tools_from(tools)
     if (choice := options.get("tool_choice")) is not None:

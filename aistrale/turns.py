@@ -58,7 +58,7 @@ def tool_rounds(options: Options, request: Request) -> int:
 
 
 async def _run_tool(runtime: Runtime, tools: list[Tool], call: ToolCallPart) -> ToolResultPart:
-    from aistrale.typed import call_arguments, result_text
+    from aistrale.functions import call_arguments, result_text
 
     tool = next((tool for tool in tools if tool.name == call.name), None)
     if tool is None or tool.function is None:

@@ -1,43 +1,33 @@
-"""Python types at the edge: output types, tools from typed functions, and their values; all by pydantic.
+"""Python types as output: their JSON Schemas, and documents validated into them by pydantic.
 
 Imported at first use: loading pydantic costs more than a whole call.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import json
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast, get_origin
 
-from aistrale.core.schema_check import resolve
-from aistrale.docstrings import summary_and_arguments
+from aistrale.core.schema_check import TYPES, Checker, kinds_of, properties_of
 from aistrale.errors import ConfigurationError, OutputValidationError
-from aistrale.types import OutputFormat, Tool, Wire
+from aistrale.types import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from pydantic import TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema
 
     from aistrale.types import JSON, JSONObject
 
-_NAME: Final = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 _MAX_ERRORS: Final = 5
-_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
-
-
-# --- structured output ------------------------------------------------------------------------------------------------
+_MAX_FOUND: Final = 100
+# How pydantic names the members of a union in the place of an error, beside the names of the schema.
+_TAGS: Final = frozenset({"int", "str", "float", "bool", "none", "list", "dict", "set", "tuple", "bytes", "datetime"})
 
 
 def output_format(output: object) -> OutputFormat:
@@ -47,22 +37,13 @@ def output_format(output: object) -> OutputFormat:
         ConfigurationError: It is none of these, or pydantic has no schema for the type.
     """
     if isinstance(output, OutputFormat):
+        if output.kind == "json_schema" and output.schema is None:
+            raise ConfigurationError("output has kind json_schema but no schema", field="output")
         return output
     if isinstance(output, dict):
-        title = output.get("title")
-        return OutputFormat("json_schema", cast("JSONObject", output), name=_schema_name(title))
-    from pydantic import PydanticSchemaGenerationError, PydanticUserError
-
-    try:
-        if inspect.isroutine(output):
-            raise TypeError("a function is no type")  # noqa: TRY301 - pydantic would describe its arguments
-        schema = cast("JSONObject", _adapter(output).json_schema())
-    except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
-        raise ConfigurationError(
-            f"output: {output!r} is no type that pydantic can describe, no JSON Schema and no OutputFormat",
-            field="output",
-            hint=str(error).splitlines()[0],
-        ) from error
+        schema = checked_schema(output, "output")
+        return OutputFormat("json_schema", schema, name=_schema_name(schema.get("title")))
+    schema = _described(output)
     doc = inspect.getdoc(output) if isinstance(output, type) and output.__module__ != "builtins" else None
     return OutputFormat(
         "json_schema",
@@ -70,6 +51,38 @@ def output_format(output: object) -> OutputFormat:
         name=_schema_name(getattr(output, "__name__", None)),
         description=doc if doc and "description" in schema else None,
     )
+
+
+def _described(output: object) -> JSONObject:
+    from pydantic import PydanticUserError
+
+    # Only what is a type is shown: anything else came here by mistake and may be a prompt.
+    is_type = isinstance(output, type) or get_origin(output) is not None
+    name = repr(output) if is_type else f"an object of type {type(output).__qualname__}"
+    wrong = ConfigurationError(
+        f"output: {name} is no type that pydantic can describe, no JSON Schema and no OutputFormat", field="output"
+    )
+    # pydantic would evaluate a text as an annotation, and describe the arguments of a function.
+    if isinstance(output, str) or inspect.isroutine(output):
+        raise wrong
+    try:
+        return cast("JSONObject", _adapter(output).json_schema(schema_generator=schema_generator()))
+    except (PydanticUserError, TypeError, NameError) as error:
+        wrong.hint = next(iter(str(error).splitlines()), None) if is_type else None
+        raise wrong from (error if is_type else None)
+
+
+def checked_schema(schema: object, field: str) -> JSONObject:
+    """What a caller wrote as a JSON Schema. Raises ConfigurationError, naming the field, for what can be none."""
+    if not isinstance(schema, dict) or any(not isinstance(key, str) for key in schema):
+        raise ConfigurationError(f"{field} must be a JSON Schema object", field=field)
+    if "type" in schema and (not kinds_of(schema) or not TYPES.issuperset(kinds_of(schema))):
+        raise ConfigurationError(f"{field}.type must be among {', '.join(sorted(TYPES))}", field=f"{field}.type")
+    try:
+        json.dumps(schema)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{field} holds something that is no JSON", field=field) from error
+    return cast("JSONObject", schema)
 
 
 def _schema_name(name: object) -> str | None:
@@ -81,43 +94,35 @@ def parse_output(output: object, text: str) -> object:
     """Validate a document against what was asked for.
 
     Args:
-        output: A type, a JSON Schema, or an OutputFormat; a schema is checked for types, required and enumerated
-            values, not for every keyword of JSON Schema.
+        output: A type, a JSON Schema, or an OutputFormat. A schema is checked by `aistrale.core.schema_check`, which
+            says what it leaves out.
         text: The document.
 
     Returns:
-        An instance of the type; for a schema the parsed JSON.
+        An instance of the type; for a schema the parsed JSON; for an OutputFormat of kind "text" the text.
 
     Raises:
         OutputValidationError: The document does not fit; the message names fields and never shows values.
     """
-    if isinstance(output, (dict, OutputFormat)):
-        schema = output if isinstance(output, dict) else output.schema or {}
-        value = _parsed(text)
-        problems = list(_mismatches(value, cast("JSONObject", schema), cast("JSONObject", schema), "output"))
-        if problems:
-            raise _does_not_fit(problems)
-        return value
-    from pydantic import ValidationError
+    if isinstance(output, OutputFormat) and output.kind == "text":
+        return text
+    value, problems = _read(output, text)
+    if problems:
+        # Raised here, with no other error in flight whose frames or message hold the answer.
+        raise _does_not_fit(problems)
+    return value
 
-    _parsed(text)
+
+def _read(output: object, text: str) -> tuple[object, list[tuple[str, str]]]:
     try:
-        return _adapter(output).validate_json(text)
-    except ValidationError as error:
-        found = [(_path(item["loc"]), item["type"]) for item in error.errors(include_input=False, include_url=False)]
-    raise _does_not_fit(found)
-
-
-def _parsed(text: str) -> JSON:
-    try:
-        return cast("JSON", json.loads(text))
-    except (ValueError, RecursionError):
-        problem = ("output", "no JSON" if text.strip() else "empty")
-    raise _does_not_fit([problem])
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return "output" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+        value = cast("JSON", json.loads(text, parse_constant=_no_json))
+        if isinstance(output, (dict, OutputFormat)):
+            return value, list(islice(_schema_problems(output, value), _MAX_FOUND))
+    except ValueError:
+        return None, [("output", "no JSON" if text.strip() else "empty")]
+    except RecursionError:
+        return None, [("output", "nested too deep")]
+    return _validated(output, text)
 
 
 def _does_not_fit(problems: list[tuple[str, str]]) -> OutputValidationError:
@@ -130,64 +135,49 @@ def _does_not_fit(problems: list[tuple[str, str]]) -> OutputValidationError:
     )
 
 
+def _schema_problems(output: dict[str, JSON] | OutputFormat, value: JSON) -> Iterable[tuple[str, str]]:
+    schema: JSONObject = output if isinstance(output, dict) else output.schema or {"type": "object"}
+    return Checker(schema).problems(value, schema, "output")
+
+
+def _validated(output: object, text: str) -> tuple[object, list[tuple[str, str]]]:
+    from pydantic import ValidationError
+
+    adapter = _adapter(output)
+    try:
+        return adapter.validate_json(text), []
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+    known = _known_names(adapter.json_schema(schema_generator=schema_generator()))
+    return None, [(_path(item["loc"], known), item["type"]) for item in found]
+
+
+def _known_names(schema: JSON) -> frozenset[str]:
+    """Names that the type itself has; every other name in the place of an error may come from the answer."""
+    if isinstance(schema, list):
+        return frozenset().union(*map(_known_names, schema))
+    if not isinstance(schema, dict):
+        return frozenset()
+    definitions = schema.get("$defs")
+    own = {*properties_of(schema), *(definitions if isinstance(definitions, dict) else ())}
+    return _TAGS.union(own, *map(_known_names, schema.values()))
+
+
+def _path(location: tuple[int | str, ...], known: frozenset[str]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" if step in known else ".*" for step in location)
+    return "output" + "".join(steps)
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
 def repair_message(error: OutputValidationError) -> str:
     """What the model is told when its document did not fit."""
     return (
         f"Your last answer cannot be used: {error.message}. "
         "Give the whole document again, corrected, as JSON and nothing else."
     )
-
-
-def _mismatches(value: JSON, schema: JSON, root: JSONObject, path: str, depth: int = 0) -> list[tuple[str, str]]:
-    """Where a value does not fit a schema, as (path, what is wrong)."""
-    schema = resolve(root, schema)
-    if not isinstance(schema, dict) or depth > 60:
-        return []
-    if "const" in schema and value != schema["const"]:
-        return [(path, "not the constant")]
-    options = schema.get("enum")
-    if isinstance(options, list) and value not in options:
-        return [(path, "not one of the enumerated values")]
-    for key in ("anyOf", "oneOf"):
-        branches = schema.get(key)
-        if isinstance(branches, list) and all(_mismatches(value, item, root, path, depth + 1) for item in branches):
-            return [(path, "fits none of the alternatives")]
-    kinds = schema.get("type")
-    names = [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []
-    if names and not any(_is_kind(value, name) for name in names):
-        return [(path, f"no {' or '.join(str(name) for name in names)}")]
-    return _inner_mismatches(value, schema, root, path, depth)
-
-
-def _inner_mismatches(
-    value: JSON, schema: JSONObject, root: JSONObject, path: str, depth: int
-) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            found += _mismatches(item, schema.get("items"), root, f"{path}[{index}]", depth + 1)
-    if isinstance(value, dict):
-        properties = schema.get("properties")
-        known = properties if isinstance(properties, dict) else {}
-        required = schema.get("required")
-        for name in required if isinstance(required, list) else []:
-            if name not in value:
-                found.append((f"{path}.{name}", "missing"))
-        for name, item in value.items():
-            if name in known:
-                found += _mismatches(item, known[name], root, f"{path}.{name}", depth + 1)
-            elif schema.get("additionalProperties") is False:
-                found.append((f"{path}", "has a property that the schema does not allow"))
-    return found
-
-
-def _is_kind(value: JSON, name: JSON) -> bool:
-    kinds = _KINDS.get(name) if isinstance(name, str) else None
-    if kinds is None:
-        return True
-    if isinstance(value, bool):
-        return bool in kinds
-    return isinstance(value, kinds) or (name == "integer" and isinstance(value, float) and value.is_integer())
 
 
 @lru_cache(maxsize=256)
@@ -198,158 +188,22 @@ def _cached_adapter(output: object) -> TypeAdapter[Any]:
 
 
 def _adapter(output: object) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
     try:
-        return _cached_adapter(output)
+        hash(output)
     except TypeError:
-        from pydantic import TypeAdapter
-
-        return TypeAdapter(cast("Any", output))  # an unhashable type expression
-
-
-# --- tools ------------------------------------------------------------------------------------------------------------
+        return TypeAdapter(cast("Any", output))
+    return _cached_adapter(output)
 
 
-def tools_from(tools: Sequence[Callable[..., object] | Tool | JSONObject]) -> list[Tool]:
-    """Tools from typed functions, Tools, and definitions in any provider's shape.
+@lru_cache(maxsize=1)
+def schema_generator() -> type[GenerateJsonSchema]:
+    """How pydantic describes types here: without warnings."""
+    from pydantic.json_schema import GenerateJsonSchema
 
-    Raises:
-        ConfigurationError: One of them is no tool, has a bad name, or a name occurs twice; the field names its
-            position.
-    """
-    if isinstance(tools, (str, dict)) or callable(tools):
-        raise ConfigurationError("tools must be a list", field="tools")
-    made: list[Tool] = []
-    for index, item in enumerate(tools):
-        where = f"tools[{index}]"
-        tool = _tool(item, where)
-        if tool.hosted is None and not _NAME.match(tool.name):
-            raise ConfigurationError(f"{where}: the name must be 1 to 64 letters, digits, _ or -", field=where)
-        if tool.hosted is None and any(tool.name == other.name for other in made):
-            raise ConfigurationError(f"{where}: there is another tool named {tool.name}", field=where)
-        made.append(tool)
-    return made
+    class Quiet(GenerateJsonSchema):
+        # A default that JSON cannot say is left out of the schema; it still holds where the value is made.
+        ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as pydantic has it
 
-
-def _tool(item: object, where: str) -> Tool:
-    if isinstance(item, Tool):
-        return item
-    if isinstance(item, dict):
-        return _tool_from_dict(cast("JSONObject", item), where)
-    if callable(item):
-        return tool_from_function(item)
-    raise ConfigurationError(f"{where} must be a function, a Tool or a tool definition", field=where)
-
-
-def _tool_from_dict(item: JSONObject, where: str) -> Tool:
-    inner = item.get("function")
-    body = inner if isinstance(inner, dict) else item
-    name, description = body.get("name"), body.get("description")
-    schema = body.get("parameters", body.get("input_schema", body.get("parametersJsonSchema")))
-    strict = body.get("strict")
-    kind = item.get("type", "function")
-    if kind not in {"function", "custom"} and "input_schema" not in item:
-        return Tool(str(name or kind), hosted=item, wire=Wire(_dialect_of(item)))
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"{where}.name must be text", field=f"{where}.name")
-    if schema is not None and not isinstance(schema, dict):
-        raise ConfigurationError(f"{where}.parameters must be a JSON Schema object", field=f"{where}.parameters")
-    return Tool(
-        name,
-        description if isinstance(description, str) else None,
-        schema,
-        strict=strict if isinstance(strict, bool) else None,
-    )
-
-
-def _dialect_of(item: JSONObject) -> str:
-    """Which dialect a hosted tool's definition is written in: Anthropic's types end with a date."""
-    return "anthropic_messages" if re.search(r"_\d{8}$", str(item.get("type", ""))) else "openai_responses"
-
-
-def tool_from_function(function: Callable[..., object]) -> Tool:
-    """A tool from a typed function: its name, its docstring, and a JSON Schema of its parameters.
-
-    Raises:
-        ConfigurationError: A parameter has no annotation, is positional-only, or is `*args` or `**kwargs`.
-    """
-    from pydantic import PydanticSchemaGenerationError, PydanticUserError
-
-    name = getattr(function, "__name__", type(function).__name__)
-    try:
-        model = _parameters_model(function, name)
-        schema = cast("JSONObject", model.model_json_schema())
-    except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
-        raise ConfigurationError(f"tool {name}: its parameters cannot be described", field="tools") from error
-    summary, arguments = summary_and_arguments(inspect.getdoc(function) or "")
-    schema.pop("title", None)
-    properties = schema.get("properties")
-    for key, item in properties.items() if isinstance(properties, dict) else ():
-        if isinstance(item, dict):
-            item.pop("title", None)
-            if key in arguments:
-                item.setdefault("description", arguments[key])
-    return Tool(name, summary or None, schema, function=function)
-
-
-@lru_cache(maxsize=512)
-def _parameters_model(function: Callable[..., object], name: str) -> Any:  # noqa: ANN401 - a class made at run time
-    from pydantic import ConfigDict, create_model
-
-    signature = inspect.signature(function, eval_str=True)
-    fields: dict[str, Any] = {}
-    for parameter in signature.parameters.values():
-        if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
-            raise ConfigurationError(
-                f"tool {name}: parameter {parameter.name} must have a name that can be given (no *, ** or /)",
-                field="tools",
-            )
-        if parameter.annotation is parameter.empty:
-            raise ConfigurationError(
-                f"tool {name}: parameter {parameter.name} has no type annotation", field="tools", hint="Annotate it."
-            )
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (parameter.annotation, default)
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
-    return create_model(f"{name}_arguments", __config__=config, **fields)
-
-
-def call_arguments(tool: Tool, arguments: str) -> dict[str, object]:
-    """The arguments of a call, validated and coerced to the function's annotations.
-
-    Raises:
-        ValueError: The model wrote arguments that do not fit; the message is fit to be shown to the model.
-    """
-    try:
-        raw = json.loads(arguments) if arguments.strip() else {}
-    except (ValueError, RecursionError):
-        raw = None
-    if not isinstance(raw, dict):
-        raise ValueError("the arguments are no JSON object")  # noqa: TRY004 - the model's mistake, not the caller's
-    if tool.function is None:
-        return raw
-    from pydantic import ValidationError
-
-    model = _parameters_model(tool.function, getattr(tool.function, "__name__", type(tool.function).__name__))
-    try:
-        values = model.model_validate(raw)
-    except ValidationError as error:
-        found = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)]
-        problem = "; ".join(found)
-    else:
-        return {name: getattr(values, name) for name in type(values).model_fields if name in values.model_fields_set}
-    raise ValueError(f"the arguments do not fit: {problem}")
-
-
-def result_text(value: object) -> str:
-    """A tool's result as text for the model: text as it is, data as compact JSON, anything else as `str` shows it."""
-    if isinstance(value, str):
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    dump = getattr(value, "model_dump", None)
-    if callable(dump):
-        value = dump(mode="json")
-    try:
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    except (TypeError, ValueError):
-        return str(value)
+    return Quiet

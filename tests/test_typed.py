@@ -1,23 +1,16 @@
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import TypedDict
 
 from aistrale.errors import ConfigurationError, OutputValidationError
-from aistrale.typed import (
-    call_arguments,
-    output_format,
-    parse_output,
-    repair_message,
-    result_text,
-    tool_from_function,
-    tools_from,
-)
-from aistrale.types import OutputFormat, Tool
+from aistrale.typed import output_format, parse_output, repair_message
+from aistrale.types import OutputFormat
 
 CANARY = "the secret value"
 
@@ -29,6 +22,20 @@ class City(BaseModel):
     people: int
 
 
+class Strict(BaseModel, extra="forbid"):
+    a: int
+
+
+class Even(BaseModel):
+    a: int
+
+    @model_validator(mode="after")
+    def check(self) -> Even:
+        if self.a % 2:
+            raise ValueError(f"{self.a} is odd")
+        return self
+
+
 @dataclass
 class Point:
     x: int
@@ -37,54 +44,6 @@ class Point:
 
 class Row(TypedDict):
     a: int
-
-
-def search(query: str, limit: int = 5, kind: Literal["a", "b"] = "a") -> list[str]:
-    """Search the archive.
-
-    More words that are not the summary.
-
-    Args:
-        query: What to look for,
-            in plain words.
-        limit (int): How many.
-
-    Returns:
-        The titles.
-    """
-    return [query] * limit
-
-
-async def later(when: Annotated[int, Field(description="Seconds.", ge=0)]) -> int:
-    """Wait."""
-    return when
-
-
-def numpy_style(first: int, second: str = "x"):
-    """Do it.
-
-    Parameters
-    ----------
-    first : int
-        The first one.
-    second : str
-        The second,
-        on two lines.
-
-    Returns
-    -------
-    int
-    """
-
-
-def sphinx_style(first: int, second: str = "x"):
-    """Do it.
-
-    :param first: The first one.
-    :param str second: The second,
-        on two lines.
-    :returns: nothing
-    """
 
 
 @pytest.mark.parametrize(
@@ -159,8 +118,6 @@ SCHEMA = {
 
 def test_a_schema_is_checked_without_a_type():
     value = {"a": 1, "b": None, "c": 2, "d": True, "e": [1.5, 2], "f": {"g": 1}}
-    import json
-
     assert parse_output(SCHEMA, json.dumps(value)) == value
     assert parse_output(OutputFormat("json_schema", SCHEMA), json.dumps(value)) == value
 
@@ -169,15 +126,15 @@ def test_a_schema_is_checked_without_a_type():
     ("text", "path"),
     [
         ("{}", "output.a: missing"),
-        ('{"a": true}', "output.a: no integer"),
-        ('{"a": 1.5}', "output.a: no integer"),
-        ('{"a": 1, "b": 5}', "output.b: no string or null"),
+        ('{"a": true}', "output.a: not of type integer"),
+        ('{"a": 1.5}', "output.a: not of type integer"),
+        ('{"a": 1, "b": 5}', "output.b: not of type string or null"),
         ('{"a": 1, "c": 3}', "output.c: not one of"),
         ('{"a": 1, "d": false}', "output.d: not the constant"),
-        ('{"a": 1, "e": [1, "x"]}', "output.e[1]: no number"),
+        ('{"a": 1, "e": [1, "x"]}', "output.e[1]: not of type number"),
         ('{"a": 1, "f": {}}', "output.f: fits none"),
         ('{"a": 1, "z": 1}', "does not allow"),
-        ("[]", "output: no object"),
+        ("[]", "output: not of type object"),
     ],
 )
 def test_what_does_not_fit_a_schema_is_named(text, path):
@@ -186,121 +143,97 @@ def test_what_does_not_fit_a_schema_is_named(text, path):
     assert path in str(caught.value)
 
 
-def test_a_function_is_a_tool():
-    tool = tool_from_function(search)
-    assert (tool.name, tool.description) == ("search", "Search the archive.")
-    properties = tool.parameters["properties"]
-    assert properties["query"] == {"type": "string", "description": "What to look for, in plain words."}
-    assert properties["limit"]["description"] == "How many."
-    assert properties["kind"]["enum"] == ["a", "b"]
-    assert tool.parameters["required"] == ["query"]
-    assert tool.parameters["additionalProperties"] is False
-
-
-def test_annotations_describe_too_and_async_functions_are_tools():
-    assert tool_from_function(later).parameters["properties"]["when"]["description"] == "Seconds."
-
-
-@pytest.mark.parametrize("function", [numpy_style, sphinx_style])
-def test_other_docstring_styles(function):
-    tool = tool_from_function(function)
-    assert tool.description == "Do it."
-    descriptions = {name: item["description"] for name, item in tool.parameters["properties"].items()}
-    assert descriptions == {"first": "The first one.", "second": "The second, on two lines."}
-
-
-def test_methods_and_callables_are_tools():
-    class Shop:
-        def price(self, item: str) -> int:
-            """The price."""
-            return len(item)
-
-        def __call__(self, item: str) -> int:
-            return 1
-
-    assert tool_from_function(Shop().price).parameters["required"] == ["item"]
-    assert call_arguments(tool_from_function(Shop().price), '{"item": "x"}') == {"item": "x"}
-
-
 @pytest.mark.parametrize(
-    "function",
-    [lambda x: x, lambda *x: x, lambda **x: x, eval("lambda x, /: x")],
-    ids=["bare", "args", "kwargs", "pos"],
-)
-def test_functions_that_cannot_be_described_are_refused(function):
-    with pytest.raises(ConfigurationError, match="parameter x") as caught:
-        tool_from_function(function)
-    assert caught.value.field == "tools"
-
-
-def test_definitions_in_every_providers_shape():
-    schema = {"type": "object", "properties": {}}
-    made = tools_from(
-        [
-            {
-                "type": "function",
-                "function": {"name": "chat", "description": "d", "parameters": schema, "strict": True},
-            },
-            {"type": "function", "name": "responses", "parameters": schema},
-            {"name": "anthropic", "input_schema": schema},
-            {"name": "bare"},
-            Tool("ours"),
-            search,
-        ]
-    )
-    assert [tool.name for tool in made] == ["chat", "responses", "anthropic", "bare", "ours", "search"]
-    assert (made[0].strict, made[2].parameters) == (True, schema)
-
-
-def test_hosted_tools_keep_their_definition_and_dialect():
-    made = tools_from([{"type": "web_search_20250305", "name": "web_search"}, {"type": "web_search"}])
-    assert [tool.wire.dialect for tool in made] == ["anthropic_messages", "openai_responses"]
-    assert made[0].hosted["type"] == "web_search_20250305"
-
-
-@pytest.mark.parametrize(
-    ("tools", "field"),
+    ("kind", "text", "path"),
     [
-        ([5], "tools[0]"),
-        ("search", "tools"),
-        (search, "tools"),
-        ([{"name": "two words"}], "tools[0]"),
-        ([{"name": "a"}, {"name": "a"}], "tools[1]"),
-        ([{"parameters": {}}], "tools[0].name"),
-        ([{"name": "a", "parameters": []}], "tools[0].parameters"),
-        ([{"name": "x" * 65}], "tools[0]"),
+        (dict[str, int], f'{{"{CANARY}": "x"}}', "output.*: int_parsing"),
+        (dict[str, City], f'{{"{CANARY}": {{"name": "a", "people": "x"}}}}', "output.*.people: int_parsing"),
+        (Strict, f'{{"a": 1, "{CANARY}": 2}}', "output.*: extra_forbidden"),
+        (list[Strict | City], '[{"a": "x"}]', "output[0].Strict.a: int_parsing"),
+        (Even, '{"a": 1}', "output: value_error"),
+        (
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+            f'{{"{CANARY}": "x"}}',
+            "output.*: not of type",
+        ),
+        (
+            {"type": "object", "patternProperties": {"^t": {"type": "null"}}},
+            f'{{"{CANARY}": 1}}',
+            "output.*: not of type",
+        ),
+        ({"type": "object", "additionalProperties": False}, f'{{"{CANARY}": 1}}', "output: has a property"),
+        ({"enum": ["a"]}, f'"{CANARY}"', "output: not one of"),
     ],
 )
-def test_wrong_tools_are_named(tools, field):
+def test_names_that_the_answer_made_up_are_not_shown_either(kind, text, path):
+    with pytest.raises(OutputValidationError) as caught:
+        parse_output(kind, text)
+    assert path in str(caught.value)
+    assert CANARY not in str(caught.value) + repair_message(caught.value)
+
+
+def test_many_problems_are_counted():
+    with pytest.raises(OutputValidationError, match=r"output\[4\].*and 15 more"):
+        parse_output(list[int], json.dumps(["x"] * 20))
+    with pytest.raises(OutputValidationError, match="and 95 more"):
+        parse_output({"type": "array", "items": {"type": "null"}}, json.dumps([1] * 5000))
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", "-Infinity"])
+def test_what_only_python_calls_json_is_none(text):
+    with pytest.raises(OutputValidationError, match="no JSON"):
+        parse_output({}, text)
+
+
+def test_output_formats_without_a_schema():
+    assert parse_output(OutputFormat("text"), "any words") == "any words"
+    assert parse_output(OutputFormat("json_object"), '{"a": [1]}') == {"a": [1]}
+    with pytest.raises(OutputValidationError, match="not of type object"):
+        parse_output(OutputFormat("json_object"), "[1]")
+
+
+@pytest.mark.parametrize(
+    ("schema", "field"),
+    [
+        ({"type": "json_object"}, "output.type"),
+        ({"type": str}, "output.type"),
+        ({"type": "object", "properties": {"a": int}}, "output"),
+        ({1: 2}, "output"),
+        (OutputFormat("json_schema"), "output"),
+    ],
+)
+def test_what_is_no_schema_is_refused(schema, field):
     with pytest.raises(ConfigurationError) as caught:
-        tools_from(tools)
+        output_format(schema)
     assert caught.value.field == field
 
 
-def test_arguments_are_coerced_and_defaults_left_to_the_function():
-    tool = tool_from_function(search)
-    assert call_arguments(tool, '{"query": "x", "limit": "3"}') == {"query": "x", "limit": 3}
-    assert call_arguments(tool, '{"query": "x"}') == {"query": "x"}
-    assert call_arguments(Tool("raw"), '{"any": [1]}') == {"any": [1]}
-    assert call_arguments(Tool("raw"), "") == {}
+def test_the_error_shows_no_value_that_was_given_by_mistake():
+    with pytest.raises(ConfigurationError) as caught:
+        output_format(CANARY)
+    assert CANARY not in str(caught.value)
+    assert "type str" in str(caught.value)
 
 
-@pytest.mark.parametrize("arguments", ["[]", "{", '{"query": 5, "x": 1}', "{}"])
-def test_wrong_arguments_are_told_to_the_model(arguments):
-    with pytest.raises(ValueError, match="arguments"):
-        call_arguments(tool_from_function(search), arguments)
+def test_a_default_that_json_cannot_say_makes_no_noise():
+    class Holder(BaseModel):
+        kind: type = int
+        other: object = object()
+
+    class Fine(BaseModel):
+        a: int = 1
+        b: set[int] = {1}
+
+    assert output_format(Fine).schema["properties"]["a"]["default"] == 1
+    with pytest.raises(ConfigurationError):
+        output_format(Holder)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("as it is", "as it is"),
-        ({"a": [1, None]}, '{"a":[1,null]}'),
-        (Point(1, 2), '{"x":1,"y":2}'),
-        (City(name="Zürich", people=1), '{"name":"Zürich","people":1}'),
-        (None, "null"),
-        ({1, 2}, "{1, 2}"),
-    ],
-)
-def test_results_become_text(value, text):
-    assert result_text(value) == text
+def test_aliases_are_what_the_model_sees_and_what_errors_name():
+    class Aliased(BaseModel):
+        inner: int = Field(alias="outerName")
+
+    assert list(output_format(Aliased).schema["properties"]) == ["outerName"]
+    assert parse_output(Aliased, '{"outerName": 3}').inner == 3
+    with pytest.raises(OutputValidationError, match=r"output\.outerName: missing"):
+        parse_output(Aliased, "{}")
