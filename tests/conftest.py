@@ -51,9 +51,7 @@ class NetworkGuard:
 
     def refuse(self, what: str) -> None:
         self.blocked.append(what)
-        raise OutsideNetworkError(
-            f"{what}: tests may reach loopback only; use the simulator or a local server"
-        )
+        raise OutsideNetworkError(f"{what}: tests may reach loopback only; use the simulator or a local server")
 
     def install(self) -> None:
         """Wraps the functions where every library ends: asyncio, trio, anyio and http clients call these."""
@@ -63,9 +61,7 @@ class NetworkGuard:
         for name in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
             self._wrap(socket, name, lambda host: (host, 0))
         # A numeric address asks no name server; where it leads is judged when it is connected to.
-        self._wrap(
-            socket, "getaddrinfo", lambda host, *_rest, **_more: None if is_numeric(host) else (host, 0)
-        )
+        self._wrap(socket, "getaddrinfo", lambda host, *_rest, **_more: None if is_numeric(host) else (host, 0))
 
     def _wrap(self, owner: object, name: str, address_of: Callable[..., object]) -> None:
         original = getattr(owner, name)
@@ -74,9 +70,7 @@ class NetworkGuard:
             address = address_of(*args, **kwargs)
             if not is_loopback(address):
                 if args and isinstance(args[0], socket.socket):
-                    args[
-                        0
-                    ].close()  # libraries close after an OSError only, and a leak would be reported instead
+                    args[0].close()  # libraries close after an OSError only, and a leak would be reported instead
                 self.refuse(f"{name}({address!r})")
             return original(*args, **kwargs)
 

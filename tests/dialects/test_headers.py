@@ -139,9 +139,7 @@ def test_request_id(headers: dict[str, str], expected: str | None) -> None:
                 "anthropic-ratelimit-input-tokens-remaining": "7",
                 "anthropic-ratelimit-output-tokens-reset": "2027-01-15T08:00:01.5+00:00",
             },
-            RateLimits(
-                Window(50, 49, 9.0), input_tokens=Window(remaining=7), output_tokens=Window(reset=1.5)
-            ),
+            RateLimits(Window(50, 49, 9.0), input_tokens=Window(remaining=7), output_tokens=Window(reset=1.5)),
         ),
         ({"anthropic-ratelimit-requests-reset": "2027-99-99T08:00:09Z"}, RateLimits()),
         # The IETF draft as the Hugging Face hub sends it.
