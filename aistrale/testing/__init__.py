@@ -2,11 +2,41 @@
 
 with aistrale.testing.simulator() as sim:
     client = aistrale.Client(**sim.settings())
+
+Names load at first use: pytest imports this package for every one of its users.
 """
 
 from __future__ import annotations
 
-from aistrale.testing.faults import GOOD, Broken, Fault, Good, Say, Slow
-from aistrale.testing.simulator import Received, Simulator, simulator
+from typing import TYPE_CHECKING
 
-__all__ = ["GOOD", "Broken", "Fault", "Good", "Received", "Say", "Simulator", "Slow", "simulator"]
+if TYPE_CHECKING:
+    from aistrale.testing.block import simulator
+    from aistrale.testing.faults import GOOD, Broken, Fault, Good, Say, Slow
+    from aistrale.testing.script import Scripted
+    from aistrale.testing.simulated import Received, Simulator
+
+__all__ = ["GOOD", "Broken", "Fault", "Good", "Received", "Say", "Scripted", "Simulator", "Slow", "simulator"]
+
+_HOMES = {
+    "aistrale.testing.block": ("simulator",),
+    "aistrale.testing.faults": ("GOOD", "Broken", "Fault", "Good", "Say", "Slow"),
+    "aistrale.testing.script": ("Scripted",),
+    "aistrale.testing.simulated": ("Received", "Simulator"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'aistrale.testing' has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,58 +6,56 @@ import hashlib
 import json
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from aistrale.testing.instance import described, instance
 from aistrale.types import (
     Choice,
     Completion,
     Embeddings,
+    MediaPart,
     Message,
     ReasoningPart,
     TextPart,
     ToolCallPart,
     ToolResultPart,
     Usage,
+    Wire,
 )
 
 if TYPE_CHECKING:
-    from aistrale.types import (
-        JSON,
-        EmbedRequest,
-        FinishReason,
-        JSONObject,
-        Part,
-        Request,
-        Tool,
-    )
+    from aistrale.types import EmbedRequest, FinishReason, JSONObject, Part, Request, Tool
 
-CREATED = 1_790_000_000
-DIMENSIONS = 64
-_MAX_DEPTH = 12
-_FORMATS = {
-    "date": "2026-01-31",
-    "date-time": "2026-01-31T12:00:00Z",
-    "time": "12:00:00Z",
-    "email": "someone@example.org",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-    "uri": "https://example.org/",
-    "ipv4": "192.0.2.1",
-}
+__all__ = ["CREATED", "DIMENSIONS", "answer", "digest", "embed", "instance", "pieces", "tokens", "usage"]
+
+CREATED: Final = 1_790_000_000
+"""When every answer was made, in Unix seconds."""
+DIMENSIONS: Final = 64
+"""How long vectors are where the request does not say."""
+MEDIA_TOKENS: Final = 256
+"""What every image, sound or document counts."""
 _WORDS = re.compile(r"\S+\s*")
+_QUOTED = re.compile(r"'([^']+)'")
+# How the vendors begin their ids, by the dialect of the request.
+_ANSWER_IDS: Final = {"openai_chat": "chatcmpl-", "openai_responses": "resp_", "anthropic_messages": "msg_"}
+_CALL_IDS: Final = {"anthropic_messages": "toolu_"}
 
 
 def answer(request: Request) -> Completion:
     """The answer to a chat request: tool calls, a structured document, or a sentence that quotes the prompt."""
-    count = max(request.n or 1, 1)
-    choices = [_choice(request, index) for index in range(count)]
+    fingerprint = digest(conversation(request))
+    choices = [_choice(request, index, fingerprint) for index in range(max(request.n or 1, 1))]
     completion = Completion(
-        id=f"sim-{digest(_conversation(request))[:16]}",
+        id=f"{_ANSWER_IDS.get(request.source or '', 'sim-')}{fingerprint[:24]}",
         model=request.model,
         choices=choices,
         created=CREATED,
     )
     completion.usage = usage(request, choices)
     return completion
+
+
+# --- counting ---------------------------------------------------------------------------------------------------------
 
 
 def usage(request: Request, choices: list[Choice]) -> Usage:
@@ -67,11 +65,16 @@ def usage(request: Request, choices: list[Choice]) -> Usage:
         for part in choice.message.parts:
             if isinstance(part, ReasoningPart):
                 reasoning += tokens(part.text)
-            elif isinstance(part, TextPart):
-                visible += tokens(part.text)
             elif isinstance(part, ToolCallPart):
                 visible += tokens(part.name + part.arguments)
-    return Usage(input=tokens(_conversation(request)), output=visible, reasoning=reasoning or None)
+            elif text := getattr(part, "text", ""):
+                visible += tokens(text)
+    return Usage(input=input_tokens(request), output=visible, reasoning=reasoning or None)
+
+
+def input_tokens(request: Request) -> int:
+    """Tokens of everything that is sent: texts, calls, results, tools and media."""
+    return tokens(conversation(request)) + MEDIA_TOKENS * _media(request)
 
 
 def tokens(text: str) -> int:
@@ -81,7 +84,48 @@ def tokens(text: str) -> int:
 
 def digest(text: str) -> str:
     """A stable fingerprint."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def conversation(request: Request) -> str:
+    """Everything that the model reads, as one text."""
+    return "\n".join(
+        [tools_text(request.tools), *map(message_text, request.messages)]
+        if request.tools
+        else map(message_text, request.messages)
+    )
+
+
+def tools_text(tools: list[Tool]) -> str:
+    """The tools as the model reads them."""
+    told = [[tool.name, tool.description, tool.parameters or tool.hosted] for tool in tools]
+    return json.dumps(told, separators=(",", ":")) if told else ""
+
+
+def message_text(message: Message) -> str:
+    """One turn as the model reads it."""
+    if len(message.parts) == 1:
+        return _part_text(message.parts[0])
+    return "\n".join(map(_part_text, message.parts))
+
+
+def _part_text(part: Part) -> str:
+    if isinstance(part, ToolCallPart):
+        return part.name + part.arguments
+    text: str = getattr(part, "text", "")
+    return text
+
+
+def _media(request: Request) -> int:
+    count = 0
+    for message in request.messages:
+        for part in message.parts:
+            content = part.content if isinstance(part, ToolResultPart) else [part]
+            count += sum(isinstance(item, MediaPart) for item in content)
+    return count
+
+
+# --- embeddings -------------------------------------------------------------------------------------------------------
 
 
 def embed(request: EmbedRequest) -> Embeddings:
@@ -96,30 +140,47 @@ def _vector(text: str, size: int) -> list[float]:
     raw = b""
     block = 0
     while len(raw) < size:
-        raw += hashlib.sha256(f"{block}:{text}".encode()).digest()
+        raw += hashlib.sha256(f"{block}:{text}".encode("utf-8", "surrogatepass")).digest()
         block += 1
     values = [(byte - 127.5) / 127.5 for byte in raw[:size]]
     norm = math.sqrt(sum(value * value for value in values))
     return [round(value / norm, 6) for value in values]
 
 
-def _choice(request: Request, index: int) -> Choice:
+# --- answering --------------------------------------------------------------------------------------------------------
+
+
+def _choice(request: Request, index: int, fingerprint: str) -> Choice:
     parts: list[Part] = []
-    if request.reasoning is not None and request.reasoning.effort != "none":
-        parts.append(ReasoningPart(f"The question has {len(_last_text(request))} characters."))
-    calls = _tool_calls(request)
+    if _thinks(request):
+        thought = f"The question has {len(_last_text(request))} characters."
+        parts.append(ReasoningPart(thought, wire=_state(request.source, fingerprint)))
+    calls = _tool_calls(request, fingerprint)
     if calls:
         return Choice(Message("assistant", [*parts, *calls]), "tool_calls", index)
     text, reason, stopped = _cut(request, _text(request, index))
     return Choice(Message("assistant", [*parts, TextPart(text)]), reason, index, stopped)
 
 
+def _thinks(request: Request) -> bool:
+    asked = request.reasoning
+    return asked is not None and asked.effort != "none" and asked.budget != 0
+
+
+def _state(dialect: str | None, fingerprint: str) -> Wire | None:
+    """The opaque state of a thought, which callers must send back."""
+    if dialect == "anthropic_messages":
+        return Wire(dialect, {"signature": f"sim{fingerprint[:32]}"})
+    if dialect == "openai_responses":
+        item: JSONObject = {"type": "reasoning", "id": f"rs_{fingerprint[:24]}", "summary": []}
+        return Wire(dialect, {"$at": 0, "$item": {**item, "encrypted_content": f"sim{fingerprint[:32]}"}}, "summary")
+    return None
+
+
 def _text(request: Request, index: int) -> str:
-    if request.output is not None and request.output.kind == "json_schema":
-        return json.dumps(instance(request.output.schema or {}), separators=(",", ":"))
-    described = _described_schema(request)
-    if described is not None:
-        return json.dumps(instance(described), separators=(",", ":"))
+    schema = _asked_schema(request)
+    if schema is not None:
+        return json.dumps(instance(schema), separators=(",", ":"))
     if request.output is not None and request.output.kind == "json_object":
         return '{"answer":"simulated"}'
     results = _results(request)
@@ -129,38 +190,23 @@ def _text(request: Request, index: int) -> str:
     return f"This is a simulated answer to: {_last_text(request)}{suffix}"
 
 
-def _described_schema(request: Request) -> JSONObject | None:
-    """A schema that the instructions ask for in words, as our own client does where a model cannot enforce one."""
+def _asked_schema(request: Request) -> JSONObject | None:
+    if request.output is not None and request.output.kind == "json_schema":
+        return request.output.schema or {}
     for message in request.messages:
-        _, found, rest = message.text.partition("JSON Schema:")
-        if found and message.role in {"system", "developer"}:
-            try:
-                schema, _ = json.JSONDecoder().raw_decode(rest.strip())
-            except ValueError:
-                continue
-            return _as_schema(schema)
+        if message.role in {"system", "developer"} and (found := described(message.text)) is not None:
+            return found
     return None
 
 
 def _cut(request: Request, text: str) -> tuple[str, FinishReason, str | None]:
-    for stop in request.stop or []:
-        head, found, _ = text.partition(stop)
-        if found:
-            return head, "stop", stop
-    if request.max_tokens is not None and tokens(text) > request.max_tokens:
-        return text[: request.max_tokens * 4], "length", None
-    return text, "stop", None
-
-
-def _conversation(request: Request) -> str:
-    pieces = []
-    for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, ToolCallPart):
-                pieces.append(part.name + part.arguments)
-            else:
-                pieces.append(getattr(part, "text", ""))
-    return "\n".join(pieces)
+    """The text up to the first stop sequence and within the limit, whichever comes first."""
+    ends = [(place, stop) for stop in request.stop or [] if stop and (place := text.find(stop)) >= 0]
+    place, stopped = min(ends, default=(len(text), None))
+    limit = request.max_tokens
+    if limit is not None and place > limit * 4:
+        return text[: limit * 4], "length", None
+    return text[:place], "stop", stopped
 
 
 def _last_text(request: Request) -> str:
@@ -171,31 +217,42 @@ def _last_text(request: Request) -> str:
 
 
 def _results(request: Request) -> list[ToolResultPart]:
+    """The results that came since the model last spoke, whatever the user said beside them."""
     found: list[ToolResultPart] = []
     for message in reversed(request.messages):
-        results = [part for part in message.parts if isinstance(part, ToolResultPart)]
-        if not results:
+        if message.role == "assistant":
             break
-        found = [*results, *found]
+        found = [*(part for part in message.parts if isinstance(part, ToolResultPart)), *found]
     return found
 
 
-def _tool_calls(request: Request) -> list[ToolCallPart]:
-    """Calls of the first tool that may be called: one, or one per quoted word when the prompt quotes several."""
+def _tool_calls(request: Request, fingerprint: str) -> list[ToolCallPart]:
+    """Calls of the tool that fits best: one, or one per quoted word when the prompt quotes several."""
+    tool = _called_tool(request)
+    if tool is None:
+        return []
+    quoted: list[str | None] = [*_QUOTED.findall(_last_text(request))]
+    wanted = quoted if quoted and request.parallel_tool_calls is not False else quoted[:1] or [None]
+    prefix = f"{_CALL_IDS.get(request.source or '', 'call_')}{fingerprint[:8]}"
+    return [
+        ToolCallPart(f"{prefix}_{number}", tool.name, _arguments(tool, word)) for number, word in enumerate(wanted, 1)
+    ]
+
+
+def _called_tool(request: Request) -> Tool | None:
+    """The tool that the prompt names, else the first; None where none may be called or all have answered."""
     choice = request.tool_choice
     able = [tool for tool in request.tools if tool.hosted is None]
-    if not able or _results(request) or (choice is not None and choice.mode == "none"):
-        return []
+    if not able or (choice is not None and choice.mode == "none"):
+        return None
     if choice is not None and choice.names:
         able = [tool for tool in able if tool.name in choice.names] or able
-    quoted = re.findall(r"'([^']+)'", _last_text(request))
-    wanted: list[str | None] = (
-        [*quoted] if quoted and request.parallel_tool_calls is not False else quoted[:1] or [None]
-    )
-    return [
-        ToolCallPart(f"call_{digest(_conversation(request))[:8]}_{number}", able[0].name, _arguments(able[0], word))
-        for number, word in enumerate(wanted, 1)
-    ]
+    forced = choice is not None and choice.mode in {"required", "tool"}
+    if _results(request) and not forced:
+        return None
+    said = _last_text(request).lower()
+    named = [tool for tool in able if tool.name.lower() in said or tool.name.lower().replace("_", " ") in said]
+    return (named or able)[0]
 
 
 def _arguments(tool: Tool, word: str | None) -> str:
@@ -206,80 +263,6 @@ def _arguments(tool: Tool, word: str | None) -> str:
                 arguments[name] = word
                 break
     return json.dumps(arguments, separators=(",", ":"))
-
-
-def instance(schema: JSONObject, root: JSONObject | None = None, depth: int = 0) -> JSON:
-    """A small document that fits a JSON Schema: required properties only, first alternatives, least values."""
-    root = schema if root is None else root
-    if depth > _MAX_DEPTH:
-        return None
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        return instance(_resolve(root, reference), root, depth + 1)
-    if "const" in schema:
-        return schema["const"]
-    options = schema.get("enum")
-    if isinstance(options, list) and options:
-        return options[0]
-    for key in ("anyOf", "oneOf", "allOf"):
-        branches = schema.get(key)
-        if isinstance(branches, list) and branches:
-            shallow = [item for item in branches if isinstance(item, dict) and item.get("type") != "null"]
-            if key == "allOf":
-                merged = {name: value for item in shallow for name, value in item.items()}
-                return instance({**merged, **{k: v for k, v in schema.items() if k != key}}, root, depth + 1)
-            return instance(shallow[0] if shallow and depth < _MAX_DEPTH - 4 else {"type": "null"}, root, depth + 1)
-    return _typed(schema, root, depth)
-
-
-def _typed(schema: JSONObject, root: JSONObject, depth: int) -> JSON:
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = next((item for item in kind if item != "null"), "null")
-    kind = kind.lower() if isinstance(kind, str) else "object" if "properties" in schema else "string"
-    if kind == "object":
-        properties = schema.get("properties")
-        required = schema.get("required")
-        if not isinstance(properties, dict):
-            return {}
-        names = [name for name in properties if not isinstance(required, list) or name in required]
-        return {name: instance(_as_schema(properties[name]), root, depth + 1) for name in names}
-    if kind == "array":
-        least = schema.get("minItems")
-        count = least if isinstance(least, int) else 1 if depth < _MAX_DEPTH - 4 else 0
-        return [instance(_as_schema(schema.get("items")), root, depth + 1) for _ in range(count)]
-    return _scalar(kind, schema)
-
-
-def _scalar(kind: str, schema: JSONObject) -> JSON:
-    if kind in {"integer", "number"}:
-        low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
-        if isinstance(above, (int, float)) and not isinstance(above, bool):
-            return math.floor(above) + 1
-        return low if isinstance(low, (int, float)) and not isinstance(low, bool) else 1
-    if kind == "boolean":
-        return True
-    if kind == "null":
-        return None
-    form = schema.get("format")
-    text = _FORMATS.get(form, "text") if isinstance(form, str) else "text"
-    least, most = schema.get("minLength"), schema.get("maxLength")
-    if isinstance(least, int):
-        text = text.ljust(least, "x")
-    return text[:most] if isinstance(most, int) else text
-
-
-def _as_schema(value: JSON) -> JSONObject:
-    return value if isinstance(value, dict) else {}
-
-
-def _resolve(root: JSONObject, reference: str) -> JSONObject:
-    value: JSON = root
-    for step in reference.removeprefix("#").strip("/").split("/"):
-        if not step:
-            continue
-        value = value.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(value, dict) else None
-    return _as_schema(value)
 
 
 def pieces(text: str) -> list[str]:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
 from aistrale.core.sse import encode_sse
 from aistrale.dialects import chat_dialect, embed_dialect
 from aistrale.dialects.base import Loss
 from aistrale.dialects.shape import dump_json
 from aistrale.testing.brain import pieces
+from aistrale.testing.errors import error_body, error_headers, fault_info
 from aistrale.testing.server import Served
+from aistrale.testing.wrecks import emptied, wreck_body, wreck_frames
 from aistrale.types import (
     ArgumentsDelta,
     BlockEnd,
     BlockStart,
-    Choice,
-    Completion,
-    ErrorInfo,
     Finish,
-    Message,
     ReasoningDelta,
     ReasoningPart,
+    RefusalPart,
     ReplyEnd,
     ReplyStart,
     TextDelta,
     TextPart,
     ToolCallPart,
     UsageUpdate,
+    Wire,
 )
 
 if TYPE_CHECKING:
@@ -36,82 +35,97 @@ if TYPE_CHECKING:
     from aistrale.dialects.base import EventEncoder
     from aistrale.testing.faults import Broken, Fault, Slow
     from aistrale.testing.routes import Route
-    from aistrale.types import JSON, Embeddings, ErrorKind, Event, JSONObject, Request
+    from aistrale.types import JSON, Completion, Embeddings, ErrorInfo, Event, JSONObject, Part, Request
 
-_KINDS: dict[int, ErrorKind] = {
-    400: "invalid_request",
-    401: "authentication",
-    402: "quota",
-    403: "permission",
-    404: "model_not_found",
-    413: "invalid_request",
-    422: "invalid_request",
-    429: "rate_limit",
-    498: "overloaded",
-    500: "server",
-    502: "server",
-    503: "overloaded",
-    504: "server",
-    529: "overloaded",
-}
-_HTML = b"<!doctype html><title>Bad gateway</title><h1>502</h1>"
+_JSON: Final = ("content-type", "application/json")
+_DONE: Final = b"data: [DONE]\n\n"
+# Wrecks that happen to the exchange as a whole, whether its answer is streamed or not.
+_WHOLESALE: Final = frozenset({"reset", "stall", "close", "html", "bad_gzip"})
+_LIMITS: Final = "requests", "tokens"
+
+
+@dataclass(slots=True, frozen=True)
+class Manner:
+    """How an answer goes out.
+
+    Args:
+        slow: How fast.
+        broken: What goes wrong with it.
+    """
+
+    slow: Slow
+    broken: Broken | None = None
+
+    @property
+    def wreck(self) -> str | None:
+        """What goes wrong with it."""
+        return None if self.broken is None else self.broken.wreck
 
 
 def document(body: JSON, status: int = 200) -> Served:
     """A JSON answer."""
-    return Served(status, [("content-type", "application/json")], dump_json(body).encode())
+    return Served(status, [_JSON], dump_json(body).encode())
 
 
-def own_headers(found: Route, seed: str) -> list[tuple[str, str]]:
-    """The headers by which the provider names the exchange and its limits."""
-    request_id = f"req_{hashlib.sha256(seed.encode()).hexdigest()[:20]}"
+def own_headers(found: Route, request_id: str, *, spent: bool = False) -> list[tuple[str, str]]:
+    """The headers by which the provider names the exchange and its limits.
+
+    Args:
+        found: Who is played.
+        request_id: The exchange's id.
+        spent: Nothing is left of the limits.
+    """
+    left = "0" if spent else "999"
     if found.provider == "anthropic":
-        limits = [("anthropic-ratelimit-requests-limit", "1000"), ("anthropic-ratelimit-requests-remaining", "999")]
+        limits = [
+            (f"anthropic-ratelimit-{what}-{name}", value)
+            for what in _LIMITS
+            for name, value in (("limit", "1000"), ("remaining", left), ("reset", "2026-01-31T12:01:00Z"))
+        ]
         return [("request-id", request_id), *limits]
     if found.provider == "gemini":
         return [("server-timing", "gfet4t7; dur=100")]
-    limits = [("x-ratelimit-limit-requests", "1000"), ("x-ratelimit-remaining-requests", "999")]
-    return [("x-request-id", request_id), *limits]
+    if found.provider == "huggingface":
+        return [("x-request-id", f"Root=1-{request_id}")]
+    reset = "60" if found.azure else "1m0s"
+    limits = [
+        (f"x-ratelimit-{name}-{what}", value)
+        for what in _LIMITS
+        for name, value in (("limit", "1000"), ("remaining", left), ("reset", reset))
+    ]
+    named = [("openai-processing-ms", "100")] if found.provider == "openai" else [("x-groq-region", "simulated")]
+    return [("x-request-id", request_id), *named, *limits]
 
 
-def error(found: Route, info: ErrorInfo) -> Served:
+def error(found: Route, info: ErrorInfo, request_id: str) -> Served:
     """An error in the provider's shape."""
-    status, body = chat_dialect(_chat_of(found)).encode_error(info)
+    status = info.status or 500
+    body = error_body(found, info)
+    if found.provider == "anthropic" and "request_id" in body:
+        body["request_id"] = request_id
     served = document(body, status)
-    served.headers += own_headers(found, dump_json(body))
+    served.headers += own_headers(found, request_id, spent=status == 429)
+    served.headers += error_headers(found, info, status)
     return served
 
 
-def fault(found: Route, step: Fault) -> Served:
+def fault(found: Route, step: Fault, request_id: str) -> Served:
     """A scripted error."""
-    info = ErrorInfo(
-        step.status,
-        step.message,
-        code=step.code,
-        retry_after=step.retry_after,
-        kind=step.kind or _KINDS.get(step.status, "unknown"),
-    )
-    served = error(found, info)
-    served.status = step.status
+    served = error(found, fault_info(found, step), request_id)
     if step.body is not None:
-        served.body = dump_json(step.body).encode()
-    if step.retry_after is not None and found.provider != "gemini":
-        served.headers.append(("retry-after", f"{step.retry_after:g}"))
-    served.headers += step.headers.items()
+        served.body = step.body if isinstance(step.body, bytes) else dump_json(step.body).encode()
+    given = {name.lower(): value for name, value in step.headers.items()}
+    served.headers = [header for header in served.headers if header[0] not in given] + [*given.items()]
     return served
 
 
-def _chat_of(found: Route) -> str:
-    return {"openai_embeddings": "openai_chat", "hf_features": "openai_chat", "gemini_embed": "gemini_generate"}.get(
-        found.dialect, found.dialect
-    )
-
-
-def token_count(found: Route, count: int) -> Served:
+def token_count(found: Route, count: int) -> JSONObject:
     """The answer to a request that only counts."""
-    if found.provider == "gemini":
-        return document({"totalTokens": count})
-    return document({"input_tokens": count})
+    if found.dialect == "gemini_generate":
+        return {"totalTokens": count, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": count}]}
+    if found.dialect == "openai_responses":
+        return {"object": "response.input_tokens", "input_tokens": count}
+    return {"input_tokens": count}
 
 
 def embeddings_body(found: Route, asked: JSONObject, embeddings: Embeddings) -> JSON:
@@ -119,109 +133,95 @@ def embeddings_body(found: Route, asked: JSONObject, embeddings: Embeddings) -> 
     if found.dialect == "openai_embeddings":
         from aistrale.dialects import openai_embeddings
 
-        wanted = asked.get("encoding_format")
-        return openai_embeddings.encode_response(
-            embeddings, encoding_format="base64" if wanted == "base64" else "float"
-        )
+        packed: Literal["base64", "float"] = "base64" if asked.get("encoding_format") == "base64" else "float"
+        return openai_embeddings.encode_response(embeddings, encoding_format=packed)
     body = embed_dialect(found.dialect).encode_response(embeddings)
-    if found.single and isinstance(body, dict) and isinstance(body.get("embeddings"), list):
-        vectors = body["embeddings"]
-        return {"embedding": vectors[0]} if isinstance(vectors, list) and vectors else {}
-    return body
+    vectors = body.pop("embeddings", None) if found.single and isinstance(body, dict) else None
+    return {**body, "embedding": vectors[0]} if isinstance(body, dict) and isinstance(vectors, list) else body
 
 
-def whole(found: Route, request: Request, completion: Completion, slow: Slow, broken: Broken | None) -> Served:
-    """An answer that is not streamed."""
-    if broken is not None and broken.wreck == "empty":
-        completion = Completion(
-            completion.id, completion.model, [Choice(Message("assistant"), "stop")], completion.usage
-        )
-    body = chat_dialect(found.dialect).encode_response(completion, Loss())
+def model_list(found: Route, models: list[str]) -> JSONObject | None:
+    """The provider's models, or the one that the path names; None where there is no such model."""
+    entries = [_model(found, name) for name in models if found.model in {None, name, f"models/{name}"}]
+    if found.model is not None:
+        return entries[0] if entries else None
+    if found.provider == "gemini":
+        return {"models": [*entries]}
+    if found.provider == "anthropic":
+        ends: JSONObject = {"first_id": models[0], "last_id": models[-1]} if models else {}
+        return {"data": [*entries], "has_more": False, **ends}
+    return {"object": "list", "data": [*entries]}
+
+
+def _model(found: Route, name: str) -> JSONObject:
+    if found.provider == "gemini":
+        methods: list[JSON] = ["generateContent", "countTokens", "embedContent"]
+        return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
+    if found.provider == "anthropic":
+        return {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-31T12:00:00Z"}
+    return {"id": name, "object": "model", "created": 1_790_000_000, "owned_by": found.provider}
+
+
+# --- good answers, and what becomes of them ---------------------------------------------------------------------------
+
+
+def plain(found: Route, body: JSON, request_id: str, manner: Manner) -> Served:
+    """A body that is sent in one go."""
     served = document(body)
-    served.headers += own_headers(found, completion.id)
-    served.delay = slow.headers
-    if broken is not None:
-        _break_body(served, broken, found)
+    served.headers += own_headers(found, request_id)
+    served.delay = manner.slow.headers
+    if manner.broken is not None:
+        wreck_body(served, manner.broken, found)
+    elif manner.slow.drip:
+        _drip(served, manner.slow, served.body)
     return served
 
 
-def _break_body(served: Served, broken: Broken, found: Route) -> None:
-    match broken.wreck:
-        case "reset":
-            served.ending = "reset"
-            served.pieces = []
-        case "stall":
-            served.ending, served.body = "stall", b""
-        case "bad_json":
-            served.body = served.body[:-2] + b",,"
-        case "bad_gzip":
-            served.headers.append(("content-encoding", "gzip"))
-            served.body = gzip.compress(served.body)[:-12]
-        case "html":
-            served.headers = [("content-type", "text/html")]
-            served.body = _HTML
-        case "error_in_200":
-            _, body = chat_dialect(found.dialect).encode_error(_midway())
-            served.body = dump_json(body).encode()
-        case "empty":
-            pass
-        case _:
-            served.length, served.body, served.ending = len(served.body), served.body[: len(served.body) // 2], "close"
-            if broken.wreck == "stall_early":
-                served.ending = "stall"
-            elif broken.wreck == "reset_early":
-                served.ending = "reset"
+def whole(found: Route, completion: Completion, request_id: str, manner: Manner) -> Served:
+    """An answer that is not streamed."""
+    if manner.wreck == "empty":
+        completion = emptied(completion)
+    return plain(found, _encoded(found, completion), request_id, manner)
 
 
-def stream(found: Route, request: Request, completion: Completion, slow: Slow, broken: Broken | None) -> Served:
+def _encoded(found: Route, completion: Completion) -> JSONObject:
+    if found.dialect == "openai_chat":
+        from aistrale.dialects import openai_chat
+
+        return openai_chat.encode_response(completion, Loss(), reasoning_field=_reasoning_field(found))
+    return chat_dialect(found.dialect).encode_response(completion, Loss())
+
+
+def stream(found: Route, request: Request, completion: Completion, request_id: str, manner: Manner) -> Served:
     """A streamed answer, frame by frame."""
-    if broken is not None and broken.wreck in {"reset", "stall", "html", "bad_gzip"}:
-        served = whole(found, request, completion, slow, broken)
-        return served
+    if manner.wreck in _WHOLESALE:
+        return whole(found, completion, request_id, manner)
     encoder = _encoder(found, request)
-    events = [] if broken is not None and broken.wreck == "empty" else unfold(completion)
+    events = unfold(completion, whole_calls=found.provider == "groq")
     frames = [frame for event in events for frame in encoder.feed(event)]
-    if broken is None or broken.wreck in {"bad_json"}:
-        frames += encoder.finish()
-    served = Served(headers=[("content-type", "text/event-stream; charset=utf-8"), *own_headers(found, completion.id)])
-    served.delay, served.first, served.between = slow.headers, slow.first, slow.between
-    sent = [_frame(frame, found) for frame in frames]
-    if found.provider == "huggingface" and broken is None:
+    frames += encoder.finish()
+    sent = [_framed(frame, found) for frame in frames]
+    if found.provider == "huggingface" and manner.wreck in {None, "bad_json"}:
         # Most of its backends end without a sentinel.
-        sent = [piece for piece in sent if piece != b"data: [DONE]\n\n"]
-    if broken is not None:
-        sent = _break_frames(sent, served, broken, found)
+        sent = [piece for piece in sent if piece != _DONE]
+    kind = "application/json" if found.array else "text/event-stream; charset=utf-8"
+    served = Served(headers=[("content-type", kind), *own_headers(found, request_id)])
+    slow = manner.slow
+    served.delay, served.first, served.between = slow.headers, slow.first, slow.between
+    if manner.broken is not None:
+        sent = wreck_frames(sent, served, manner.broken, found, lambda frame: _framed(frame, found))
+    if found.array:
+        sent = _in_array(sent, closed=served.ending == "ok")
     served.pieces = sent
+    if slow.drip:
+        _drip(served, slow, b"".join(sent))
     return served
 
 
-def _break_frames(sent: list[bytes], served: Served, broken: Broken, found: Route) -> list[bytes]:
-    error_frames = [_frame(frame, found) for frame in chat_dialect(found.dialect).encode_stream_error(_midway())]
-    # The last frame of what is there would already end the stream in some dialects.
-    cut = sent[: min(broken.after + 1, max(len(sent) - 1, 0))]
-    match broken.wreck:
-        case "error_in_200":
-            return error_frames
-        case "error_midway":
-            return [*cut, *error_frames]
-        case "truncate":
-            return cut
-        case "bad_json":
-            return [*cut, b'data: {"broken":\n\n', *sent[len(cut) :]]
-        case "close_early" | "short":
-            served.ending = "close"
-        case "reset_early":
-            served.ending = "reset"
-            served.between = served.between or 0.001
-        case "stall_early":
-            served.ending = "stall"
-        case _:
-            return sent
-    return cut
-
-
-def _midway() -> ErrorInfo:
-    return ErrorInfo(500, "The server had an error while processing the request.", kind="server")
+def _drip(served: Served, slow: Slow, body: bytes) -> None:
+    size = slow.drip or len(body)
+    served.pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    served.first, served.between = slow.first, slow.between
 
 
 def _encoder(found: Route, request: Request) -> EventEncoder:
@@ -238,34 +238,52 @@ def _reasoning_field(found: Route) -> str | None:
     return "reasoning" if found.provider in {"groq", "huggingface"} else None
 
 
-def _frame(frame: SSE, found: Route) -> bytes:
+def _framed(frame: SSE, found: Route) -> bytes:
+    if found.array:
+        return frame.data.encode()
     named = found.dialect in {"anthropic_messages", "openai_responses"}
     return encode_sse(frame.data, frame.event if named or frame.event == "error" else "")
 
 
-def unfold(completion: Completion) -> list[Event]:
-    """A whole answer as the events of a stream, text word by word."""
+def _in_array(elements: list[bytes], *, closed: bool) -> list[bytes]:
+    """The chunks as elements of one JSON array, which is what a Gemini stream without `alt=sse` is."""
+    sent = [(b",\r\n" if index else b"[") + element for index, element in enumerate(elements)] or [b"["]
+    return [*sent, b"]"] if closed else sent
+
+
+def unfold(completion: Completion, *, whole_calls: bool = False) -> list[Event]:
+    """A whole answer as the events of a stream, text word by word.
+
+    Args:
+        completion: The answer.
+        whole_calls: The arguments of a call come in one piece, as Groq sends them.
+    """
     events: list[Event] = [ReplyStart(completion.id, completion.model, completion.created)]
     for choice in completion.choices:
         for block, part in enumerate(choice.message.parts):
-            events += _block(part, block, choice.index)
+            events += _block(part, block, choice.index, whole_calls=whole_calls)
         events.append(Finish(choice.finish_reason, choice.index, choice.stop_sequence))
     if completion.usage is not None:
         events.append(UsageUpdate(completion.usage))
     return [*events, ReplyEnd()]
 
 
-def _block(part: object, block: int, choice: int) -> list[Event]:
-    if isinstance(part, TextPart):
-        deltas: list[Event] = [TextDelta(piece, block, choice) for piece in pieces(part.text)]
-        return [BlockStart(block, TextPart("", wire=part.wire), choice), *deltas, BlockEnd(block, choice)]
-    if isinstance(part, ReasoningPart):
-        thoughts: list[Event] = [ReasoningDelta(piece, block, choice) for piece in pieces(part.text)]
-        start = BlockStart(block, ReasoningPart("", redacted=part.redacted), choice)
-        return [start, *thoughts, BlockEnd(block, choice, part.wire)]
-    if isinstance(part, ToolCallPart):
-        half = len(part.arguments) // 2
+def _block(part: Part, block: int, choice: int, *, whole_calls: bool) -> list[Event]:
+    start: Part = part
+    deltas: list[Event] = []
+    late: Wire | None = None
+    if isinstance(part, (TextPart, RefusalPart)):
+        deltas = [TextDelta(piece, block, choice) for piece in pieces(part.text)]
+        start = type(part)("", wire=part.wire)
+    elif isinstance(part, ReasoningPart) and not part.redacted:
+        deltas = [ReasoningDelta(piece, block, choice) for piece in pieces(part.text)]
+        start = ReasoningPart("", wire=part.wire)
+        if part.wire is not None and "signature" in part.wire.fields:
+            # A signature comes last.
+            start, late = ReasoningPart("", wire=Wire(part.wire.dialect, {}, part.wire.form)), part.wire
+    elif isinstance(part, ToolCallPart):
+        half = 0 if whole_calls else len(part.arguments) // 2
         slices = [text for text in (part.arguments[:half], part.arguments[half:]) if text]
-        start = BlockStart(block, ToolCallPart(part.id, part.name), choice)
-        return [start, *[ArgumentsDelta(text, block, choice) for text in slices], BlockEnd(block, choice)]
-    return [BlockStart(block, part, choice), BlockEnd(block, choice)]  # type: ignore[arg-type]  # any other part is whole
+        deltas = [ArgumentsDelta(text, block, choice) for text in slices]
+        start = ToolCallPart(part.id, part.name, wire=part.wire)
+    return [BlockStart(block, start, choice), *deltas, BlockEnd(block, choice, late)]

@@ -19,3 +19,25 @@ def aistrale_simulator() -> Iterator[Simulator]:
 
     with simulator() as running:
         yield running
+
+
+@pytest.fixture
+def aistrale_simulated_environ() -> Iterator[Simulator]:
+    """The same with the environment variables set, so that code that makes its own clients is led to it.
+
+    The process-wide client of aistrale is shut down before and after, since it keeps what it once read.
+    """
+    from aistrale.testing import simulator
+
+    _forget()
+    with simulator(environ=True) as running:
+        yield running
+        _forget()
+
+
+def _forget() -> None:
+    import sys
+
+    default = sys.modules.get("aistrale.default")
+    if default is not None:
+        default.shutdown()

@@ -5,55 +5,91 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote, urlsplit
 
+from aistrale.testing.routes import PREFIXES
 from aistrale.testing.server import Served
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from aistrale.testing.server import Arrived
     from aistrale.types import JSON, JSONObject
 
 # Headers that describe the delivery of the recording, not of ours.
-_DROPPED = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection", "date", "keep-alive"})
-_PIECE = 64
+_DROPPED: Final = frozenset(
+    {
+        "content-length",
+        "transfer-encoding",
+        "content-encoding",
+        "connection",
+        "date",
+        "keep-alive",
+        "trailer",
+        "upgrade",
+    }
+)
+# Bytes of the pieces in which a recorded stream is sent: small enough that events are cut in their middle.
+_PIECE: Final = 64
+_Key = tuple[str, str, str]
 
 
 class Recording:
     """Recorded exchanges by method, path and JSON body.
 
-    A record is an object with `method`, `url`, `request_body`, `status`, `response_headers` (name to text or list of texts)
-    and `response_body`; a body is text, JSON, or `{"base64": ...}`.
+    A record is an object with `method` (POST by default), `url` (or a path), `request_body`, `status` (200 by default),
+    `response_headers` (name to text, or to a list of texts) and `response_body`; a body is text, JSON, or
+    `{"base64": ...}`. Records without a request are left out.
 
     Args:
-        source: Records, or the path of a JSONL file of them (`.gz` too).
+        source: Records, or the path of a JSON file (a list of records) or JSONL file (one a line), `.gz` too.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds something else than records.
     """
 
     def __init__(self, source: str | os.PathLike[str] | Sequence[JSONObject]) -> None:
-        records = _read(Path(source)) if not isinstance(source, (list, tuple)) else source
-        self._records: dict[tuple[str, str, str], list[JSONObject]] = {}
-        for record in cast("Iterable[JSONObject]", records):
-            url = str(record.get("url", ""))
-            key = (
-                str(record.get("method", "POST")),
-                urlsplit(url).path,
-                _canonical(_bytes(record.get("request_body"))),
-            )
+        records = list(source) if isinstance(source, (list, tuple)) else _read(Path(cast("str", source)))
+        self._records: dict[_Key, list[JSONObject]] = {}
+        self._paths: dict[str, int] = {}
+        self._lock = threading.Lock()
+        for number, record in enumerate(records, 1):
+            if not isinstance(record, dict) or not isinstance(record.get("url"), str):
+                raise ValueError(f"record {number}: an object with the url of the request was expected")  # noqa: TRY004
+            if record.get("request_body") is None and record.get("method", "POST") == "POST":
+                continue
+            path = unquote(urlsplit(str(record["url"])).path)
+            key = (str(record.get("method") or "POST"), path, _canonical(_bytes(record.get("request_body"))))
             self._records.setdefault(key, []).append(record)
+            self._paths[path] = self._paths.get(path, 0) + 1
+
+    def __len__(self) -> int:
+        return sum(map(len, self._records.values()))
 
     def answer(self, arrived: Arrived) -> Served:
         """The recorded response; the same request again gets the next recording of it, the last one for ever."""
-        path = urlsplit(arrived.target).path
-        for known in (path, "/" + path[1:].partition("/")[2]):
-            found = self._records.get((arrived.method, known, _canonical(arrived.body)))
-            if found:
-                return _served(found.pop(0) if len(found) > 1 else found[0])
-        body = {"error": {"message": f"no recorded exchange fits {arrived.method} {path}", "type": "not_recorded"}}
-        return Served(404, [("content-type", "application/json")], json.dumps(body).encode())
+        path = unquote(urlsplit(arrived.target).path)
+        first, _, rest = path[1:].partition("/")
+        # A recorded path may begin with a provider's name itself: /openai/v1 is Groq's.
+        tried = [path, f"/{rest}", f"/v1/{rest.partition('/')[2]}"] if first in PREFIXES else [path]
+        body = _canonical(arrived.body)
+        with self._lock:
+            for known in tried:
+                found = self._records.get((arrived.method, known, body))
+                if found:
+                    return _served(found.pop(0) if len(found) > 1 else found[0])
+        return self._unknown(arrived.method, path, tried)
+
+    def _unknown(self, method: str, path: str, tried: list[str]) -> Served:
+        alike = sum(self._paths.get(known, 0) for known in tried)
+        hint = f"{alike} recorded requests of that path have another body" if alike else "nothing was recorded there"
+        told = {"message": f"no recorded exchange fits {method} {path}: {hint}", "type": "not_recorded"}
+        return Served(404, [("content-type", "application/json")], json.dumps({"error": told}).encode())
 
 
 def _served(record: JSONObject) -> Served:
@@ -65,24 +101,28 @@ def _served(record: JSONObject) -> Served:
             headers += [(name.lower(), str(item)) for item in (value if isinstance(value, list) else [value])]
     status = record.get("status")
     served = Served(status if isinstance(status, int) and status else 200, headers, body)
-    if "event-stream" in dict(headers).get("content-type", "") or record.get("sse"):
-        if "content-type" not in dict(headers):
-            headers.append(("content-type", "text/event-stream"))
+    kind = dict(headers).get("content-type")
+    if kind is None:
+        headers.append(("content-type", "text/event-stream" if record.get("sse") else "application/json"))
+    if record.get("sse") or "event-stream" in (kind or ""):
         served.pieces = [body[start : start + _PIECE] for start in range(0, len(body), _PIECE)]
     return served
 
 
 def _read(path: Path) -> list[JSONObject]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        return [json.loads(line) for line in lines if line.strip()]
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    text = data.decode("utf-8")
+    if text.lstrip().startswith("["):
+        return cast("list[JSONObject]", json.loads(text))
+    # Not splitlines: JSON text may hold other line breaks than the line feed.
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _bytes(body: JSON) -> bytes:
     if body is None:
         return b""
     if isinstance(body, str):
-        return body.encode()
+        return body.encode("utf-8", "surrogatepass")
     if isinstance(body, dict) and set(body) == {"base64"}:
         return base64.b64decode(str(body["base64"]))
     return json.dumps(body).encode()

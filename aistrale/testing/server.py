@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import struct
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import h11
 
@@ -16,7 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_BODY: Final = 64 * 1024 * 1024
-_REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large"}
+"""Bytes of the largest request body that is read; a larger one gets status 413."""
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+# How long a client that was told to stop sending may go on with it, in seconds.
+_LINGER: Final = 2.0
+# How long the last bytes before a reset have to arrive: some systems drop what was not read when the reset comes.
+_BEFORE_RESET: Final = 0.02
 
 
 @dataclass(slots=True)
@@ -43,8 +50,9 @@ class Served:
         delay: Seconds before the headers.
         first: Seconds between the headers and the first piece.
         between: Seconds between two pieces.
-        ending: "ok" ends the body as HTTP wants it; "close" just closes, "reset" resets the connection (before the headers when
-            there are no pieces), "stall" says nothing more until the client gives up.
+        ending: "ok" ends the body as HTTP wants it; "close" just closes; "reset" resets the connection; "stall" says
+            nothing more until the client gives up. Where there is neither a body nor pieces, they do so before the
+            headers.
         length: What Content-Length says instead of the truth.
     """
 
@@ -60,13 +68,23 @@ class Served:
 
     def head(self) -> bytes:
         """Status line and headers."""
-        lines = [f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Status')}"]
+        lines = [f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Error')}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.pieces is None:
             lines.append(f"content-length: {len(self.body) if self.length is None else self.length}")
         else:
             lines.append("transfer-encoding: chunked")
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    @property
+    def silent(self) -> bool:
+        """Whether not even the headers are sent."""
+        return self.ending != "ok" and not self.body and self.pieces is None
+
+    @property
+    def prompt(self) -> bool:
+        """Whether it goes out at once and in good order."""
+        return not (self.delay or self.first or self.between) and self.ending == "ok" and self.length is None
 
 
 class Server:
@@ -75,14 +93,15 @@ class Server:
     Args:
         answer: Makes the response to a request; runs on the server's loop and must not block.
         port: 0 takes a free one.
+
+    Raises:
+        OSError: The port is taken.
     """
 
     def __init__(self, answer: Callable[[Arrived], Served], port: int = 0) -> None:
-        self._answer = answer
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
-        self._socket.listen(1024)
+        self.answer = answer
+        self.connections: set[Connection] = set()
+        self._socket = _listen(port)
         self.port: int = self._socket.getsockname()[1]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -92,10 +111,11 @@ class Server:
         self._ready.wait()
 
     def close(self) -> None:
-        """Close every connection and end the thread; may be called twice."""
+        """Cut every connection and end the thread; may be called twice."""
         loop, stop = self._loop, self._stop
         if loop is not None and stop is not None and self._thread.is_alive():
-            loop.call_soon_threadsafe(stop.set)
+            with contextlib.suppress(RuntimeError):  # another thread closed it in between
+                loop.call_soon_threadsafe(stop.set)
             self._thread.join()
         self._socket.close()
 
@@ -105,112 +125,184 @@ class Server:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        tasks: set[asyncio.Task[None]] = set()
-
-        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.ensure_future(self._connection(reader, writer))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-        server = await asyncio.start_server(connected, sock=self._socket)
+        server = await self._loop.create_server(lambda: Connection(self), sock=self._socket, backlog=1024)
         self._ready.set()
         await self._stop.wait()
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        left = [task for connection in list(self.connections) if (task := connection.abort()) is not None]
+        await asyncio.gather(*left, return_exceptions=True)
+        # One more round, in which the transports that were cut tell so and close their sockets.
+        await asyncio.sleep(0)
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        sock = writer.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        rest = b""
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        listening.listen(1024)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+class Connection(asyncio.Protocol):
+    """One connection: reads requests with h11, one after the other, and writes the responses itself.
+
+    h11 would refuse to write what this server is for: wrong lengths, bodies without an end.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._parser = h11.Connection(h11.SERVER)
+        self._request: h11.Request | None = None
+        self._body = bytearray()
+        self._task: asyncio.Task[None] | None = None
+        self._deaf = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The client connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone; what was being delivered to it ends here."""
+        self._server.connections.discard(self)
+        self.abort()
+
+    def abort(self) -> asyncio.Task[None] | None:
+        """Cut the connection; the delivery that this cancels, if any."""
+        self._transport.abort()
+        if self._task is not None:
+            self._task.cancel()
+        return self._task
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, and answer each request that is complete."""
+        if self._deaf:
+            return
+        self._parser.receive_data(data)
+        if self._task is None:
+            self._advance()
+
+    def _advance(self) -> None:
         try:
-            while True:
-                arrived, rest = await _receive(reader, writer, rest)
+            while self._task is None and not (self._deaf or self._transport.is_closing()):
+                arrived = self._next()
                 if arrived is None:
-                    break
-                served = self._answer(arrived)
-                if not await _deliver(served, writer, head_only=arrived.method == "HEAD"):
-                    break
-                if arrived.headers.get("connection", "").lower() == "close":
-                    break
-        except (ConnectionError, asyncio.IncompleteReadError, h11.RemoteProtocolError):
-            pass
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
+                    return
+                self._respond(arrived)
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint, "this is not HTTP/1.1 as RFC 9112 has it")
 
+    def _next(self) -> Arrived | None:
+        """The next request; None when more bytes are needed."""
+        while True:
+            event = self._parser.next_event()
+            if isinstance(event, h11.Request):
+                self._request = event
+                self._body.clear()
+                if _announced(event) > MAX_BODY:
+                    self._refuse(413, "the request body is too large")
+                    return None
+                if self._parser.they_are_waiting_for_100_continue:
+                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            elif isinstance(event, h11.Data):
+                self._body += event.data
+                if len(self._body) > MAX_BODY:
+                    self._refuse(413, "the request body is too large")
+                    return None
+            elif isinstance(event, h11.EndOfMessage) and self._request is not None:
+                break
+            else:
+                return None
+        request, rest = self._request, self._parser.trailing_data[0]
+        # A parser for each request: h11 would have to be told of every byte of the response before it read on.
+        self._parser = h11.Connection(h11.SERVER)
+        if rest:
+            self._parser.receive_data(rest)
+        headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
+        if request.http_version == b"1.0":
+            headers["connection"] = "close"
+        return Arrived(request.method.decode("ascii"), request.target.decode("latin-1"), headers, bytes(self._body))
 
-async def _receive(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rest: bytes
-) -> tuple[Arrived | None, bytes]:
-    """The next request and the bytes that came after it; None when the client closed."""
-    connection = h11.Connection(h11.SERVER)
-    if rest:
-        connection.receive_data(rest)
-    request: h11.Request | None = None
-    body = bytearray()
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            if connection.they_are_waiting_for_100_continue:
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            data = await reader.read(65536)
-            connection.receive_data(data)
-        elif isinstance(event, h11.Request):
-            request = event
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > MAX_BODY:
-                raise ConnectionAbortedError("the request body is too large")
-        elif isinstance(event, h11.EndOfMessage) and request is not None:
-            headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
-            arrived = Arrived(request.method.decode("ascii"), request.target.decode("latin-1"), headers, bytes(body))
-            return arrived, connection.trailing_data[0]
-        else:
-            return None, b""
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what cannot be read, and hear nothing more."""
+        served = failure(status, message)
+        served.headers.append(("connection", "close"))
+        self._deaf = True
+        self._transport.write(served.head() + served.body)
+        # Closing while the client still sends would reset the connection before it had read the answer.
+        self._transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 
+    def _respond(self, arrived: Arrived) -> None:
+        try:
+            served = self._server.answer(arrived)
+        except Exception as error:  # noqa: BLE001 - a request must not be left without an answer
+            served = failure(500, f"the simulator failed: {type(error).__name__}: {error}")
+        keep = arrived.headers.get("connection", "").lower() != "close"
+        bare = arrived.method == "HEAD"
+        if not served.prompt:
+            self._task = asyncio.get_running_loop().create_task(self._deliver(served, bare=bare, keep=keep))
+            return
+        self._transport.write(served.head() + (b"" if bare else _framed(served)))
+        if not keep:
+            self._transport.close()
 
-async def _deliver(served: Served, writer: asyncio.StreamWriter, *, head_only: bool) -> bool:
-    """Send the response; whether the connection can serve another request."""
-    if served.delay:
+    async def _deliver(self, served: Served, *, bare: bool, keep: bool) -> None:
+        """Send a response that takes its time or ends badly."""
         await asyncio.sleep(served.delay)
-    if served.ending == "reset" and not served.pieces:
-        _reset(writer)
-        return False
-    if served.pieces is None:
-        if served.ending == "stall" and not served.body:
+        if not served.silent:
+            self._transport.write(served.head())
+            if not bare:
+                await self._send_body(served)
+        if served.ending == "stall":
             await asyncio.Event().wait()
-        writer.write(served.head() + (b"" if head_only else served.body))
-    else:
-        await _deliver_pieces(served, writer)
-    await writer.drain()
-    if served.ending == "stall":
-        await asyncio.Event().wait()
-    if served.ending == "reset":
-        _reset(writer)
-    return served.ending == "ok" and served.length is None
+        elif served.ending == "reset":
+            await asyncio.sleep(0 if served.silent else _BEFORE_RESET)
+            self._reset()
+        elif served.ending == "close" or served.length is not None or not keep:
+            self._transport.close()
+        self._task = None
+        self._advance()
+
+    async def _send_body(self, served: Served) -> None:
+        if served.pieces is None:
+            self._transport.write(served.body)
+            return
+        for index, piece in enumerate(served.pieces):
+            wait = served.between if index else served.first
+            if wait:
+                await asyncio.sleep(wait)
+            self._transport.write(_chunk(piece))
+        if served.ending == "ok":
+            self._transport.write(b"0\r\n\r\n")
+
+    def _reset(self) -> None:
+        """Close so that the peer gets a reset instead of an orderly end."""
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
 
-async def _deliver_pieces(served: Served, writer: asyncio.StreamWriter) -> None:
-    pieces = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in served.pieces or [] if piece]
-    end = b"0\r\n\r\n" if served.ending == "ok" else b""
-    if not served.first and not served.between:
-        writer.write(served.head() + b"".join(pieces) + end)
-        return
-    writer.write(served.head())
-    for index, piece in enumerate(pieces):
-        wait = served.between if index else served.first
-        if wait:
-            await writer.drain()
-            await asyncio.sleep(wait)
-        writer.write(piece)
-    writer.write(end)
+def _announced(request: h11.Request) -> int:
+    return next((int(value) for name, value in request.headers if name == b"content-length"), 0)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close so that the peer gets a reset instead of an orderly end."""
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+def _framed(served: Served) -> bytes:
+    if served.pieces is None:
+        return served.body
+    return b"".join([*map(_chunk, served.pieces), b"0\r\n\r\n"])
+
+
+def _chunk(piece: bytes) -> bytes:
+    # An empty chunk would be the end of the body.
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+
+
+def failure(status: int, message: str) -> Served:
+    """An error of the server itself, which plays no provider then."""
+    body = json.dumps({"error": {"message": message, "type": "simulator"}}).encode()
+    return Served(status, [("content-type", "application/json")], body)

@@ -1,0 +1,96 @@
+"""What can go wrong with an answer on its way, done to its bytes."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from aistrale.dialects.shape import dump_json
+from aistrale.testing.errors import error_body, error_frames, fault_info
+from aistrale.testing.faults import Fault
+from aistrale.types import Choice, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aistrale.core.sse import SSE
+    from aistrale.testing.faults import Broken
+    from aistrale.testing.routes import Route
+    from aistrale.testing.server import Served
+    from aistrale.types import Completion, ErrorInfo
+
+_HTML: Final = b"<!doctype html><title>Bad gateway</title><h1>502 Bad gateway</h1>"
+_USUAL: Final = Fault(status=500, message="The server had an error while processing the request.")
+# Gaps between pieces that have to arrive before the connection is reset, in seconds.
+_SPACED: Final = 0.001
+
+
+def emptied(completion: Completion) -> Completion:
+    """The answer without its content."""
+    return replace(completion, choices=[Choice(Message("assistant"), "stop")])
+
+
+def wreck_body(served: Served, broken: Broken, found: Route) -> None:
+    """Spoil an answer that is not streamed."""
+    match broken.wreck:
+        case "reset" | "stall" | "close":
+            served.ending = broken.wreck
+            served.body, served.headers = b"", []
+        case "bad_json":
+            served.body = served.body[:-2] + b",,"
+        case "bad_gzip":
+            served.headers.append(("content-encoding", "gzip"))
+            served.body = gzip.compress(served.body)[:-12]
+        case "html":
+            served.headers = [("content-type", "text/html")]
+            served.body = _HTML
+        case "error_in_200" | "error_midway":
+            served.body = dump_json(error_body(found, _inner(found, broken))).encode()
+        case "empty":
+            pass
+        case _:
+            served.length, served.body = len(served.body), served.body[: len(served.body) // 2]
+            endings = {"stall_early": "stall", "reset_early": "reset"}
+            served.ending = endings.get(broken.wreck, "close")  # type: ignore[assignment]  # the words are those above
+
+
+def wreck_frames(
+    sent: list[bytes], served: Served, broken: Broken, found: Route, frame: Callable[[SSE], bytes]
+) -> list[bytes]:
+    """Spoil a streamed answer; the frames that are left of it.
+
+    Args:
+        sent: Its frames.
+        served: How it is delivered; its ending is set here.
+        broken: What happens.
+        found: Who is played.
+        frame: Writes one more event.
+    """
+    # The last frame of what is there would already end the stream in some dialects.
+    cut = sent[: max(min(broken.after + 1, len(sent) - 1), 0)]
+    match broken.wreck:
+        case "error_in_200":
+            return [frame(event) for event in error_frames(found, _inner(found, broken))]
+        case "error_midway":
+            return [*cut, *(frame(event) for event in error_frames(found, _inner(found, broken)))]
+        case "truncate":
+            return cut
+        case "empty":
+            return []
+        case "bad_json":
+            return [*cut, b"{" if found.array else b'data: {"broken":\n\n', *sent[len(cut) :]]
+        case "close_early" | "short":
+            served.ending = "close"
+        case "reset_early":
+            served.ending = "reset"
+            served.between = served.between or _SPACED
+        case "stall_early":
+            served.ending = "stall"
+        case _:
+            return sent
+    return cut
+
+
+def _inner(found: Route, broken: Broken) -> ErrorInfo:
+    return fault_info(found, broken.error or _USUAL)
