@@ -201,7 +201,7 @@ def unwrap(completion: Completion, answer: Answer | None) -> Completion:
             message.parts = _from_tool(message.parts, answer)
             if choice.finish_reason == "tool_calls" and not message.tool_calls:
                 choice.finish_reason = "stop"
-        elif message.text and not message.tool_calls:
+        elif message.text and (answer.mode == "tool" or not message.tool_calls):
             message.parts = _with_text(message.parts, _restored(find_json(message.text), answer))
     return completion
 
@@ -287,13 +287,14 @@ class UnwrapTap:
     forced, text is held back until it is known to be the answer and not words around the call.
     """
 
-    __slots__ = ("_answer", "_blocks", "_done", "_dropped", "_held")
+    __slots__ = ("_answer", "_blocks", "_done", "_dropped", "_held", "_others")
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._blocks: set[tuple[int, int]] = set()
         self._dropped: set[tuple[int, int]] = set()
         self._done: set[int] = set()
+        self._others: set[int] = set()
         self._held: dict[int, list[Event]] = {}
 
     def feed(self, event: Event) -> Iterable[Event]:
@@ -308,7 +309,7 @@ class UnwrapTap:
             return self._within(event)
         elif isinstance(event, Finish):
             held = self._held.pop(event.choice, [])
-            if event.reason == "tool_calls" and event.choice in self._done:
+            if event.reason == "tool_calls" and event.choice in self._done - self._others:
                 event = Finish("stop", event.choice, event.stop_sequence, event.wire)
             return (*held, event)
         return (event,)
@@ -321,7 +322,10 @@ class UnwrapTap:
             else:
                 self._held.setdefault(event.choice, []).append(event)
             return ()
-        if not isinstance(part, ToolCallPart) or part.name != self._answer.tool:
+        if not isinstance(part, ToolCallPart):
+            return (event,)
+        if part.name != self._answer.tool:
+            self._others.add(event.choice)
             return (event,)
         if event.choice in self._done:
             self._dropped.add(key)

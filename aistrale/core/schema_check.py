@@ -93,8 +93,8 @@ class Checker:
     def __init__(self, root: JSONObject, *, absent_nulls: bool = False) -> None:
         self._root = root
         self._absent_nulls = absent_nulls
-        # By identity: documents and schemas stay as they are and alive for as long as their checker.
-        self._known: dict[tuple[int, int], bool] = {}
+        # By identity; what it is of is kept with it, so that no other object can get the same identity.
+        self._known: dict[tuple[int, int], tuple[bool, JSON, JSON]] = {}
         self._open: set[tuple[int, int]] = set()
 
     def fits(self, value: JSON, schema: JSON) -> bool:
@@ -104,8 +104,8 @@ class Checker:
         key = (id(value), id(schema))
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._fits(value, schema)
-        return known
+            known = self._known[key] = (self._fits(value, schema), value, schema)
+        return known[0]
 
     def _fits(self, value: JSON, schema: JSON) -> bool:
         problems = self.problems(value, schema, "")

@@ -7,7 +7,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from aistrale.core.schema_check import MISSING, TYPES, is_kind, kinds_of, lookup, properties_of, required_of, same
+from aistrale.core.schema_check import (
+    MISSING,
+    TYPES,
+    is_kind,
+    kinds_of,
+    lookup,
+    properties_of,
+    required_of,
+    resolve,
+    same,
+)
 from aistrale.core.schema_merge import SHAPES, flat
 from aistrale.core.schema_subset import Inexpressible, Subset
 
@@ -79,6 +89,9 @@ class Lowering:
         while self._waiting:
             name, schema = self._waiting.pop()
             definitions[name] = self._lower(schema, f"schema.$defs.{name}", 0)
+        for name, schema in definitions.items():
+            if resolve({"$defs": definitions}, schema) is None:
+                raise Inexpressible(f"schema.$defs.{name}", "its references lead in a circle")
         if not self._subset.recursive:
             _refuse_cycles(definitions)
         return body, definitions
