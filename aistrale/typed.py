@@ -43,17 +43,21 @@ def output_format(output: object) -> OutputFormat:
     if isinstance(output, dict):
         schema = checked_schema(output, "output")
         return OutputFormat("json_schema", schema, name=_schema_name(schema.get("title")))
-    schema = _described(output)
-    doc = inspect.getdoc(output) if isinstance(output, type) and output.__module__ != "builtins" else None
-    return OutputFormat(
-        "json_schema",
-        schema,
-        name=_schema_name(getattr(output, "__name__", None)),
-        description=doc if doc and "description" in schema else None,
-    )
+    schema, description = _schema_of(output)
+    name = _schema_name(getattr(output, "__name__", None))
+    return OutputFormat("json_schema", schema, name=name, description=description)
 
 
-def _described(output: object) -> JSONObject:
+def _schema_of(output: object) -> tuple[JSONObject, str | None]:
+    try:
+        hash(output)
+    except TypeError:
+        return _described(output)
+    return _cached_schema(output)
+
+
+def _described(output: object) -> tuple[JSONObject, str | None]:
+    """The schema of a type, and what the type says of itself."""
     from pydantic import PydanticUserError
 
     # Only what is a type is shown: anything else came here by mistake and may be a prompt.
@@ -66,10 +70,16 @@ def _described(output: object) -> JSONObject:
     if isinstance(output, str) or inspect.isroutine(output):
         raise wrong
     try:
-        return cast("JSONObject", _adapter(output).json_schema(schema_generator=schema_generator()))
+        schema = cast("JSONObject", _adapter(output).json_schema(schema_generator=schema_generator()))
     except (PydanticUserError, TypeError, NameError) as error:
         wrong.hint = next(iter(str(error).splitlines()), None) if is_type else None
         raise wrong from (error if is_type else None)
+    doc = inspect.getdoc(output) if isinstance(output, type) and output.__module__ != "builtins" else None
+    return schema, doc if doc and "description" in schema else None
+
+
+# Describing a type costs pydantic more than a call costs us; nothing changes a schema once it is made.
+_cached_schema = lru_cache(maxsize=256)(_described)
 
 
 def checked_schema(schema: object, field: str) -> JSONObject:

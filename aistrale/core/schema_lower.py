@@ -194,7 +194,7 @@ class Lowering:
             node.kept[key] = plain
         elif plain:
             node.moved[key] = plain
-            node.kept["type"] = [*dict.fromkeys(_kind_of(item) for item in plain)]
+            node.kept["type"] = _type_of(plain)
         else:
             node.null, node.kept["type"] = False, "null"
 
@@ -248,8 +248,7 @@ class Lowering:
             kept["type"] = "array"
         elif isinstance(values, list):
             if self._subset.typed_enums:
-                kinds = list(dict.fromkeys(_kind_of(value) for value in values))
-                kept["type"] = kinds[0] if len(kinds) == 1 else [*kinds]
+                kept["type"] = _type_of(values)
             return []
         elif self._subset.closed:
             raise Inexpressible(path, "a schema without a type allows anything")
@@ -361,5 +360,8 @@ def _one_of_kinds(schema: JSONObject, kinds: list[str]) -> JSONObject:
     return {"anyOf": branches, **about}
 
 
-def _kind_of(value: JSON) -> str:
-    return next(kind for kind in ("boolean", "integer", "number", "string", "null") if is_kind(value, kind))
+def _type_of(values: list[JSON]) -> JSON:
+    """The `type` that plain values have."""
+    order = ("boolean", "integer", "number", "string", "null")
+    kinds = list(dict.fromkeys(next(kind for kind in order if is_kind(value, kind)) for value in values))
+    return kinds[0] if len(kinds) == 1 else [*kinds]

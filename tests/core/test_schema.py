@@ -414,6 +414,125 @@ def test_a_union_beside_properties_is_said_in_words():
     ]
 
 
+@pytest.mark.parametrize(
+    ("provider", "written", "sent"),
+    [
+        ("gemini", {"const": True}, {"type": "boolean", "description": "(enum: [true])"}),
+        ("gemini", {"const": None}, {"type": "null"}),
+        ("gemini", {"const": "x", "type": "string"}, {"enum": ["x"], "type": "string"}),
+        ("gemini", {"enum": [{"a": 1}], "type": "object"}, {"type": "object", "description": '(enum: [{"a": 1}])'}),
+        ("gemini", {"type": "array", "items": True}, {"type": "array"}),
+        ("gemini", {"type": "object", "additionalProperties": {}}, {"type": "object", "additionalProperties": True}),
+        (
+            "gemini",
+            {"type": "object", "additionalProperties": False},
+            {"type": "object", "additionalProperties": False},
+        ),
+        (
+            "gemini",
+            {"additionalProperties": {"type": "string", "default": "x"}, "type": "object"},
+            {"additionalProperties": {"type": "string"}, "type": "object"},
+        ),
+        (
+            "gemini",
+            {"anyOf": [{"type": "null"}], "oneOf": [{"type": "string"}]},
+            {"anyOf": [{"type": "null"}], "oneOf": [{"type": "string"}]},
+        ),
+        ("openai", {"const": None}, {"const": None, "type": "null"}),
+        (
+            "openai",
+            {"type": "number", "exclusiveMinimum": True},
+            {"type": "number", "description": "(exclusiveMinimum: true)"},
+        ),
+        ("openai", {"type": ["string"]}, {"type": "string"}),
+        ("openai", {"items": {"type": "null"}}, {"items": {"type": "null"}, "type": "array"}),
+        ("openai", {"type": "string", "required": ["a"]}, {"type": "string", "description": '(required: ["a"])'}),
+        (
+            "openai",
+            {"anyOf": [{"type": "null"}], "oneOf": [{"type": "string"}]},
+            {"anyOf": [{"type": "null"}], "description": '(oneOf: [{"type": "string"}])'},
+        ),
+        (
+            "openai",
+            {"type": "string", "minLength": 1, "examples": ["a"], "default": "b", "$comment": "c"},
+            {"type": "string", "description": '(minLength: 1, examples: ["a"])'},
+        ),
+        ("openai", {"type": "string", "format": "uri"}, {"type": "string", "description": '(format: "uri")'}),
+        ("anthropic", {"type": "string", "format": "uri"}, {"type": "string", "format": "uri"}),
+        ("anthropic", {"type": ["string", "null"], "enum": ["a", None]}, {"enum": ["a", None]}),
+        (
+            "anthropic",
+            {"type": ["string", "array", "null"], "items": {"type": "null"}, "format": "date", "title": "t"},
+            {
+                "anyOf": [
+                    {"type": "string", "format": "date"},
+                    {"type": "array", "items": {"type": "null"}},
+                    {"type": "null"},
+                ],
+                "title": "t",
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_single_keywords(provider, written, sent):
+    root = {"type": "object", "properties": {"x": written}, "required": ["x"]}
+    assert lower_schema(root, provider).schema["properties"]["x"] == sent
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        ([{"type": "number"}, {"type": "integer"}], {"type": "integer"}),
+        ([{"type": ["integer", "null"]}, {"type": ["number", "string"]}], {"type": "integer"}),
+        ([{"enum": ["a", "b"], "type": "string"}, {"enum": ["b", "c"]}], {"enum": ["b"], "type": "string"}),
+        ([True, {"type": "string", "description": "one"}, {"description": "two"}], {"type": "string", "description": "one"}),
+        ([{"type": "string", "pattern": "a"}, {"pattern": "b"}], {"type": "string", "pattern": "a", "description": '(and: [{"pattern": "b"}])'}),
+        (
+            [
+                {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False},
+                {"additionalProperties": True, "properties": {"a": {"pattern": "x"}}, "required": ["a"]},
+            ],
+            {
+                "type": "object",
+                "properties": {"a": {"type": "string", "pattern": "x"}},
+                "additionalProperties": False,
+                "required": ["a"],
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_demands_that_meet(parts, joined):
+    root = {"type": "object", "properties": {"x": {"allOf": parts}}, "required": ["x"]}
+    assert lower_schema(root, "openai").schema["properties"]["x"] == joined
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [5]},
+        {"allOf": [{"$ref": "#"}, {"type": "string"}]},
+        {"type": "string", "allOf": [{"$ref": "#/nowhere"}]},
+        {"type": "object", "properties": {"a": False}},
+        {"type": "dict"},
+        {"enum": []},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b", "type": "string"}, "b": {"$ref": "#/$defs/a"}}},
+    ],
+    ids=json.dumps,
+)
+def test_nonsense_is_refused(schema):
+    with pytest.raises(Inexpressible):
+        lower_schema(schema, "openai")
+
+
+def test_a_schema_without_end_is_refused():
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(70):
+        deep = {"type": "array", "items": deep}
+    with pytest.raises(Inexpressible, match="more than 60 deep"):
+        lower_schema(deep, "gemini")
+
+
 def test_an_enumeration_without_a_type_gets_one():
     schema = {"type": "object", "properties": {"a": {"enum": ["x", 1, None]}}, "required": ["a"]}
     inner = lower_schema(schema, "openai").schema["properties"]["a"]
