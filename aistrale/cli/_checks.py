@@ -218,8 +218,8 @@ def _proxies(settings: Settings | None, found: Findings) -> JSONObject:
             rules = ProxyRules(settings.proxy, trust_env=settings.trust_env)
             for scheme in ("http", "https"):
                 rules.proxy_for(scheme, "example.org")
-        except ValueError as error:
-            found.problems.append(str(error))
+        except ConfigurationError as error:
+            found.problems.append(error.message)
     if settings is not None and settings.proxy is not None:
         return {"setting": without_secrets(settings.proxy)}
     seen = getproxies()
