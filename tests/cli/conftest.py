@@ -59,10 +59,10 @@ def cli():
 
 @pytest.fixture
 def environment():
-    """The environment of a process that uses the checkout, with output buffered as it usually is."""
+    """The environment of a process that uses the checkout, without what decides about buffers and widths."""
 
     def made():
-        own = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        own = {name: value for name, value in os.environ.items() if name not in {"PYTHONUNBUFFERED", "COLUMNS", "LINES"}}
         return {**own, "PYTHONPATH": str(ROOT)}
 
     return made
