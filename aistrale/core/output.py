@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 Mode = Literal["schema", "tool", "json", "prompt"]
 _TOOL: Final = "answer"
-# Providers that refuse `json_object` unless the word JSON stands somewhere in the conversation (their API references).
-_WANT_THE_WORD: Final = frozenset({"openai", "groq"})
 # Where a JSON object or array may begin in the middle of other text.
 _BEGIN: Final = re.compile(r'\{(?=\s*["}])|\[(?=\s*(?:["\]\[{\d-]|true|false|null))')
 _FENCE: Final = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
@@ -87,16 +85,13 @@ def lower(request: Request, profile: Profile, loss: Loss) -> tuple[Request, Answ
 def _strongest(request: Request, profile: Profile) -> tuple[Mode, str]:
     """The strongest mode that this request leaves, and why it is weaker than a schema."""
     mode: Mode = profile.structured
+    rules = profile.json
     if mode == "tool":
         return _carried(request, profile)
-    if profile.provider == "groq" and mode in {"schema", "json"} and request.tools:
-        # Groq documentation, "Structured Outputs" and "JSON Object Mode".
-        return "prompt", "Groq enforces no JSON beside tools; the schema is only asked for in words"
-    if profile.provider == "groq" and mode == "schema" and request.stream:
-        return "tool", "Groq enforces no schema in a stream; a forced tool carries it"
-    if profile.provider == "gemini" and request.tools and profile.thinking != "level":
-        # Gemini API guide, "Structured outputs with tools": from Gemini 3 on.
-        return "prompt", "this model enforces no schema beside tools; it is only asked for in words"
+    if request.tools and not rules.beside_tools and mode in {"schema", "json"}:
+        return "prompt", "the target enforces no JSON beside tools; the schema is only asked for in words"
+    if mode == "schema" and request.stream and not rules.streamed:
+        return "tool", "the target enforces no schema in a stream; a forced tool carries it"
     if mode in {"json", "prompt"}:
         return mode, "the model does not enforce a schema; it is asked for in words and the answer is validated"
     return mode, ""
@@ -108,19 +103,19 @@ def _carried(request: Request, profile: Profile) -> tuple[Mode, str]:
         return "prompt", "the model has tools of its own, so the schema is only asked for in words"
     reasoning = request.reasoning
     thinks = reasoning is not None and reasoning.effort != "none" and reasoning.budget != 0
-    if profile.provider == "anthropic" and thinks:
-        # Anthropic's guide to extended thinking: a forced tool call excludes it.
+    if thinks and not profile.json.tool_while_thinking:
         return "prompt", "thinking excludes a forced tool, so the schema is only asked for in words"
     return "tool", ""
 
 
 def _any_object(request: Request, profile: Profile, loss: Loss) -> tuple[Request, Answer]:
     output = cast("OutputFormat", request.output)
-    groq_with_tools = profile.provider == "groq" and bool(request.tools)
-    if profile.structured in {"tool", "prompt"} or profile.provider == "anthropic" or groq_with_tools:
+    rules = profile.json
+    excluded = bool(request.tools) and not rules.beside_tools
+    if profile.structured in {"tool", "prompt"} or not rules.json_mode or excluded:
         loss.emulate("output", "the target has no JSON mode for this request; JSON is asked for in words")
         return _in_words(request, output, "prompt")
-    if profile.provider in _WANT_THE_WORD and not any("json" in message.text.lower() for message in request.messages):
+    if rules.wants_the_word and not any("json" in message.text.lower() for message in request.messages):
         loss.emulate("output", "the target's JSON mode wants the word JSON in the conversation; it was added")
         return _in_words(request, output, "json")
     return request, Answer("json")
@@ -130,20 +125,19 @@ def _enforced(
     request: Request, output: OutputFormat, schema: JSONObject, profile: Profile, loss: Loss
 ) -> tuple[Request, Answer]:
     wanted = output.strict
-    if wanted is None and profile.provider == "groq" and "gpt-oss" not in profile.model:
-        # Groq documentation, "Structured Outputs": only these models take `strict`; the others do their best.
+    if wanted is None and not profile.json.strict:
         loss.emulate("output.strict", "the model follows the schema by best effort; the answer is validated")
         wanted = False
     try:
-        lowered = lower_schema(schema, profile.provider, strict=wanted)
+        lowered = lower_schema(schema, profile.json.subset, strict=wanted)
     except Inexpressible as error:
         where = f"{error.detail} ({error.path})"
-        if profile.provider == "anthropic":
+        if profile.json.inexpressible == "tool":
             mode, why = _carried(request, profile)
             loss.emulate("output.schema", f"{where}; {why or 'a forced tool carries the schema instead'}")
             return _as_tool(request, output, schema) if mode == "tool" else _in_words(request, output, mode)
         loss.emulate("output.strict", f"{where}; the schema is sent without strict enforcement")
-        rooted = profile.provider != "gemini"
+        rooted = profile.json.object_root
         lowered = as_object_schema(schema) if rooted else Lowered(schema, schema, strict=False)
     if output.strict and lowered.notes:
         loss.emulate("output.schema", f"said in descriptions, not enforced: {', '.join(lowered.notes)}")

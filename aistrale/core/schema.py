@@ -44,12 +44,12 @@ class Lowered:
     notes: list[str] = field(default_factory=list)
 
 
-def lower_schema(schema: JSONObject, provider: str, *, strict: bool | None = None) -> Lowered:
-    """The schema in the provider's subset; unchanged for providers whose subset nobody documents.
+def lower_schema(schema: JSONObject, name: str, *, strict: bool | None = None) -> Lowered:
+    """The schema in a subset; unchanged for a name that SUBSETS does not have.
 
     Args:
         schema: A JSON Schema; it is not changed.
-        provider: The provider's name.
+        name: The subset's name, a key of SUBSETS.
         strict: False where the caller does not want enforcement: then only the root is adapted, at providers that
             have such a mode.
 
@@ -57,7 +57,7 @@ def lower_schema(schema: JSONObject, provider: str, *, strict: bool | None = Non
         Inexpressible: The provider cannot enforce this schema: a free-form object where it forbids them, a schema
             without any type, a reference that leads nowhere, recursion where there must be none.
     """
-    subset = SUBSETS.get(provider)
+    subset = SUBSETS.get(name)
     if subset is None:
         return Lowered(schema, schema, strict=strict is not False)
     if strict is False and subset.object_root:

@@ -53,8 +53,7 @@ _STRICT: Final = Subset(
     typed_enums=True,
 )  # fmt: skip
 SUBSETS: Final[Mapping[str, Subset]] = {
-    "openai": _STRICT,
-    "groq": _STRICT,
+    "strict": _STRICT,
     # Anthropic, "Structured outputs", JSON Schema limitations.
     "anthropic": Subset(
         keywords=frozenset({"const", "format", "minItems"}),

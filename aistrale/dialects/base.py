@@ -30,6 +30,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
+class JsonRules:
+    """How a target takes structured output, beyond the strongest mode it has.
+
+    Args:
+        subset: Name of the JSON Schema subset that it enforces (aistrale.core.schema_subset); "" for any schema.
+        beside_tools: Whether it enforces JSON while the request has tools.
+        streamed: Whether it enforces a schema in a stream.
+        json_mode: Whether it has a mode for any JSON object.
+        wants_the_word: Whether that mode refuses a conversation without the word JSON.
+        strict: Whether it takes the demand for strict enforcement.
+        object_root: Whether the root of a schema must be an object.
+        inexpressible: What to do with a schema outside the subset: send it "loose", or through a forced "tool".
+        tool_while_thinking: Whether a forced tool call goes with thinking.
+    """
+
+    subset: str = ""
+    beside_tools: bool = True
+    streamed: bool = True
+    json_mode: bool = True
+    wants_the_word: bool = False
+    strict: bool = True
+    object_root: bool = True
+    inexpressible: Literal["loose", "tool"] = "loose"
+    tool_while_thinking: bool = True
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
 class Profile:
     """What the target model and its server can take; an encoder reads it, a provider and the catalog fill it.
 
@@ -45,6 +72,7 @@ class Profile:
             adaptive thinking plus effort), "level" (Gemini 3), or "none" (the model cannot, or always does the same).
         efforts: The effort words the target takes, lowest first; empty when it takes every one the dialect has.
         structured: Strongest way to enforce a schema: "schema", "tool", "json" or "prompt".
+        json: What else there is to know about structured output.
         media: Kinds of media that the target takes.
         media_urls: Whether media may be given by URL.
         tool_media: Whether tool results may carry media.
@@ -62,6 +90,7 @@ class Profile:
     thinking: Literal["effort", "budget", "adaptive", "level", "none"] = "effort"
     efforts: tuple[str, ...] = ()
     structured: Literal["schema", "tool", "json", "prompt"] = "schema"
+    json: JsonRules = JsonRules()
     media: frozenset[str] = frozenset({"image", "audio", "document", "video"})
     media_urls: bool = True
     tool_media: bool = True

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from aistrale.dialects.base import Profile
+from aistrale.dialects.base import JsonRules, Profile
 from aistrale.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -77,6 +77,10 @@ def classify(info: ErrorInfo) -> type[APIError]:
     return common_classify(info, codes=CODES)
 
 
+# Guides: Structured outputs (limitations); Extended thinking (a forced tool call excludes it).
+JSON = JsonRules(subset="anthropic", json_mode=False, inexpressible="tool", tool_while_thinking=False)
+
+
 def profile(model: str, facts: ModelFacts | None, *, version: str = VERSION) -> Profile:
     """What a Claude model can take; an unknown one is judged by the generation in its name."""
     thinking: Literal["budget", "adaptive"] = "budget" if _BUDGET.match(model) else "adaptive"
@@ -88,6 +92,7 @@ def profile(model: str, facts: ModelFacts | None, *, version: str = VERSION) -> 
         max_output=4096 if _OLD_LIMITS.match(model) else 32_000,
         thinking="none" if _NEVER_THINKS.match(model) else thinking,
         structured="tool" if _BUDGET.match(model) else "schema",
+        json=JSON,
         media=frozenset({"image", "document"}),
         unsupported=frozenset({"seed", "n", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"}),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from aistrale.dialects.base import Profile
+from aistrale.dialects.base import JsonRules, Profile
 from aistrale.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -110,6 +110,8 @@ def profile(model: str, facts: ModelFacts | None) -> Profile:
         # Only the files of Google's own storage and public pages can be given by URL, and many refuse robots.
         media_urls=False,
         tool_media=thinking == "level",
+        # Gemini API guide, "Structured outputs with tools": from Gemini 3 on.
+        json=JsonRules(subset="gemini", object_root=False, beside_tools=thinking == "level"),
         unsupported=frozenset({"logit_bias", "parallel_tool_calls"}),
     )
     return with_facts(assumed, facts)

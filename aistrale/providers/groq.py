@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from aistrale.dialects.base import Profile
+from aistrale.dialects.base import JsonRules, Profile
 from aistrale.errors import (
     AuthenticationError,
     ContextLengthError,
@@ -69,6 +69,14 @@ def profile(model: str, facts: ModelFacts | None) -> Profile:
         efforts=efforts,
         structured="schema" if _SCHEMA.match(model) else "json",
         media=frozenset({"image"}) if _SEES.match(model) else frozenset(),
+        # Guides: Structured Outputs (not beside tools, not streamed, `strict` for GPT-OSS only), JSON Object Mode.
+        json=JsonRules(
+            subset="strict",
+            beside_tools=False,
+            streamed=False,
+            wants_the_word=True,
+            strict=bool(_GPT_OSS.match(model)),
+        ),
         tool_media=False,
         stream_usage=False,
         unsupported=frozenset({"logprobs", "logit_bias", "cache_key"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from aistrale.dialects.base import Profile
+from aistrale.dialects.base import JsonRules, Profile
 from aistrale.errors import (
     AuthenticationError,
     ContentFilterError,
@@ -62,16 +62,21 @@ _AUDIO = re.compile(r".*audio")
 _NOT_WHEN_REASONING = frozenset({"presence_penalty", "frequency_penalty", "logit_bias"})
 
 
+# API reference: `json_object` refuses a conversation without the word JSON. Guide: Structured Outputs.
+JSON = JsonRules(subset="strict", wants_the_word=True)
+
+
 def profile(model: str, facts: ModelFacts | None) -> Profile:
     """What a model of OpenAI can take; an unknown one is judged by its family's name."""
     bare = model.removeprefix("ft:")
     media = frozenset({"image", "document"} | ({"audio"} if _AUDIO.match(bare) else set()))
-    assumed = Profile(provider="openai", model=model, media=media, stop=4, thinking="none", tool_media=True)
+    assumed = Profile(provider="openai", model=model, media=media, stop=4, thinking="none", json=JSON)
     if _REASONING.match(bare):
         assumed = Profile(
             provider="openai",
             model=model,
             media=media,
+            json=JSON,
             sampling=False,
             stop=0 if _NO_STOP.match(bare) else 4,
             thinking="effort",

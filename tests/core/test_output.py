@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from aistrale.core.reply import collect
 from aistrale.core.schema import Lowered
 from aistrale.dialects.base import Loss, Profile
 from aistrale.errors import InvalidRequestError
+from aistrale.providers import get_provider
 from aistrale.types import (
     ArgumentsDelta,
     BlockEnd,
@@ -44,9 +47,13 @@ def ask(**fields):
     return Request(model="m", messages=[Message.user("Hi")], output=output, **fields)
 
 
-def low(request, **profile):
+def low(request, **fields):
+    """Lower for a profile with these fields; the rules are those of the provider that is named."""
     loss = Loss()
-    changed, answer = lower(request, Profile(**profile), loss)
+    profile = Profile(**fields)
+    if profile.provider:
+        profile = replace(profile, json=get_provider(profile.provider).profile(profile.model, None).json)
+    changed, answer = lower(request, profile, loss)
     return changed, answer, loss.items
 
 
@@ -202,7 +209,7 @@ def test_where_there_is_no_json_mode_it_is_asked_for_in_words(profile):
         ({"provider": "groq", "model": "openai/gpt-oss-20b"}, {"tools": [Tool("own")]}, "prompt"),
         ({"provider": "groq", "structured": "json"}, {"tools": [Tool("own")]}, "prompt"),
         ({"provider": "groq", "structured": "json"}, {"stream": True}, "json"),
-        ({"provider": "gemini", "thinking": "level"}, {"tools": [Tool("own")]}, "schema"),
+        ({"provider": "gemini", "model": "gemini-3-pro-preview"}, {"tools": [Tool("own")]}, "schema"),
         ({"provider": "gemini", "thinking": "budget"}, {"tools": [Tool("own")]}, "prompt"),
         ({"provider": "openai"}, {"tools": [Tool("own")], "stream": True}, "schema"),
         ({"provider": "anthropic"}, {"tools": [Tool("own")], "stream": True}, "schema"),
