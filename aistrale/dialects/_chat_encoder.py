@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
@@ -57,7 +57,7 @@ class _Block:
         kind: Member of the delta ("content", "refusal", ...), "call", "custom", "function_call", or "" for nothing.
         names: Members that thoughts go to.
         position: Index of a tool call.
-        pieces: Arguments held back (of custom tools, whose free text is cut out of JSON).
+        pieces: Arguments held back (of custom tools, whose free text is cut out of JSON, and for Groq's SDK of all).
     """
 
     kind: str
@@ -222,9 +222,9 @@ class Encoder:
         self._blocks[event.choice, event.block] = block
         if block.kind and event.choice not in self._roles:
             self._say_role(event.choice, block.kind, chunks)
-        if block.kind in {"call", "function_call"}:
+        if block.kind in {"call", "function_call"} and not self._holds(block):
             block.empty = not (isinstance(part, ToolCallPart) and part.arguments)
-            self._start_call(block, event.choice, chunks)
+            self._start_call(block, part, event.choice, chunks)
         elif isinstance(part, ToolCallPart):
             block.pieces.append(part.arguments)
         elif isinstance(part, (TextPart, RefusalPart, ReasoningPart)):
@@ -257,8 +257,11 @@ class Encoder:
             return _Block("custom" if "custom" in words else "call", part, position=position)
         return _Block("audio" if isinstance(part, MediaPart) and "audio" in words else "", part)
 
-    def _start_call(self, block: _Block, choice: int, chunks: list[SSE]) -> None:
-        part = block.part
+    def _holds(self, block: _Block) -> bool:
+        """Whether a call is written only when it is complete; Groq sends each in one chunk, on which callers rely."""
+        return block.kind == "custom" or (self._groq and block.kind == "call")
+
+    def _start_call(self, block: _Block, part: Part, choice: int, chunks: list[SSE]) -> None:
         if not isinstance(part, ToolCallPart):
             return
         function: JSONObject = {"name": part.name, "arguments": part.arguments}
@@ -295,7 +298,7 @@ class Encoder:
         if block is None or not event.arguments:
             return
         block.empty = False
-        if block.kind == "custom":
+        if self._holds(block):
             block.pieces.append(event.arguments)
         else:
             self._say_arguments(block, event.arguments, event.choice, chunks)
@@ -318,6 +321,9 @@ class Encoder:
             custom: JSONObject = {"name": part.name, "input": custom_input("".join(block.pieces))}
             call: JSONObject = {"index": block.position, "id": part.id, "type": "custom", "custom": custom}
             self._delta(event.choice, {"tool_calls": [{**kept(part.wire, NAME), **call}]}, chunks)
+        elif self._holds(block):
+            arguments = "".join(block.pieces) or ("" if "blank" in words_of(part.wire) else "{}")
+            self._start_call(block, replace(part, arguments=arguments), event.choice, chunks)
         elif block.empty and "blank" not in words_of(part.wire):
             # Callers parse the text; a call without arguments is an empty object.
             self._say_arguments(block, "{}", event.choice, chunks)

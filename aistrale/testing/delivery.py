@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from aistrale.core.sse import encode_sse
@@ -158,7 +158,8 @@ def _model(found: Route, name: str) -> JSONObject:
         methods: list[JSON] = ["generateContent", "countTokens", "embedContent"]
         return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
     if found.provider == "anthropic":
-        return {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-31T12:00:00Z"}
+        told: JSONObject = {"display_name": name, "created_at": "2026-01-31T12:00:00Z", "lifecycle": "active"}
+        return {"type": "model", "id": name, **told}
     return {"id": name, "object": "model", "created": 1_790_000_000, "owned_by": found.provider}
 
 
@@ -177,27 +178,31 @@ def plain(found: Route, body: JSON, request_id: str, manner: Manner) -> Served:
     return served
 
 
-def whole(found: Route, completion: Completion, request_id: str, manner: Manner) -> Served:
+def whole(found: Route, request: Request, completion: Completion, request_id: str, manner: Manner) -> Served:
     """An answer that is not streamed."""
     if manner.wreck == "empty":
         completion = emptied(completion)
-    return plain(found, _encoded(found, completion), request_id, manner)
+    return plain(found, _encoded(found, request, completion), request_id, manner)
 
 
-def _encoded(found: Route, completion: Completion) -> JSONObject:
+def _encoded(found: Route, request: Request, completion: Completion) -> JSONObject:
     if found.dialect == "openai_chat":
         from aistrale.dialects import openai_chat
 
         return openai_chat.encode_response(completion, Loss(), reasoning_field=_reasoning_field(found))
+    if found.dialect == "openai_responses":
+        from aistrale.dialects import openai_responses
+
+        return openai_responses.encode_response(completion, Loss(), request)
     return chat_dialect(found.dialect).encode_response(completion, Loss())
 
 
 def stream(found: Route, request: Request, completion: Completion, request_id: str, manner: Manner) -> Served:
     """A streamed answer, frame by frame."""
     if manner.wreck in _WHOLESALE:
-        return whole(found, completion, request_id, manner)
+        return whole(found, request, completion, request_id, manner)
     encoder = _encoder(found, request)
-    events = unfold(completion, whole_calls=found.provider == "groq")
+    events = unfold(completion, early_usage=found.dialect == "anthropic_messages")
     frames = [frame for event in events for frame in encoder.feed(event)]
     frames += encoder.finish()
     sent = [_framed(frame, found) for frame in frames]
@@ -251,24 +256,26 @@ def _in_array(elements: list[bytes], *, closed: bool) -> list[bytes]:
     return [*sent, b"]"] if closed else sent
 
 
-def unfold(completion: Completion, *, whole_calls: bool = False) -> list[Event]:
+def unfold(completion: Completion, *, early_usage: bool = False) -> list[Event]:
     """A whole answer as the events of a stream, text word by word.
 
     Args:
         completion: The answer.
-        whole_calls: The arguments of a call come in one piece, as Groq sends them.
+        early_usage: What the input came to is told at once, as Anthropic does.
     """
     events: list[Event] = [ReplyStart(completion.id, completion.model, completion.created)]
+    if early_usage and completion.usage is not None:
+        events.append(UsageUpdate(replace(completion.usage, output=1, reasoning=None)))
     for choice in completion.choices:
         for block, part in enumerate(choice.message.parts):
-            events += _block(part, block, choice.index, whole_calls=whole_calls)
+            events += _block(part, block, choice.index)
         events.append(Finish(choice.finish_reason, choice.index, choice.stop_sequence))
     if completion.usage is not None:
         events.append(UsageUpdate(completion.usage))
     return [*events, ReplyEnd()]
 
 
-def _block(part: Part, block: int, choice: int, *, whole_calls: bool) -> list[Event]:
+def _block(part: Part, block: int, choice: int) -> list[Event]:
     start: Part = part
     deltas: list[Event] = []
     late: Wire | None = None
@@ -282,7 +289,7 @@ def _block(part: Part, block: int, choice: int, *, whole_calls: bool) -> list[Ev
             # A signature comes last.
             start, late = ReasoningPart("", wire=Wire(part.wire.dialect, {}, part.wire.form)), part.wire
     elif isinstance(part, ToolCallPart):
-        half = 0 if whole_calls else len(part.arguments) // 2
+        half = len(part.arguments) // 2
         slices = [text for text in (part.arguments[:half], part.arguments[half:]) if text]
         deltas = [ArgumentsDelta(text, block, choice) for text in slices]
         start = ToolCallPart(part.id, part.name, wire=part.wire)

@@ -313,7 +313,7 @@ class Simulator:
         manner = self._manner(step)
         if request.stream:
             return delivery.stream(found, request, completion, received.request_id, manner)
-        return delivery.whole(found, completion, received.request_id, manner)
+        return delivery.whole(found, request, completion, received.request_id, manner)
 
     def _manner(self, step: Step) -> Manner:
         slow = step if isinstance(step, Slow) else Slow(headers=self.latency, between=self.between)
