@@ -1,0 +1,135 @@
+"""What it costs to begin: import time, the first call, memory, and what `import aistrale` loads.
+
+    python benchmarks/imports.py [--rounds 9] [--strict]
+
+Every figure is the median over fresh processes; the rounds of all candidates are interleaved. "First call" is the time
+from the start of a process to the arrival of its first request at the server, less the same for a bare Python, which
+only opens a socket. Modules are compiled beforehand, as an installer leaves them, and trio, which httpcore2 loads where
+it is installed, is hidden from all: only who uses it has it. With `--strict` a figure above its
+target makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from server import CHAT, OPENAI, plain
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = ("aistrale", "httpx", "httpx2", "openai", "anthropic")
+TIMED = "import time; start = time.perf_counter(); import {0}; print(time.perf_counter() - start)"
+PORT = "import sys; port = sys.argv[1]; "
+BARE = PORT + "import socket; socket.create_connection(('127.0.0.1', int(port))).sendall(b'POST / HTTP/1.1\\r\\n')"
+MEMORY = (
+    "; print([line for line in open('/proc/self/status') if line.startswith('VmRSS')][0].split()[1])"
+    if sys.platform == "linux"
+    else "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+)
+OWN = (
+    PORT + "import aistrale; client = aistrale.Client(providers={'openai': {'api_key': 'k', "
+    "'base_url': f'http://127.0.0.1:{port}/v1'}}); "
+    "client.run('Hello', model='openai/gpt-5-mini')" + MEMORY
+)
+SDK = (
+    PORT + "import openai; openai.OpenAI(api_key='k', base_url=f'http://127.0.0.1:{port}/v1').chat.completions"
+    ".create(model='gpt-5-mini', messages=[{'role': 'user', 'content': 'Hello'}])" + MEMORY
+)
+RAW = (
+    PORT + "import httpx; httpx.post(f'http://127.0.0.1:{port}/v1/chat/completions', "
+    "json={'model': 'gpt-5-mini', 'messages': [{'role': 'user', 'content': 'Hello'}]}).json()" + MEMORY
+)
+FOREIGN = """
+import sys
+before = set(sys.modules)
+import aistrale
+tops = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(*sorted(tops - set(sys.stdlib_module_names) - {"aistrale"}))
+"""
+
+
+# In front of all code.
+PLAIN = "import sys; sys.modules['trio'] = None; "
+
+
+def python(code: str, home: str, *arguments: str) -> str:
+    """Run code in a fresh interpreter; what it printed."""
+    environment = os.environ | {"AISTRALE_HOME": home, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PLAIN + code, *arguments]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+
+
+def first_call(code: str, home: str, listener: socket.socket) -> tuple[float, float]:
+    """Seconds from the start of a process to its first request, and its memory in MiB after the answer."""
+    environment = os.environ | {"AISTRALE_HOME": home, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PLAIN + code, str(listener.getsockname()[1])]
+    start = time.perf_counter()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        connection, _ = listener.accept()
+        with connection:
+            received = connection.recv(65536)
+            ready = time.perf_counter() - start
+            while received.startswith(b"POST /v1") and not received.endswith(b"}"):
+                received += connection.recv(65536)
+            connection.sendall(plain(OPENAI, CHAT))
+            printed = process.communicate(timeout=30)[0]
+    assert process.returncode == 0
+    return ready, float(printed or 0) / 1024
+
+
+def main() -> int:
+    """Measure, print; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--strict", action="store_true")
+    options = parser.parse_args()
+    imports: dict[str, list[float]] = {name: [] for name in MODULES}
+    calls: dict[str, list[tuple[float, float]]] = {"bare Python": [], "aistrale": [], "raw httpx": [], "openai": []}
+    codes = dict(zip(calls, (BARE, OWN, RAW, SDK), strict=True))
+    with tempfile.TemporaryDirectory() as home, socket.create_server(("127.0.0.1", 0)) as listener:
+        for code in (*(TIMED.format(name) for name in MODULES), FOREIGN):
+            foreign = python(code, home)
+        for code in codes.values():
+            first_call(code, home, listener)
+        for _ in range(options.rounds):
+            for name in MODULES:
+                imports[name].append(float(python(TIMED.format(name), home)))
+            for name, code in codes.items():
+                calls[name].append(first_call(code, home, listener))
+    return 0 if report(imports, calls, foreign) or not options.strict else 1
+
+
+def report(imports: dict[str, list[float]], calls: dict[str, list[tuple[float, float]]], foreign: str) -> bool:
+    """Print; whether every target is met."""
+    print(f"Python {sys.version.split()[0]}\n\nimport, ms (median of {len(imports['aistrale'])})")
+    for name, seconds in imports.items():
+        print(f"  {name:12}{statistics.median(seconds) * 1000:8.1f}")
+    print("\nfirst call on the wire, ms after a bare Python; memory after it, MiB")
+    bare = statistics.median(ready for ready, _ in calls["bare Python"])
+    ready = {name: (statistics.median(each for each, _ in runs) - bare) * 1000 for name, runs in calls.items()}
+    memory = {name: statistics.median(each for _, each in runs) for name, runs in calls.items()}
+    for name in calls:
+        print(f"  {name:12}{ready[name]:8.1f}" + (f"{memory[name]:10.1f}" if memory[name] else ""))
+    ratio = statistics.median(own / sdk for own, sdk in zip(imports["aistrale"], imports["openai"], strict=True))
+    figures = {
+        "import aistrale / import openai": (ratio, 0.1),
+        "first call on the wire, ms": (ready["aistrale"], 250),
+        "memory after the first call, MiB": (memory["aistrale"], 40),
+        f"modules of others that the import loads {json.dumps(foreign.split())}": (len(foreign.split()), 0),
+    }
+    print("\nfigure against its target")
+    for what, (value, target) in figures.items():
+        print(f"  {what:46} {value:7.2f}   at most {target:g}{'' if value <= target else '   ABOVE'}")
+    return all(value <= target for value, target in figures.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
