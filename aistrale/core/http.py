@@ -30,9 +30,10 @@ from aistrale.core.exchange import (
 )
 from aistrale.core.network import current_loop, has_ended, in_trio, one_turn
 from aistrale.core.network_sync import SyncWire
+from aistrale.core.plain import METHODS, PlainBody, exchange, write_request
 from aistrale.core.pool import Link, Pool
 from aistrale.core.response import MAX_BODY, Awaiting, Blocking, Body, Colour, HttpResponse, reraise
-from aistrale.core.target import HttpFamily, Library, Place, Places, library
+from aistrale.core.target import HttpFamily, Library, Place, Places, headers_for, library
 from aistrale.core.transport import Foreign
 
 if TYPE_CHECKING:
@@ -133,11 +134,17 @@ class _Http:
                 foreign = pool.foreign[place.detour] = self._places.detour(place.detour, blocking=self._blocking)
             return await self._open_foreign(foreign, request, connect_until, until)
         lib = self._library or self._load()
-        native = lib.request(request, place)
+        headers = headers_for(request, place)
         link = pool.take(place.key)
         if link is not None:
             try:
-                return await self._exchange(pool, link, native, connect_until, until)
+                link.wire.begin(connect_until, until, reused=link.uses > 0)
+                if request.method in METHODS:
+                    sent = write_request(request.method, place.target, headers, request.body)
+                    response = await self._plain(pool, link, sent)
+                    if response is not None:
+                        return response
+                return await self._exchange(pool, link, lib.request(request, place, headers))
             except HttpClosed as error:
                 # Only where not one byte of an answer came; the server then has, as far as HTTP can tell, closed
                 # an idle connection (RFC 9112 section 9.3.1) at the moment when we wrote to it.
@@ -145,13 +152,25 @@ class _Http:
                     raise
                 pool.retried += 1
         link = pool.add(place.key, *self._connection(lib, place))
-        return await self._exchange(pool, link, native, connect_until, until)
+        link.wire.begin(connect_until, until, reused=False)
+        return await self._exchange(pool, link, lib.request(request, place, headers))
 
-    async def _exchange(
-        self, pool: Pool, link: Link, native: object, connect_until: float | None, until: float | None
-    ) -> HttpResponse:
+    async def _plain(self, pool: Pool, link: Link, request: bytes) -> HttpResponse | None:
+        """The exchange without httpcore; None where its answer needs httpcore, which then finds it on the wire."""
+        try:
+            begun = await exchange(self._colour, link, request)
+        except BaseException as error:  # noqa: BLE001 - raised again
+            pool.discard(link)
+            reraise(error, link.wire)
+        if begun is None:
+            return None
+        head, framing, data = begun
+        link.uses += 1
+        body = PlainBody(self._colour, pool, link, framing, data)
+        return HttpResponse(head.status, Headers(head.fields), "HTTP/1.1", body, max_body=self._max_body)
+
+    async def _exchange(self, pool: Pool, link: Link, native: object) -> HttpResponse:
         wire = link.wire
-        wire.begin(connect_until, until, reused=link.uses > 0)
         try:
             response = await self._colour.send(link.connection, native)
             if link.uses and not wire.received and wire.sock is not None:

@@ -85,6 +85,7 @@ class Wire:
     """
 
     __slots__ = (
+        "_back",
         "_out",
         "busy",
         "closed",
@@ -116,6 +117,8 @@ class Wire:
         self.busy = False
         self.idle = False
         self._out: list[bytes] = []
+        # What was read and is to be read again, with the request that it answers sent already.
+        self._back = b""
 
     def begin(self, connect_until: float | None, until: float | None, *, reused: bool) -> None:
         """Start a new exchange on this wire."""
@@ -128,8 +131,21 @@ class Wire:
         self.sent = False
         self.received = 0
         self._out.clear()
+        self._back = b""
         if reused:
             self.phase = "write"
+
+    def put(self, data: bytes) -> None:
+        """Keep bytes to be sent at the next read."""
+        self._out.append(data)
+
+    def put_back(self, data: bytes) -> None:
+        """Let what was read be read again; the request, which was sent, is not written a second time."""
+        self._back = data
+
+    def _again(self) -> bytes:
+        data, self._back = self._back, b""
+        return data
 
     def drop(self) -> None:
         """Close the connection at once; for an async wire, in the loop that it belongs to."""
@@ -323,7 +339,7 @@ class AsyncWire(Wire):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Keep bytes to be sent at the next read (stream interface of httpcore)."""
-        if buffer:
+        if buffer and not self._back:
             self._out.append(buffer)
 
     async def aclose(self) -> None:

@@ -126,6 +126,8 @@ class AsyncioWire(AsyncWire, asyncio.Protocol):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
+        if self._back:
+            return self._again()
         if self.closed:
             raise self.broken(self._error)
         if self._out:
@@ -343,6 +345,8 @@ class TrioWire(AsyncWire):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
+        if self._back:
+            return self._again()
         trio, stream = self._trio, self._stream
         if stream is None or self.closed:
             raise self.broken(None)

@@ -164,11 +164,13 @@ class SyncWire(Wire):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Keep bytes to be sent at the next read (stream interface of httpcore)."""
-        if buffer:
+        if buffer and not self._back:
             self._out.append(buffer)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send what waits to be sent, then give what arrives; b"" at the end (stream interface of httpcore)."""
+        if self._back:
+            return self._again()
         sock = self.sock
         if sock is None or self.closed:
             raise self.broken(None)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aistrale.core.pool import Link, Pool
 
 MAX_BODY: Final = 64 * 1024 * 1024
+READ_SIZE: Final = 64 * 1024
 _LEFTOVERS: Final = 8
 
 
@@ -74,10 +75,10 @@ class HttpResponse:
         self._max_body = max_body
         self._ended = False
         self._decoder: ContentDecoder | None = None
-        coding = next((value for name, value in headers.raw if name.lower() == b"content-encoding"), None)
+        coding = headers.lowered.get("content-encoding")
         if coding is not None and decode:
             try:
-                self._decoder = ContentDecoder(headers["content-encoding"])
+                self._decoder = ContentDecoder(coding)
             except ValueError as error:
                 self.abandon()
                 raise self._undecodable(error) from None
@@ -249,7 +250,7 @@ def reraise(error: BaseException, wire: Wire) -> NoReturn:
 
 
 class Colour:
-    """The five calls into httpcore that differ between blocking and async use."""
+    """The six calls into httpcore and the wire that differ between blocking and async use."""
 
     __slots__ = ()
 
@@ -271,6 +272,10 @@ class Colour:
 
     async def leave(self, iterator: Any) -> None:
         """Give up a body that was not read to its end."""
+        raise NotImplementedError
+
+    async def read(self, wire: Any) -> bytes:
+        """Send what waits on a wire, then what arrives there; b"" at the end."""
         raise NotImplementedError
 
 
@@ -300,6 +305,11 @@ class Blocking(Colour):
         if hasattr(iterator, "close"):
             iterator.close()
 
+    async def read(self, wire: Any) -> bytes:
+        """Send what waits on a wire, then what arrives there; b"" at the end."""
+        data: bytes = wire.read(READ_SIZE)
+        return data
+
 
 class Awaiting(Colour):
     """Calls that are awaited."""
@@ -326,3 +336,8 @@ class Awaiting(Colour):
         """Give up a body that was not read to its end."""
         if hasattr(iterator, "aclose"):
             await iterator.aclose()
+
+    async def read(self, wire: Any) -> bytes:
+        """Send what waits on a wire, then what arrives there; b"" at the end."""
+        data: bytes = await wire.read(READ_SIZE)
+        return data

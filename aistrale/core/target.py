@@ -231,23 +231,28 @@ class Library:
             )
         return url
 
-    def request(self, request: HttpRequest, place: Place) -> Any:  # noqa: ANN401
-        """The library's request, built from its raw parts.
-
-        Raises:
-            ValueError: The method or a header cannot be sent.
-        """
-        if not _METHOD.fullmatch(request.method):
-            raise ValueError(f"method: {request.method!r} is not an HTTP method")
-        body = request.body
-        native = self.core.Request(request.method, self.url(place), content=_RequestBody(body))
-        headers = [place.host_header, *encode_headers(request.headers), _ACCEPT]
-        if body or request.method in ("POST", "PUT", "PATCH"):
-            headers.append((b"Content-Length", b"content-length", b"%d" % len(body)))
-        if place.authorization is not None:
-            headers.append((b"Proxy-Authorization", b"proxy-authorization", place.authorization))
+    def request(self, request: HttpRequest, place: Place, headers: list[EncodedHeader]) -> Any:  # noqa: ANN401
+        """The library's request, built from its raw parts; the headers are those of `headers_for`."""
+        native = self.core.Request(request.method, self.url(place), content=_RequestBody(request.body))
         native.headers = self._headers(headers)
         return native
+
+
+def headers_for(request: HttpRequest, place: Place) -> list[EncodedHeader]:
+    """All headers of a request.
+
+    Raises:
+        ValueError: The method or a header cannot be sent.
+    """
+    if not _METHOD.fullmatch(request.method):
+        raise ValueError(f"method: {request.method!r} is not an HTTP method")
+    body = request.body
+    headers = [place.host_header, *encode_headers(request.headers), _ACCEPT]
+    if body or request.method in ("POST", "PUT", "PATCH"):
+        headers.append((b"Content-Length", b"content-length", b"%d" % len(body)))
+    if place.authorization is not None:
+        headers.append((b"Proxy-Authorization", b"proxy-authorization", place.authorization))
+    return headers
 
 
 def _plain_headers(headers: list[EncodedHeader]) -> list[tuple[bytes, bytes]]:
