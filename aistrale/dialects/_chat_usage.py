@@ -45,7 +45,8 @@ def decode_usage(value: JSONObject) -> Usage:
     Raises:
         MalformedBody: A count is no whole number.
     """
-    prompt, completion, total = (get_int(value, name) for name in _TOTALS)
+    prompt, completion = get_int(value, "prompt_tokens"), get_int(value, "completion_tokens")
+    total = get_int(value, "total_tokens")
     usage = Usage(raw=value)
     fields = rest(value, _MODELLED)
     words: list[str] = []

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aistrale.types import JSON, JSONObject
 
 MAX_NESTING = 200
+# json.dumps with these arguments would build a new encoder for each text.
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class MalformedBody(ValueError):
@@ -54,7 +56,7 @@ def parse_object(data: bytes | str, *, field: str = "body") -> JSONObject:
 
 def dump_json(value: JSON) -> str:
     """Compact JSON text; ASCII only, because some clients split lines at U+2028 and its like."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _to_json(value)
 
 
 def as_object(value: JSON, field: str) -> JSONObject:
@@ -139,7 +141,7 @@ def get_bool(body: JSONObject, key: str) -> bool | None:
 
 def rest(body: JSONObject, modelled: Iterable[str]) -> JSONObject:
     """The fields that the hub does not model, and modelled ones that are an explicit null, verbatim."""
-    known = modelled if isinstance(modelled, (set, frozenset)) else frozenset(modelled)
+    known = modelled if isinstance(modelled, (set, frozenset, dict)) else frozenset(modelled)
     return {key: value for key, value in body.items() if value is None or key not in known}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol
 
-from aistrale.store.records import TOKEN_BUCKETS, AttemptRow, IntentRow, UsageColumns
+from aistrale.store.records import AttemptRow, IntentRow, UsageColumns
 from aistrale.types import Cost, EmbedRequest
 
 if TYPE_CHECKING:
@@ -128,6 +128,14 @@ def _row(call: Call, attempt: Attempt) -> AttemptRow:
 
 def fill_usage(row: UsageColumns, usage: Usage) -> None:
     """Copy the buckets of a usage into a row's columns of the same names."""
-    for column in TOKEN_BUCKETS:
-        setattr(row, column, getattr(usage, "cache_write_total" if column == "cache_write" else column))
+    row.input = usage.input
+    row.cache_read = usage.cache_read
+    row.cache_write = usage.cache_write_total
+    row.output = usage.output
+    row.reasoning = usage.reasoning
+    row.audio_input = usage.audio_input
+    row.audio_output = usage.audio_output
+    row.image_input = usage.image_input
+    row.image_output = usage.image_output
+    row.tool_input = usage.tool_input
     row.usage_source = usage.source

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
 from aistrale.core.worker import check_fork, on_fork
 from aistrale.store.protocol import Cursor, LedgerUnavailable, SummaryRow, UnsettledAttempt
@@ -46,6 +46,7 @@ _KEYS: Final[dict[RowType, str]] = {
     CallRow: "call_id",
 }
 _JSON_COLUMNS: Final = frozenset({"tags", "lossy"})
+_TAGS, _LOSSY = (COLUMNS[CallRow].index(name) for name in ("tags", "lossy"))
 # What SQLite says about a value, as opposed to the state of the file.
 _BAD_VALUE: Final = (
     OverflowError,
@@ -102,10 +103,14 @@ class SQLiteLedger:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
+            sent = {_key(row) for row in rows if type(row) is IntentRow}
+            over = {_key(row) for row in rows if type(row) is AttemptRow}
+            # What begins and ends within the batch, nearly everything, is stored as settled at once.
+            batch = _Batch(writer_of(cursor.segment), sent & over)
             for cls in _TABLES:
                 chosen = [row for row in rows if type(row) is cls]
                 if chosen:
-                    _store(connection, cls, chosen, writer_of(cursor.segment))
+                    _store(connection, cls, chosen, batch)
             connection.execute(
                 "INSERT INTO segments VALUES (?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset",
                 (cursor.segment, cursor.offset),
@@ -261,10 +266,13 @@ def _names(cls: RowType) -> str:
 def _upsert(cls: RowType) -> str:
     marks = ", ".join("?" * len(COLUMNS[cls]))
     changes = ", ".join(f'"{column}" = excluded."{column}"' for column in COLUMNS[cls])
-    more = ", writer = excluded.writer" if cls is IntentRow else ""
+    more, values_more, columns_more = "", "", ""
+    if cls is IntentRow:
+        columns_more, values_more = ", writer, settled", ", ?, ?"
+        more = ", writer = excluded.writer, settled = max(settled, excluded.settled)"
     return (
-        f"INSERT INTO {_TABLES[cls]} ({_names(cls)}{', writer' if more else ''}) "  # noqa: S608 - constants
-        f"VALUES ({marks}{', ?' if more else ''}) ON CONFLICT ({_KEYS[cls]}) DO UPDATE SET {changes}{more}"
+        f"INSERT INTO {_TABLES[cls]} ({_names(cls)}{columns_more}) "  # noqa: S608 - constants
+        f"VALUES ({marks}{values_more}) ON CONFLICT ({_KEYS[cls]}) DO UPDATE SET {changes}{more}"
     )
 
 
@@ -273,13 +281,27 @@ _SETTLE: Final = "UPDATE intents SET settled = 1 WHERE call_id = ? AND attempt =
 _SETTLE_LATE: Final = f"{_SETTLE} AND EXISTS (SELECT 1 FROM attempts WHERE call_id = ? AND attempt = ?)"  # noqa: S608 - a constant
 
 
-def _store(connection: sqlite3.Connection, cls: RowType, rows: Sequence[Row], writer: str) -> None:
+class _Batch(NamedTuple):
+    """What the rows of one transaction have in common: who wrote them, and which attempts begin and end in it."""
+
+    writer: str
+    settled: set[str]
+
+
+def _key(row: IntentRow | AttemptRow) -> str:
+    # As text, because a damaged row may hold what cannot be a member of a set.
+    return f"{row.call_id} {row.attempt}"
+
+
+def _store(connection: sqlite3.Connection, cls: RowType, rows: Sequence[Row], batch: _Batch) -> None:
     try:
-        connection.executemany(_UPSERTS[cls], [_dump(row, writer) for row in rows])
+        connection.executemany(_UPSERTS[cls], [_dump(row, batch) for row in rows])
     except _BAD_VALUE:
         for row in rows:
-            _store_one(connection, cls, row, writer)
-    keys = [(row.call_id, row.attempt) for row in rows if not isinstance(row, CallRow)]
+            _store_one(connection, cls, row, batch)
+    keys = [
+        (row.call_id, row.attempt) for row in rows if not isinstance(row, CallRow) and _key(row) not in batch.settled
+    ]
     with contextlib.suppress(*_BAD_VALUE):
         # A row that had to wait in memory may come after the one that settles it.
         if cls is IntentRow:
@@ -288,10 +310,10 @@ def _store(connection: sqlite3.Connection, cls: RowType, rows: Sequence[Row], wr
             connection.executemany(_SETTLE, keys)
 
 
-def _store_one(connection: sqlite3.Connection, cls: RowType, row: Row, writer: str) -> None:
+def _store_one(connection: sqlite3.Connection, cls: RowType, row: Row, batch: _Batch) -> None:
     """One row that may be the bad one: cleaned if that is enough, else set aside."""
     try:
-        connection.execute(_UPSERTS[cls], [_clean(value) for value in _dump(row, writer)])
+        connection.execute(_UPSERTS[cls], [_clean(value) for value in _dump(row, batch)])
     except _BAD_VALUE as error:
         connection.execute("INSERT INTO rejected VALUES (?, ?)", (encode_row(row).decode(), str(error)))
 
@@ -300,14 +322,25 @@ def _clean(value: object) -> object:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def _dump(row: Row, writer: str) -> list[object]:
-    columns = [json.dumps(value) if isinstance(value, (dict, list)) else value for value in values(row)]
+def _dump(row: Row, batch: _Batch) -> list[object]:
+    columns = list(values(row))
     if isinstance(row, IntentRow):
-        return [*columns, writer]
+        return [*columns, batch.writer, _key(row) in batch.settled]
+    if isinstance(row, CallRow):
+        columns[_TAGS], columns[_LOSSY] = _json_of(row.tags), _json_of(row.lossy)
     if row.cost is not None and exact_amount(row.cost) is None:
         place = COLUMNS[type(row)].index("cost")
         columns[place : place + 2] = [None, "the cost is not a number"]
     return columns
+
+
+def _json_of(value: object) -> object:
+    if value == {}:
+        return "{}"
+    if value == []:
+        return "[]"
+    # A row may hold what no version of aistrale writes there; that is for the database to judge.
+    return json.dumps(value) if isinstance(value, (dict, list)) else value
 
 
 def _load(cls: type[R], columns: Sequence[object]) -> R:

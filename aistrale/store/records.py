@@ -233,7 +233,7 @@ def decode_row(payload: bytes) -> Row:
         ValueError: It is not a row.
     """
     try:
-        array = json.loads(payload)
+        array = json.loads(payload.decode("ascii"))
     except RecursionError as error:
         raise ValueError("the row is nested too deeply") from error
     if not isinstance(array, list) or len(array) < 2 or not isinstance(array[0], int):
