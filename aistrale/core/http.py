@@ -63,7 +63,8 @@ __all__ = [
 # Load balancers commonly end idle connections after 60 s; being first avoids the race between their end and our
 # next request. Servers that end them sooner are caught by the look at the socket and the one silent retry.
 IDLE_EXPIRY: Final = 50.0
-MAX_IDLE: Final = 100
+# What a burst has opened is there for the next one; idle connections cost nothing here, they only lie on the stack.
+MAX_IDLE: Final = 512
 
 
 class _Http:
