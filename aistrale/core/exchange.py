@@ -172,6 +172,14 @@ class Headers(Mapping[str, str]):
 # Name as given, name in lower case, value: the form in which h11 keeps a header.
 EncodedHeader = tuple[bytes, bytes, bytes]
 
+
+class EncodedHeaders(list[EncodedHeader]):
+    """Headers of a request, which the local variables of a traceback must not show: the key is among them."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} headers>"
+
+
 _encoded: dict[tuple[str, str], EncodedHeader | None] = {}
 
 

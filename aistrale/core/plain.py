@@ -180,11 +180,20 @@ class Chunked:
                 raise ValueError("what follows the last chunk is not trailers")
 
 
-def write_request(method: str, target: bytes, headers: list[EncodedHeader], body: bytes) -> bytes:
+class Outgoing(bytes):
+    """The bytes of a request, which the local variables of a traceback must not show: the key is among them."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
+def write_request(method: str, target: bytes, headers: list[EncodedHeader], body: bytes) -> Outgoing:
     """The bytes of a request."""
     lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), target)]
     lines += [b"%s: %s" % (name, value) for name, _, value in headers]
-    return b"\r\n".join([*lines, b"", body])
+    return Outgoing(b"\r\n".join([*lines, b"", body]))
 
 
 async def exchange(colour: Colour, link: Link, request: bytes) -> tuple[Head, Framing, bytes] | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from aistrale.core.exchange import ACCEPT_ENCODING, EncodedHeader, HttpRequest, encode_headers
+from aistrale.core.exchange import ACCEPT_ENCODING, EncodedHeader, EncodedHeaders, HttpRequest, encode_headers
 from aistrale.core.network import Tunnel
 from aistrale.core.proxy import ProxyRules, basic_authorization
 from aistrale.core.transport import Foreign
@@ -238,7 +238,7 @@ class Library:
         return native
 
 
-def headers_for(request: HttpRequest, place: Place) -> list[EncodedHeader]:
+def headers_for(request: HttpRequest, place: Place) -> EncodedHeaders:
     """All headers of a request.
 
     Raises:
@@ -247,7 +247,7 @@ def headers_for(request: HttpRequest, place: Place) -> list[EncodedHeader]:
     if not _METHOD.fullmatch(request.method):
         raise ValueError(f"method: {request.method!r} is not an HTTP method")
     body = request.body
-    headers = [place.host_header, *encode_headers(request.headers), _ACCEPT]
+    headers = EncodedHeaders((place.host_header, *encode_headers(request.headers), _ACCEPT))
     if body or request.method in ("POST", "PUT", "PATCH"):
         headers.append((b"Content-Length", b"content-length", b"%d" % len(body)))
     if place.authorization is not None:

@@ -62,7 +62,9 @@ def environment():
     """The environment of a process that uses the checkout, without what decides about buffers and widths."""
 
     def made():
-        own = {name: value for name, value in os.environ.items() if name not in {"PYTHONUNBUFFERED", "COLUMNS", "LINES"}}
+        own = {
+            name: value for name, value in os.environ.items() if name not in {"PYTHONUNBUFFERED", "COLUMNS", "LINES"}
+        }
         return {**own, "PYTHONPATH": str(ROOT)}
 
     return made
