@@ -10,7 +10,7 @@ from aistrale.dialects import chat_dialect, embed_dialect
 from aistrale.dialects.base import Loss
 from aistrale.dialects.shape import dump_json
 from aistrale.testing.brain import pieces
-from aistrale.testing.errors import error_body, error_headers, fault_info
+from aistrale.testing.errors import error_body, error_frames, error_headers, fault_info
 from aistrale.testing.server import Served
 from aistrale.testing.wrecks import emptied, wreck_body, wreck_frames
 from aistrale.types import (
@@ -203,7 +203,12 @@ def stream(found: Route, request: Request, completion: Completion, request_id: s
         return whole(found, request, completion, request_id, manner)
     encoder = _encoder(found, request)
     events = unfold(completion, early_usage=found.dialect == "anthropic_messages")
-    frames = [frame for event in events for frame in encoder.feed(event)]
+    frames: list[SSE] = []
+    content = None
+    for event in events:
+        if content is None and isinstance(event, Finish):
+            content = len(frames)
+        frames += encoder.feed(event)
     frames += encoder.finish()
     sent = [_framed(frame, found) for frame in frames]
     if found.provider == "huggingface" and manner.wreck in {None, "bad_json"}:
@@ -214,7 +219,8 @@ def stream(found: Route, request: Request, completion: Completion, request_id: s
     slow = manner.slow
     served.delay, served.first, served.between = slow.headers, slow.first, slow.between
     if manner.broken is not None:
-        sent = wreck_frames(sent, served, manner.broken, found, lambda frame: _framed(frame, found))
+        unfinished = sent[:content]
+        sent = wreck_frames(sent, unfinished, served, manner.broken, lambda error: _errors(found, error))
     if found.array:
         sent = _in_array(sent, closed=served.ending == "ok")
     served.pieces = sent
@@ -248,6 +254,10 @@ def _framed(frame: SSE, found: Route) -> bytes:
         return frame.data.encode()
     named = found.dialect in {"anthropic_messages", "openai_responses"}
     return encode_sse(frame.data, frame.event if named or frame.event == "error" else "")
+
+
+def _errors(found: Route, error: Fault) -> list[bytes]:
+    return [_framed(frame, found) for frame in error_frames(found, fault_info(found, error))]
 
 
 def _in_array(elements: list[bytes], *, closed: bool) -> list[bytes]:

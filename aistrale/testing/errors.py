@@ -56,6 +56,7 @@ _WORDS: Final[dict[tuple[str, ErrorKind], tuple[str, str]]] = {
     ("openai", "rate_limit"): ("tokens", "rate_limit_exceeded"),
     ("groq", "rate_limit"): ("tokens", "rate_limit_exceeded"),
     ("groq", "overloaded"): ("server_error", "capacity_exceeded"),
+    ("groq", "permission"): ("permissions_error", "model_permission_blocked_project"),
 }
 _RPC: Final = "type.googleapis.com/google.rpc."
 _RETRIED: Final = frozenset({408, 409, 429})

@@ -17,6 +17,8 @@ _MAX_DEPTH: Final = 12
 # Beyond this depth optional branches are cut, so that recursive schemas come to an end.
 _SHALLOW: Final = 6
 _MAX_ITEMS: Final = 1000
+# How often what a pattern may repeat is repeated, until the whole is found: what looks ahead may ask for more.
+_REPETITIONS: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34)
 _FORMATS: Final = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T12:00:00Z",
@@ -230,7 +232,7 @@ def _matching(pattern: str, text: str, least: int) -> str:
     try:
         if re.search(pattern, text) and len(text) >= least:
             return text
-        for count in range(3):
+        for count in _REPETITIONS:
             written = _write(_parser.parse(pattern), count)
             if re.search(pattern, written) and len(written) >= least:
                 return written

@@ -8,9 +8,8 @@ import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import unquote, urlsplit
 
-from aistrale.testing.routes import PREFIXES
+from aistrale.testing.routes import PREFIXES, split_target
 from aistrale.testing.server import Served
 
 if TYPE_CHECKING:
@@ -59,13 +58,13 @@ class Recording:
         self._paths: dict[str, int] = {}
         self._lock = threading.Lock()
         for number, record in enumerate(records, 1):
-            if not isinstance(record, dict) or not isinstance(record.get("url"), str):
-                raise ValueError(f"record {number}: an object with the url of the request was expected")  # noqa: TRY004
-            if record.get("request_body") is None and record.get("method", "POST") == "POST":
+            if not isinstance(record, dict) or not isinstance(record.get("url", ""), str):
+                raise ValueError(f"record {number}: an object with the url of a request was expected")  # noqa: TRY004
+            path, _ = split_target(str(record.get("url", "")))
+            method, asked = str(record.get("method") or "POST"), _bytes(record.get("request_body"))
+            if not path or (method == "POST" and not asked):
                 continue
-            path = unquote(urlsplit(str(record["url"])).path)
-            key = (str(record.get("method") or "POST"), path, _canonical(_bytes(record.get("request_body"))))
-            self._records.setdefault(key, []).append(record)
+            self._records.setdefault((method, path, _canonical(asked)), []).append(record)
             self._paths[path] = self._paths.get(path, 0) + 1
 
     def __len__(self) -> int:
@@ -73,10 +72,10 @@ class Recording:
 
     def answer(self, arrived: Arrived) -> Served:
         """The recorded response; the same request again gets the next recording of it, the last one for ever."""
-        path = unquote(urlsplit(arrived.target).path)
+        path, _ = split_target(arrived.target)
         first, _, rest = path[1:].partition("/")
         # A recorded path may begin with a provider's name itself: /openai/v1 is Groq's.
-        tried = [path, f"/{rest}", f"/v1/{rest.partition('/')[2]}"] if first in PREFIXES else [path]
+        tried = [path, f"/{rest}"] if first in PREFIXES else [path]
         body = _canonical(arrived.body)
         with self._lock:
             for known in tried:

@@ -59,15 +59,25 @@ def route(target: str, headers: Mapping[str, str]) -> Route | None:
 
     A first path segment that names a provider plays that one; without it the provider is guessed.
     """
-    parts = urlsplit(target)
-    path = unquote(parts.path).rstrip("/")
-    provider, path = _prefix(path, headers)
-    found = _gemini(path, parts.query) or _features(path, provider) or _by_ending(path, headers)
+    path, query = split_target(target)
+    provider, path = _prefix(re.sub("//+", "/", path).rstrip("/"), headers)
+    found = _gemini(path, query) or _features(path, provider) or _by_ending(path, headers)
     if found is None or provider is None or provider == found.provider:
         return found
     if found.operation == "models":
         return _models(provider, found.model)
     return replace(found, provider=provider)
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """The path, unquoted, and the query of a request's target."""
+    if target.startswith("/"):
+        # Not urlsplit: it takes what stands between two slashes at the beginning for a host.
+        path, _, query = target.partition("?")
+    else:
+        parts = urlsplit(target)
+        path, query = parts.path, parts.query
+    return unquote(path), query
 
 
 def _prefix(path: str, headers: Mapping[str, str]) -> tuple[str | None, str]:

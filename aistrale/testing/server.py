@@ -22,6 +22,7 @@ MAX_BODY: Final = 64 * 1024 * 1024
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 # How long a client that was told to stop sending may go on with it, in seconds.
 _LINGER: Final = 2.0
+_BACKLOG: Final = 1024
 # How long the last bytes before a reset have to arrive: some systems drop what was not read when the reset comes.
 _BEFORE_RESET: Final = 0.02
 
@@ -101,6 +102,7 @@ class Server:
     def __init__(self, answer: Callable[[Arrived], Served], port: int = 0) -> None:
         self.answer = answer
         self.connections: set[Connection] = set()
+        self._arriving: set[asyncio.Task[None]] = set()
         self._socket = _listen(port)
         self.port: int = self._socket.getsockname()[1]
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,14 +127,33 @@ class Server:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        server = await self._loop.create_server(lambda: Connection(self), sock=self._socket, backlog=1024)
+        # Not the loop's own server: when that closes, a connection that it accepted a moment ago stays open for ever.
+        self._loop.add_reader(self._socket, self._accept, self._loop)
         self._ready.set()
         await self._stop.wait()
-        server.close()
-        left = [task for connection in list(self.connections) if (task := connection.abort()) is not None]
-        await asyncio.gather(*left, return_exceptions=True)
-        # One more round, in which the transports that were cut tell so and close their sockets.
-        await asyncio.sleep(0)
+        self._loop.remove_reader(self._socket)
+        while True:
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for connection in list(self.connections):
+                connection.abort()
+            if not left and not self.connections:
+                break
+            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.sleep(0)
+
+    def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
+        for _ in range(_BACKLOG):
+            try:
+                accepted, _address = self._socket.accept()
+            except OSError:  # nobody is left, the client is gone already, or there is no file descriptor
+                return
+            accepted.settimeout(0)
+            task = loop.create_task(self._welcome(loop, accepted))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    async def _welcome(self, loop: asyncio.AbstractEventLoop, accepted: socket.socket) -> None:
+        await loop.connect_accepted_socket(lambda: Connection(self), accepted)
 
 
 def _listen(port: int) -> socket.socket:
@@ -140,7 +161,8 @@ def _listen(port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
-        listening.listen(1024)
+        listening.listen(_BACKLOG)
+        listening.settimeout(0)
     except OSError:
         listening.close()
         raise
@@ -171,12 +193,11 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         self.abort()
 
-    def abort(self) -> asyncio.Task[None] | None:
-        """Cut the connection; the delivery that this cancels, if any."""
+    def abort(self) -> None:
+        """Cut the connection, and what is being delivered."""
         self._transport.abort()
         if self._task is not None:
             self._task.cancel()
-        return self._task
 
     def data_received(self, data: bytes) -> None:
         """Read on, and answer each request that is complete."""

@@ -77,6 +77,10 @@ class Received:
     request_id: str = ""
     tokens: int | None = None
 
+    def __repr__(self) -> str:
+        # Headers hold keys, paths may, and bodies hold prompts.
+        return f"<Received {self.provider} {self.operation}: {self.status}>"
+
     @property
     def completion(self) -> Completion:
         """The answer to a chat request.
@@ -121,6 +125,9 @@ class Simulator:
     def __post_init__(self) -> None:
         self._server = Server(self._answer, self.port)
         self.port = self._server.port
+
+    def __repr__(self) -> str:
+        return f"<Simulator at {self.url}: {len(self.requests)} requests held>"
 
     # --- where it is ---------------------------------------------------------------------------------------------
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aistrale.dialects.shape import dump_json
-from aistrale.testing.errors import error_body, error_frames, fault_info
+from aistrale.testing.errors import error_body, fault_info
 from aistrale.testing.faults import Fault
 from aistrale.types import Choice, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aistrale.core.sse import SSE
     from aistrale.testing.faults import Broken
     from aistrale.testing.routes import Route
     from aistrale.testing.server import Served
@@ -56,30 +55,33 @@ def wreck_body(served: Served, broken: Broken, found: Route) -> None:
 
 
 def wreck_frames(
-    sent: list[bytes], served: Served, broken: Broken, found: Route, frame: Callable[[SSE], bytes]
+    sent: list[bytes],
+    unfinished: list[bytes],
+    served: Served,
+    broken: Broken,
+    error: Callable[[Fault], list[bytes]],
 ) -> list[bytes]:
     """Spoil a streamed answer; the frames that are left of it.
 
     Args:
         sent: Its frames.
+        unfinished: Those of them that come before anything that says that the answer is complete.
         served: How it is delivered; its ending is set here.
         broken: What happens.
-        found: Who is played.
-        frame: Writes one more event.
+        error: Writes an error as frames.
     """
-    # The last frame of what is there would already end the stream in some dialects.
-    cut = sent[: max(min(broken.after + 1, len(sent) - 1), 0)]
+    cut = unfinished[: max(broken.after + 1, 0)]
     match broken.wreck:
         case "error_in_200":
-            return [frame(event) for event in error_frames(found, _inner(found, broken))]
+            return error(broken.error or _USUAL)
         case "error_midway":
-            return [*cut, *(frame(event) for event in error_frames(found, _inner(found, broken)))]
+            return [*cut, *error(broken.error or _USUAL)]
         case "truncate":
             return cut
         case "empty":
             return []
         case "bad_json":
-            return [*cut, b"{" if found.array else b'data: {"broken":\n\n', *sent[len(cut) :]]
+            return [*cut, b'data: {"broken":\n\n', *sent[len(cut) :]]
         case "close_early" | "short":
             served.ending = "close"
         case "reset_early":

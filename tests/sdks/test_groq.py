@@ -145,7 +145,7 @@ ERRORS = [
     (Fault(status=400), "BadRequestError", 400, None),
     (Fault(status=400, code="tool_use_failed"), "BadRequestError", 400, "tool_use_failed"),
     (Fault(kind="authentication"), "AuthenticationError", 401, "invalid_api_key"),
-    (Fault(status=403), "PermissionDeniedError", 403, "permission_denied"),
+    (Fault(status=403), "PermissionDeniedError", 403, "model_permission_blocked_project"),
     (Fault(status=404), "NotFoundError", 404, "model_not_found"),
     (Fault(status=422), "UnprocessableEntityError", 422, None),
     (Fault(status=429, retry_after=3), "RateLimitError", 429, "rate_limit_exceeded"),
