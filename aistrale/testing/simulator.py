@@ -46,11 +46,10 @@ def main(arguments: Sequence[str] | None = None, stop: threading.Event | None = 
     options = _parser().parse_args(arguments)
     try:
         running = simulator(port=options.port, latency=options.latency, between=options.between, replay=options.replay)
-        with running as served:
+        with running as served, contextlib.suppress(KeyboardInterrupt):
             sys.stdout.write(_introduction(served))
             sys.stdout.flush()
-            with contextlib.suppress(KeyboardInterrupt):
-                (stop or threading.Event()).wait()
+            (stop or threading.Event()).wait()
     except (OSError, ValueError) as error:
         sys.stderr.write(f"simulator: {error}\n")
         return 1
