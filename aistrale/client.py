@@ -86,8 +86,7 @@ class Client(_Face):
     def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
         """Vectors for texts, in their order."""
         engine = self._engine
-        request = build_embed_request(texts, options)
-        return run_sync(engine.embed(engine.call(request, cast("Options", options), engine.sync_runtime())))
+        return run_sync(engine.embed(embed_call(engine, engine.sync_runtime(), texts, options)))
 
     def as_async(self) -> AsyncClient:
         """The async face of this client: same settings, ledger and pipeline."""
@@ -125,8 +124,7 @@ class AsyncClient(_Face):
     async def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
         """Vectors for texts, in their order."""
         engine = self._engine
-        request = build_embed_request(texts, options)
-        return await engine.embed(engine.call(request, cast("Options", options), engine.async_runtime()))
+        return await engine.embed(embed_call(engine, engine.async_runtime(), texts, options))
 
     async def close(self) -> None:
         """Close this loop's connections; the client can be used again afterwards."""
@@ -143,13 +141,27 @@ class AsyncClient(_Face):
 
 def stream_call(engine: Engine, runtime: Runtime, prompt: Prompt, options: Options) -> Call:
     """A streamed call. Raises ConfigurationError for options that only whole answers can honour."""
-    if options.get("max_tool_rounds"):
-        raise ConfigurationError(
-            "max_tool_rounds does not go with a stream",
-            field="max_tool_rounds",
-            hint="Use run, or run the tools yourself.",
-        )
-    return engine.call(build_request(prompt, options, stream=True), options, runtime)
+    try:
+        if options.get("max_tool_rounds"):
+            raise ConfigurationError(
+                "max_tool_rounds does not go with a stream",
+                field="max_tool_rounds",
+                hint="Use run, or run the tools yourself.",
+            )
+        return engine.call(build_request(prompt, options, stream=True), options, runtime)
+    except AistraleError as error:
+        engine.refused(error, options, runtime)
+        raise
+
+
+def embed_call(engine: Engine, runtime: Runtime, texts: str | Sequence[str], options: EmbedOptions) -> Call:
+    """An embedding call. Raises ConfigurationError or InvalidRequestError for what cannot be sent."""
+    whole = cast("Options", options)
+    try:
+        return engine.call(build_embed_request(texts, options), whole, runtime)
+    except AistraleError as error:
+        engine.refused(error, whole, runtime, "embedding")
+        raise
 
 
 class _Opened:
@@ -163,6 +175,7 @@ class _Opened:
         self._options = options
         self._done = done
         self._reply: Reply | None = None
+        self._opened = False
         self._completion: Completion | None = None
 
     @property
@@ -178,18 +191,26 @@ class _Opened:
             AistraleError: The stream is not at its end; `result()` reads on to it.
         """
         if self._completion is None:
-            raise AistraleError("the stream is not at its end", hint="Call result(), or iterate to the end first.")
+            broke = self._reply is not None and self._reply.outcome not in {None, "success"}
+            hint = "It was closed or broke before." if broke else "Call result(), or iterate to the end first."
+            raise AistraleError("the stream is not at its end", hint=hint)
         return self._completion
 
-    def _finished(self, reply: Reply) -> Completion:
-        if self._completion is None:
+    def _open_once(self) -> None:
+        # The call has been made and recorded; a second one under its id would be recorded as the same.
+        if self._opened:
+            raise AistraleError("the stream could not be opened before", hint="Ask for a new one.")
+        self._opened = True
+
+    def _finished(self, reply: Reply) -> None:
+        """Keep the answer, if the stream came to its end; one that was closed or broke has none."""
+        if self._completion is None and reply.outcome == "success":
             completion = finish(self._call, reply.accumulated.result())
             if self._options.get("output") is not None and not completion.tool_calls:
                 completion = turns.parse(completion, self._options)
             self._completion = completion
             if self._done is not None:
                 self._done(completion)
-        return self._completion
 
 
 class Stream(_Opened):
@@ -229,6 +250,7 @@ class Stream(_Opened):
             run_sync(self._reply.close())
 
     def _open(self) -> Reply:
+        self._open_once()
         self._reply = run_sync(self._engine.open(self._call))
         return self._reply
 
@@ -275,6 +297,7 @@ class AsyncStream(_Opened):
             await self._reply.close()
 
     async def _open(self) -> Reply:
+        self._open_once()
         self._reply = await self._engine.open(self._call)
         return self._reply
 

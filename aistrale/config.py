@@ -180,7 +180,7 @@ def check(raw: Mapping[str, Setting]) -> Settings:
 def unknown_key(name: str, known: list[str], where: str = "setting") -> ConfigurationError:
     """The error for a name that nothing reads, with the names that come close."""
     near = get_close_matches(name, known, n=2)
-    meant = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
+    meant = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known) or 'none'}."
     return ConfigurationError(f"unknown {where} {name!r}", field=name, hint=meant)
 
 

@@ -18,7 +18,7 @@ from aistrale.policies import build
 from aistrale.policies.encode import Encode
 from aistrale.policies.failover import Failover
 from aistrale.policies.journal import Journal
-from aistrale.policies.meter import Meter, total_cost
+from aistrale.policies.meter import Meter, refusal, total_cost
 from aistrale.policies.retry import Retry
 from aistrale.providers import PROVIDERS, get_provider
 from aistrale.providers.catalog import default_model, lookup, resolve
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from aistrale.core.pipeline import Pipeline, Policy
     from aistrale.core.reply import Reply
     from aistrale.core.runtime import Runtime
+    from aistrale.errors import AistraleError
     from aistrale.options import Options
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import Kind, ModelFacts
@@ -240,6 +241,18 @@ class Engine:
             on_lossy=options.get("on_lossy", self.settings.on_lossy),
             on_unsupported=options.get("on_unsupported", self.settings.on_unsupported),
         )
+
+    def refused(self, error: AistraleError, options: Options, runtime: Runtime, kind: Kind = "chat") -> None:
+        """Record a call that could not even begin, so that the ledger says what became of it."""
+        asked = options.get("model") or options.get("route") or options.get("provider")
+        row = refusal(
+            error,
+            at=runtime.wall(),
+            kind="chat" if kind == "chat" else "embed",
+            asked=asked if isinstance(asked, str) else "",
+            context=current(),
+        )
+        self.ledger.append(row)
 
     async def complete(self, call: Call) -> Completion:
         """Run a call to its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Final
 
 from aistrale.errors import InvalidRequestError
@@ -109,6 +110,11 @@ def check_media(part: MediaPart, where: str) -> MediaPart:
     Raises:
         InvalidRequestError: It has no content or several, is no base64, or is of an unknown type; `param` is `where`.
     """
+    if part.media not in KNOWN:
+        raise _bad(where, f"media must be one of {', '.join(KNOWN)}")
+    for name in ("data", "url", "file_id", "media_type", "filename", "detail"):
+        if not isinstance(getattr(part, name), (str, NoneType)):
+            raise _bad(where, f"{name} must be text")
     given = [name for name in ("data", "url", "file_id") if getattr(part, name)]
     if len(given) != 1:
         raise _bad(where, "needs exactly one of data, url and file_id")

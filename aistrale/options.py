@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, cast
 
-from aistrale.dialects import chat_dialect
-from aistrale.dialects.shape import MalformedBody
-from aistrale.errors import ConfigurationError, InvalidRequestError
-from aistrale.media import check_media
-from aistrale.types import (
-    REASONING_EFFORTS,
-    EmbedRequest,
-    JSONObject,
-    MediaPart,
-    Message,
-    OutputFormat,
-    Reasoning,
-    Request,
-    Role,
-    TextPart,
-    Tool,
-    ToolCallPart,
-    ToolChoice,
-    ToolResultPart,
-)
+from aistrale.errors import ConfigurationError
+from aistrale.prompts import Prompt, build_messages, check_conversation, checked_text, invalid
+from aistrale.types import REASONING_EFFORTS, EmbedRequest, JSONObject, OutputFormat, Reasoning, Request, ToolChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-Prompt: TypeAlias = "str | Message | Sequence[Message | JSONObject]"
-"""Text, one message, or a conversation of Messages and OpenAI-style dicts."""
+    from aistrale.types import Tool
+
+__all__ = [
+    "OPTIONS",
+    "EmbedOptions",
+    "Options",
+    "Prompt",
+    "build_embed_request",
+    "build_messages",
+    "build_request",
+    "check_conversation",
+    "check_deadline",
+    "unknown_option",
+]
 
 
 class Options(TypedDict, total=False):
@@ -101,6 +97,9 @@ class EmbedOptions(TypedDict, total=False):
 
 
 OPTIONS = tuple(Options.__annotations__)
+_EMBED_OPTIONS: Final = tuple(EmbedOptions.__annotations__)
+_NAMES: Final = frozenset({"model", "provider", "route"})
+_WORDS: Final[Mapping[str, tuple[str, ...]]] = {"on_unsupported": ("error", "drop"), "on_lossy": ("warn", "error")}
 # Options that go into the request under their own name after a check of type and range (OpenAI, Anthropic and Gemini
 # API references: temperature 0 to 2, penalties -2 to 2, top_p 0 to 1).
 _NUMBERS: Mapping[str, tuple[type, float, float]] = {
@@ -124,9 +123,7 @@ def build_request(prompt: Prompt, options: Options, *, stream: bool = False) -> 
         ConfigurationError: There is no option of that name.
         InvalidRequestError: A value is wrong; `param` names it.
     """
-    for name in options:
-        if name not in Options.__annotations__:
-            raise unknown_option(name)
+    _check_names(options, OPTIONS)
     messages = build_messages(prompt, options.get("system"))
     check_conversation(messages)
     request = Request(model=options.get("model") or "", messages=messages, stream=stream)
@@ -135,7 +132,7 @@ def build_request(prompt: Prompt, options: Options, *, stream: bool = False) -> 
             setattr(request, name, _number(name, value, kind, low, high))
     for name in _TEXTS:
         if (value := options.get(name)) is not None:
-            setattr(request, name, _text(name, value))
+            setattr(request, name, checked_text(name, value))
     _structures(request, options)
     return request
 
@@ -147,131 +144,98 @@ def build_embed_request(texts: str | Sequence[str], options: EmbedOptions) -> Em
         ConfigurationError: There is no option of that name.
         InvalidRequestError: A value is wrong; `param` names it.
     """
-    for name in options:
-        if name not in EmbedOptions.__annotations__:
-            raise unknown_option(name)
+    _check_names(options, _EMBED_OPTIONS)
+    if not isinstance(texts, Iterable) or isinstance(texts, (bytes, Mapping)):
+        raise invalid("texts", "must be text or a list of texts")
     inputs = [texts] if isinstance(texts, str) else list(texts)
     if not inputs:
-        raise _invalid("texts", "is empty")
+        raise invalid("texts", "is empty")
     for index, text in enumerate(inputs):
         if not isinstance(text, str) or not text.strip():
-            raise _invalid(f"texts[{index}]", "must be non-empty text")
+            raise invalid(f"texts[{index}]", "must be non-empty text")
     request = EmbedRequest(model=options.get("model") or "", inputs=inputs)
     if (dimensions := options.get("dimensions")) is not None:
         request.dimensions = int(_number("dimensions", dimensions, int, 1, math.inf))
     if (task := options.get("task")) is not None:
-        request.task = _text("task", task)
+        request.task = checked_text("task", task)
     if (user := options.get("user")) is not None:
-        request.user = _text("user", user)
-    request.extra = options.get("extra") or {}
+        request.user = checked_text("user", user)
+    request.extra = _extra(options.get("extra"))
     return request
 
 
+def _check_names(options: Mapping[str, object], known: Sequence[str]) -> None:
+    """Refuse names that nothing reads, and values of the options that say where and how, not what."""
+    for name, value in options.items():
+        if name not in known:
+            raise unknown_option(name, known)
+        if name in _NAMES and not (value is None or isinstance(value, str)):
+            raise ConfigurationError(f"{name} must be text", field=name)
+        if name in _WORDS and value not in _WORDS[name]:
+            raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, _WORDS[name]))}", field=name)
+    check_deadline(options.get("deadline"))
+
+
+def check_deadline(value: object) -> None:
+    """Refuse what is no number of seconds.
+
+    What is left of somebody's time may be nothing: zero and less are a deadline that has passed.
+
+    Raises:
+        ConfigurationError: It is no number.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)):
+        raise ConfigurationError("deadline must be a number of seconds", field="deadline")
+
+
 def _structures(request: Request, options: Options) -> None:
-    if stop := options.get("stop"):
-        request.stop = [_text("stop", item) for item in ([stop] if isinstance(stop, str) else stop)]
+    if (stop := options.get("stop")) is not None:
+        request.stop = _stop(stop)
     if (tools := options.get("tools")) is not None:
         from aistrale.functions import tools_from
 
+        if not isinstance(tools, Iterable):
+            raise ConfigurationError("tools must be a list", field="tools")
         request.tools = tools_from(tools)
     if (choice := options.get("tool_choice")) is not None:
         request.tool_choice = _tool_choice(choice, request.tools)
-    request.parallel_tool_calls = options.get("parallel_tool_calls")
+    if (parallel := options.get("parallel_tool_calls")) is not None:
+        if not isinstance(parallel, bool):
+            raise invalid("parallel_tool_calls", "must be true or false")
+        request.parallel_tool_calls = parallel
     if (output := options.get("output")) is not None:
         request.output = _output(output)
     if (reasoning := options.get("reasoning")) is not None:
         request.reasoning = _reasoning(reasoning)
     if (metadata := options.get("metadata")) is not None:
-        request.metadata = {_text("metadata", key): _text(f"metadata.{key}", value) for key, value in metadata.items()}
+        told = _table("metadata", metadata)
+        request.metadata = {checked_text("metadata", key): checked_text(f"metadata.{key}", told[key]) for key in told}
     if (bias := options.get("logit_bias")) is not None:
-        request.logit_bias = {key: _number(f"logit_bias.{key}", value, float, -100, 100) for key, value in bias.items()}
-    if extra := options.get("extra"):
-        if not isinstance(extra, dict):
-            raise _invalid("extra", "must be a dict of fields for the body")
-        request.extra = extra
+        table = _table("logit_bias", bias)
+        request.logit_bias = {key: _number(f"logit_bias.{key}", table[key], float, -100, 100) for key in table}
+    request.extra = _extra(options.get("extra"))
 
 
-def build_messages(prompt: Prompt, system: str | None = None) -> list[Message]:
-    """The conversation that a prompt stands for. Raises InvalidRequestError naming the message."""
-    messages = [] if system is None else [Message.system(_text("system", system))]
-    if isinstance(prompt, str):
-        if not prompt.strip():
-            raise _invalid("prompt", "is empty")
-        return [*messages, Message.user(prompt)]
-    if isinstance(prompt, Message):
-        return [*messages, _checked_parts(prompt, "prompt")]
-    if not isinstance(prompt, (list, tuple)):
-        raise _invalid("prompt", "must be text, a Message, or a list of Messages and dicts")
-    if not prompt:
-        raise _invalid("prompt", "is empty")
-    for index, item in enumerate(prompt):
-        where = f"messages[{index}]"
-        if isinstance(item, dict):
-            messages.append(_checked_parts(_from_dict(item, where), where))
-        elif isinstance(item, Message):
-            messages.append(_checked_parts(item, where))
-        else:
-            raise _invalid(where, "must be a Message or a dict")
-    return messages
+def _stop(stop: object) -> list[str] | None:
+    if isinstance(stop, str):
+        stop = [stop]
+    if not isinstance(stop, (list, tuple)):
+        raise invalid("stop", "must be text or a list of texts")
+    return [checked_text("stop", item) for item in stop] or None
 
 
-def _from_dict(item: JSONObject, where: str) -> Message:
-    if item.get("role") not in get_args(Role):
-        raise _invalid(f"{where}.role", f"must be one of {', '.join(get_args(Role))}")
-    try:
-        decoded = chat_dialect("openai_chat").decode_request({"model": "", "messages": [item]})
-    except MalformedBody as error:
-        inner = error.field.removeprefix("messages[0]")
-        raise _invalid(f"{where}{inner}", f"expected {error.expected}") from error
-    if len(decoded.messages) != 1:
-        raise _invalid(where, "is no single message")
-    return decoded.messages[0]
+def _table(name: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise invalid(name, "must be a table")
+    return value
 
 
-def _checked_parts(message: Message, where: str) -> Message:
-    if message.role not in get_args(Role):
-        raise _invalid(f"{where}.role", f"must be one of {', '.join(get_args(Role))}")
-    for index, part in enumerate(message.parts):
-        path = f"{where}.parts[{index}]"
-        if isinstance(part, MediaPart):
-            checked = check_media(part, path)
-            if checked is not part:
-                message = Message(message.role, list(message.parts), message.name, message.wire)
-                message.parts[index] = checked
-        elif isinstance(part, TextPart) and not isinstance(part.text, str):
-            raise _invalid(f"{path}.text", "must be text")
-        elif isinstance(part, ToolCallPart) and message.role != "assistant":
-            raise _invalid(path, "a tool call can only stand in an assistant message")
-        elif isinstance(part, ToolResultPart) and message.role != "tool":
-            raise _invalid(path, "a tool result can only stand in a tool message")
-    if not message.parts and message.role != "assistant":
-        raise _invalid(where, "has no content")
-    return message
-
-
-def check_conversation(messages: Sequence[Message]) -> None:
-    """Check that there is something to answer and that every tool call has its result.
-
-    Raises:
-        InvalidRequestError: `param` names the message.
-    """
-    if all(message.role in {"system", "developer"} for message in messages):
-        raise _invalid("messages", "has instructions but nothing to answer; add a user message")
-    pending: dict[str, int] = {}
-    for index, message in enumerate(messages):
-        if message.role == "tool":
-            for part in message.parts:
-                if isinstance(part, ToolResultPart) and pending.pop(part.call_id, None) is None:
-                    raise _invalid(f"messages[{index}]", "answers a tool call that the message before does not make")
-        elif pending and message.role not in {"system", "developer"}:
-            break
-        for call in message.tool_calls:
-            pending[call.id] = index
-    if pending:
-        first = min(pending.values())
-        raise _invalid(
-            f"messages[{first}]", f"{len(pending)} of its tool calls have no result in the tool messages that follow"
-        )
+def _extra(extra: object) -> JSONObject:
+    if extra is None:
+        return {}
+    if not isinstance(extra, dict) or not all(isinstance(name, str) for name in extra):
+        raise invalid("extra", "must be a dict of fields for the body")
+    return extra
 
 
 def _number(name: str, value: object, kind: type, low: float, high: float) -> float:
@@ -284,27 +248,21 @@ def _number(name: str, value: object, kind: type, low: float, high: float) -> fl
             if math.isfinite(low)
             else ""
         )
-        raise _invalid(name, f"must be a {'whole ' if kind is int else ''}number{bounds}")
+        raise invalid(name, f"must be a {'whole ' if kind is int else ''}number{bounds}")
     return cast("float", value)
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise _invalid(name, "must be non-empty text")
-    return value
 
 
 def _tool_choice(choice: object, tools: Sequence[Tool]) -> ToolChoice:
     if isinstance(choice, str):
         choice = ToolChoice(choice) if choice in {"auto", "none", "required"} else ToolChoice("tool", [choice])  # type: ignore[arg-type]
     if not isinstance(choice, ToolChoice):
-        raise _invalid("tool_choice", "must be 'auto', 'none', 'required', a tool's name, or a ToolChoice")
+        raise invalid("tool_choice", "must be 'auto', 'none', 'required', a tool's name, or a ToolChoice")
     known = {tool.name for tool in tools}
     for name in choice.names:
         if name not in known:
-            raise _invalid("tool_choice", f"there is no tool {name!r} among the tools")
+            raise invalid("tool_choice", f"there is no tool {name!r} among the tools")
     if not tools and choice.mode not in {"auto", "none"}:
-        raise _invalid("tool_choice", "demands a tool, but there are no tools")
+        raise invalid("tool_choice", "demands a tool, but there are no tools")
     return choice
 
 
@@ -321,15 +279,11 @@ def _reasoning(value: object) -> Reasoning:
         return Reasoning(effort=value)
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return Reasoning(budget=value)
-    raise _invalid("reasoning", f"must be one of {', '.join(REASONING_EFFORTS)}, a number of tokens, or a Reasoning")
+    raise invalid("reasoning", f"must be one of {', '.join(REASONING_EFFORTS)}, a number of tokens, or a Reasoning")
 
 
-def unknown_option(name: str) -> ConfigurationError:
-    """The error for an option that nothing reads."""
-    near = get_close_matches(name, OPTIONS, n=2)
+def unknown_option(name: str, known: Sequence[str]) -> ConfigurationError:
+    """The error for an option that nothing reads, with the names that come close."""
+    near = get_close_matches(name, known, n=2)
     meant = f"Did you mean {' or '.join(near)}?" if near else "Fields that only one provider knows go into extra={}."
     return ConfigurationError(f"unknown option {name!r}", field=name, hint=meant)
-
-
-def _invalid(field: str, detail: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{field} {detail}", param=field, code="invalid_request")

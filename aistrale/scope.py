@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypedDict
+from types import NoneType
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from aistrale.core.call import NOBODY, Context
 from aistrale.errors import ConfigurationError
+from aistrale.options import check_deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from typing import Unpack
 
+_FIELDS: Final = tuple(item.name for item in fields(Context))
 _context: ContextVar[Context] = ContextVar("aistrale_context", default=NOBODY)
 
 
@@ -53,10 +57,23 @@ def context(**values: Unpack[ContextValues]) -> Iterator[Context]:
 
 
 def extended(outer: Context, values: ContextValues) -> Context:
-    """The outer context with these values over it. Raises ConfigurationError for unknown fields."""
-    known = [item.name for item in fields(Context)]
-    for name in values:
-        if name not in known:
-            raise ConfigurationError(f"unknown context field {name!r}", field=name, hint=f"Known: {', '.join(known)}.")
+    """The outer context with these values over it. Raises ConfigurationError for unknown fields and wrong values."""
+    for name, value in values.items():
+        if name not in _FIELDS:
+            raise ConfigurationError(
+                f"unknown context field {name!r}", field=name, hint=f"Known: {', '.join(_FIELDS)}."
+            )
+        if name == "deadline":
+            check_deadline(value)
+        elif name == "tags":
+            _check_tags(value)
+        elif not isinstance(value, (str, NoneType)):
+            raise ConfigurationError(f"{name} must be text", field=name)
     tags = {**outer.tags, **(values.get("tags") or {})}
     return replace(outer, **{**values, "tags": tags})  # type: ignore[arg-type]  # the names were checked
+
+
+def _check_tags(tags: object) -> None:
+    fits = isinstance(tags, Mapping) and all(isinstance(item, str) for pair in tags.items() for item in pair)
+    if tags is not None and not fits:
+        raise ConfigurationError("tags must be a table of texts", field="tags")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aistrale.errors import ConfigurationError, OutputValidationError
+from aistrale.errors import AistraleError, ConfigurationError, OutputValidationError
 from aistrale.options import build_request
 from aistrale.policies.meter import add_cost, add_usage
 from aistrale.types import Message, TextPart, ToolResultPart
@@ -28,9 +28,14 @@ async def run(engine: Engine, runtime: Runtime, prompt: Prompt, options: Options
     Raises:
         OutputValidationError: The answer does not fit the output type, also after one repair turn.
     """
-    request = build_request(prompt, options)
-    rounds = tool_rounds(options, request)
-    completion = await engine.complete(engine.call(request, options, runtime))
+    try:
+        request = build_request(prompt, options)
+        rounds = tool_rounds(options, request)
+        call = engine.call(request, options, runtime)
+    except AistraleError as error:
+        engine.refused(error, options, runtime)
+        raise
+    completion = await engine.complete(call)
     while rounds > 0 and completion.tool_calls:
         rounds -= 1
         results = [await _run_tool(runtime, request.tools, call) for call in completion.tool_calls]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from dataclasses import fields
+from math import isfinite
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.core.faults import malformed, network_error
 from aistrale.core.http import HttpError
@@ -13,13 +16,16 @@ from aistrale.dialects.headers import request_id
 from aistrale.dialects.shape import MalformedBody, as_object, parse_json
 from aistrale.errors import AistraleError, APIError, ConfigurationError, ResponseError
 from aistrale.providers.verdict import api_error
-from aistrale.types import Embedded, EmbedRequest, ProviderPart, TextPart, Whole
+from aistrale.types import Embedded, EmbedRequest, ProviderPart, TextPart, Usage, Whole
 
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call, Outcome, Prepared
     from aistrale.core.http import HttpResponse
     from aistrale.dialects.base import Dialect, EmbedDialect
     from aistrale.types import Completion
+
+_MOST_TOKENS: Final = 10**12
+_counts: Final = attrgetter(*(item.name for item in fields(Usage) if item.type == "int | None"))
 
 
 async def send(call: Call) -> Reply:
@@ -40,6 +46,8 @@ async def send(call: Call) -> Reply:
     def closed(reply: Reply, error: BaseException | None) -> None:
         seen = reply.accumulated
         answer = seen.embeddings or seen.completion
+        if answer.usage is not None and not _plausible(answer.usage):
+            answer.usage = None
         attempt.usage = answer.usage
         tier = answer.wire.fields.get("service_tier") if answer.wire is not None else None
         if isinstance(tier, str):
@@ -131,6 +139,8 @@ def _whole(
         embeddings = cast("EmbedDialect", prepared.codec).decode_response(answer)
         if len(embeddings.vectors) != len(call.request.inputs):
             raise MalformedBody("embeddings", f"{len(call.request.inputs)} vectors, one per input")
+        if not all(map(_finite, embeddings.vectors)):
+            raise MalformedBody("embeddings", "finite numbers")
         embeddings.request_id = attempt.request_id
         return Reply([Embedded(embeddings)])
     codec = cast("Dialect", prepared.codec)
@@ -152,6 +162,19 @@ def _whole(
     completion.raw = document
     completion.request_id = attempt.request_id
     return Reply([Whole(completion)])
+
+
+def _plausible(usage: Usage) -> bool:
+    """Whether counts can be counts: what was processed is neither negative nor beyond what a ledger can sum up."""
+    return all(count is None or 0 <= count <= _MOST_TOKENS for count in _counts(usage))
+
+
+def _finite(vector: list[float]) -> bool:
+    # Python reads NaN and Infinity as JSON, and one of them makes every distance to the vector meaningless.
+    try:
+        return isfinite(sum(vector))
+    except OverflowError:
+        return False
 
 
 def _refused(response: HttpResponse, body: bytes, attempt: Attempt) -> AistraleError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aistrale.core.faults import interrupted, malformed, network_error
 from aistrale.core.http import HttpError
@@ -148,7 +148,8 @@ class StreamSource:
     async def _drain(self) -> None:
         """Read the end of the body, so that the connection can serve the next call."""
         runtime = self._call.runtime
-        until = runtime.now() + _DRAIN
+        # Never past the deadline: the answer is whole, and its reader has no time left for the connection.
+        until = cast("float", self._call.until(_DRAIN))
         try:
             while await self._response.next_chunk(until):
                 if runtime.now() > until:

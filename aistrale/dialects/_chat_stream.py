@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.dialects._chat_blocks import ChoiceBlocks
@@ -121,7 +122,7 @@ class Decoder:
             ReplyStart(
                 get_str(chunk, "id") or "",
                 get_str(chunk, "model") or "",
-                int(created) if type(created) is float else get_int(chunk, "created"),
+                int(created) if type(created) is float and isfinite(created) else get_int(chunk, "created"),
                 note(self._early),
             )
         )

@@ -140,7 +140,7 @@ def decode_error_body(status: int | None, body: JSON) -> ErrorInfo:
     code, word, message = error.get("code"), error.get("status"), error.get("message")
     word = word if type(word) is str else None
     if status is None or 200 <= status < 300:
-        status = code if type(code) is int else _STATUS_OF.get(word or "", status)
+        status = code if type(code) is int and 400 <= code < 600 else _STATUS_OF.get(word or "", status)
     info = ErrorInfo(status, message if type(message) is str else "", word, body=body)
     details = [item for item in _list(error.get("details")) if type(item) is dict]
     reason = next((item["reason"] for item in details if type(item.get("reason")) is str), None)

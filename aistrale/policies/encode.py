@@ -85,7 +85,10 @@ def _http(
         body = target.provider.stream_request(body, target.dialect)
     url = target.provider.url(target.base_url, operation, target.model, stream=stream, dialect=target.dialect)
     accept = "text/event-stream" if stream else "application/json"
-    data = dump_json(body).encode()
+    try:
+        data = dump_json(body).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise _unsayable(body, target) from None
     if len(data) > MAX_REQUEST:
         raise InvalidRequestError(
             f"the request has {len(data) / 2**20:.0f} MiB; at most {MAX_REQUEST // 2**20} are sent",
@@ -95,3 +98,17 @@ def _http(
             hint="Give large files by URL.",
         )
     return HttpRequest("POST", url, [*target.headers, ("accept", accept)], data)
+
+
+def _unsayable(body: JSONObject, target: Target) -> InvalidRequestError:
+    """The error for a body that holds what JSON cannot say; only a caller's own fields can bring that."""
+    wrong = "body"
+    for name, value in body.items():
+        try:
+            dump_json(value)
+        except (TypeError, ValueError, RecursionError):
+            wrong = name
+            break
+    return InvalidRequestError(
+        f"{wrong} holds something that is no JSON", target=target.name, param=wrong, code="invalid_request"
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from aistrale.core.call import new_id
 from aistrale.policies.journal import fill_usage
 from aistrale.store.records import TOKEN_BUCKETS, CallRow
 from aistrale.types import Cost, EmbedRequest, Usage
 
 if TYPE_CHECKING:
-    from aistrale.core.call import Call, Outcome
+    from aistrale.core.call import Call, Context, Outcome
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
     from aistrale.policies.journal import Log
@@ -89,6 +90,28 @@ def add_cost(one: Cost | None, other: Cost | None) -> Cost | None:
     if one.usd is None or other.usd is None:
         return one if one.usd is None else other
     return Cost(one.usd + other.usd, one.reason or other.reason)
+
+
+def refusal(
+    error: BaseException, *, at: float, kind: Literal["chat", "embed"], asked: str, context: Context
+) -> CallRow:
+    """The row of a call that was refused before there was one: its options, prompt or target are wrong."""
+    return CallRow(
+        call_id=new_id(),
+        at=at,
+        latency=0.0,
+        kind=kind,
+        model_asked=asked,
+        outcome="error",
+        attempts=0,
+        error=type(error).__name__,
+        user=context.user,
+        workspace=context.workspace,
+        project=context.project,
+        session=context.session,
+        name=context.name,
+        tags=context.tags,
+    )
 
 
 def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
