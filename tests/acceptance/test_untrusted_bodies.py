@@ -141,7 +141,7 @@ def test_spoilt_vectors_are_never_returned(client, raw, balance, answer_bytes, p
 @pytest.mark.parametrize("tokens", [-5, 10**30])
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
 def test_counts_that_cannot_be_are_no_counts(client, raw, balance, answer_bytes, tokens, streamed):  # noqa: PLR0917
-    usage = {"input_tokens": 1, "output_tokens": tokens}
+    usage = {"input_tokens": tokens, "output_tokens": 2}
     if streamed:
         events = copy.deepcopy(PIECES["anthropic"])
         events[4]["usage"] = usage
