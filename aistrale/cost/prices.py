@@ -165,12 +165,14 @@ def _sum(provider: str, model: str, usage: Usage, period: _Period, searches: int
     total = Decimal(0)
     known = False
     for (bucket, unit), count in zip(_UNITS, counts, strict=True):
+        if count is None:
+            continue
+        known = True
         if count:
             rate = rates.get(unit)
             if rate is None:
                 return Cost(reason=f"no rate for {bucket} tokens of {provider}/{model} is known")
             total = _EXACT.add(total, _EXACT.multiply(rate, count))
-        known = known or count is not None
     if not known:
         return Cost(reason="the provider reported no usage")
     usd = _EXACT.scaleb(total, -6)

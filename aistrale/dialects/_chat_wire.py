@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aistrale.types import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from aistrale.dialects.base import Loss, Profile
     from aistrale.types import JSON, JSONObject
@@ -38,9 +38,12 @@ class Context:
     reasoning_field: str | None = None
 
 
-def note(fields: JSONObject, words: Iterable[str] = ()) -> Wire | None:
+def note(fields: JSONObject, words: Sequence[str] = ()) -> Wire | None:
     """A Wire with the fields and the words of notation, or None when there is nothing to note."""
-    form = " ".join(word if _plain(word) else word.replace("%", "%25").replace(" ", "%20") for word in words)
+    form = " ".join(words)
+    if "%" in form or (words and form.count(" ") >= len(words)):
+        # Words that quote the source may hold anything.
+        form = " ".join([word.replace("%", "%25").replace(" ", "%20") for word in words])
     return Wire(NAME, fields, form) if fields or form else None
 
 
@@ -50,11 +53,6 @@ def words_of(wire: Wire | None) -> list[str]:
         return []
     words = wire.form.split(" ")
     return [word.replace("%20", " ").replace("%25", "%") for word in words] if "%" in wire.form else words
-
-
-def _plain(word: str) -> bool:
-    """Whether a word can stand between spaces as it is; those that quote the source may hold anything."""
-    return " " not in word and "%" not in word
 
 
 def is_own(wire: Wire | None) -> bool:

@@ -194,6 +194,8 @@ _GETTERS: dict[type, tuple[str, Callable[[object], tuple[object, ...]]]] = {
 }
 # One encoder for all rows: json.dumps with separators would build a new one for each.
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+# Rows are written without blanks around them, so there are none to look for.
+_from_json = json.JSONDecoder().raw_decode
 
 
 def values(row: Row) -> tuple[object, ...]:
@@ -233,10 +235,10 @@ def decode_row(payload: bytes) -> Row:
         ValueError: It is not a row.
     """
     try:
-        array = json.loads(payload.decode("ascii"))
+        array, end = _from_json(payload.decode("ascii"))
     except RecursionError as error:
         raise ValueError("the row is nested too deeply") from error
-    if not isinstance(array, list) or len(array) < 2 or not isinstance(array[0], int):
+    if end != len(payload) or not isinstance(array, list) or len(array) < 2 or not isinstance(array[0], int):
         raise ValueError("the payload is not a row: expected [version, kind, ...]")
     if array[0] > SCHEMA_VERSION:
         raise NewerRowError(f"the row has schema version {array[0]}; this version reads {SCHEMA_VERSION}")
