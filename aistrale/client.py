@@ -96,9 +96,7 @@ class Client(_Face):
 
     def close(self) -> None:
         """Close the connections and ship the journal; the client can be used again afterwards."""
-        runtime = self._engine.close_sync()
-        if runtime is not None:
-            run_sync(runtime.http.close())
+        run_sync(self._engine.close_sync())
         self._engine.ledger.flush(2.0)
 
     def __enter__(self) -> Self:
@@ -128,9 +126,7 @@ class AsyncClient(_Face):
 
     async def close(self) -> None:
         """Close this loop's connections; the client can be used again afterwards."""
-        runtime = self._engine.close_async()
-        if runtime is not None:
-            await runtime.http.close()
+        await self._engine.close_async()
 
     async def __aenter__(self) -> Self:
         return self

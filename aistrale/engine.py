@@ -12,6 +12,7 @@ from aistrale.core.call import Call, Clocks, Target
 from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.core.output import unwrap
 from aistrale.core.runtime import AsyncRuntime, SyncRuntime
+from aistrale.core.worker import on_fork
 from aistrale.cost.prices import price_usage
 from aistrale.errors import ConfigurationError
 from aistrale.policies import build
@@ -78,6 +79,11 @@ class Engine:
         self._targets: dict[str, Target] = {}
         self._sync: SyncRuntime | None = None
         self._async: AsyncRuntime | None = None
+        on_fork(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        # Another thread of the parent may have held it when the process forked.
+        self._lock = threading.Lock()
 
     # --- connections ---------------------------------------------------------------------------------------------
 
@@ -85,17 +91,21 @@ class Engine:
         """The blocking runtime, made at first use."""
         if self._sync is None:
             with self._lock:
-                self._sync = self._sync or SyncRuntime(SyncHttp(**self._wire(), transport=self.settings.transport))
+                self._sync = self._sync or SyncRuntime(self._sync_http())
         return self._sync
 
     def async_runtime(self) -> AsyncRuntime:
         """The async runtime, made at first use; it keeps one set of connections per event loop."""
         if self._async is None:
             with self._lock:
-                self._async = self._async or AsyncRuntime(
-                    AsyncHttp(**self._wire(), transport=self.settings.async_transport)
-                )
+                self._async = self._async or AsyncRuntime(self._async_http())
         return self._async
+
+    def _sync_http(self) -> SyncHttp:
+        return SyncHttp(**self._wire(), transport=self.settings.transport)
+
+    def _async_http(self) -> AsyncHttp:
+        return AsyncHttp(**self._wire(), transport=self.settings.async_transport)
 
     def _wire(self) -> WireOptions:
         settings = self.settings
@@ -271,17 +281,19 @@ class Engine:
         """Begin a streamed call; its first content is there."""
         return await self.pipeline(call)
 
-    def close_sync(self) -> SyncRuntime | None:
-        """Take the blocking runtime away, to be closed."""
+    async def close_sync(self) -> None:
+        """Close the blocking connections; calls under way and later ones get new ones."""
         with self._lock:
-            runtime, self._sync = self._sync, None
-        return runtime
+            old = self._sync.renew(self._sync_http()) if self._sync is not None else None
+        if old is not None:
+            await old.close()
 
-    def close_async(self) -> AsyncRuntime | None:
-        """Take the async runtime away, to be closed."""
+    async def close_async(self) -> None:
+        """Close the async connections; calls under way and later ones get new ones."""
         with self._lock:
-            runtime, self._async = self._async, None
-        return runtime
+            old = self._async.renew(self._async_http()) if self._async is not None else None
+        if old is not None:
+            await old.close()
 
 
 def finish(call: Call, answer: Answer) -> Answer:

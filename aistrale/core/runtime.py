@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import random
 import time
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
 
 from aistrale.core.worker import on_fork
 from aistrale.errors import ConfigurationError, Suspended
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Http = TypeVar("Http", bound="SyncHttp | AsyncHttp")
 
 
 class Runtime(Protocol):
@@ -50,40 +51,49 @@ class Runtime(Protocol):
         ...
 
 
-class _SystemTime:
-    """The system's clocks, and jitter that a forked child does not share with its parent."""
-
-    now = staticmethod(time.monotonic)
-    wall = staticmethod(time.time)
-
-    def __init__(self, rng: random.Random | None) -> None:
-        self.random = rng or random.Random()  # noqa: S311 - jitter, not secrets
-        on_fork(self._reseed)
-
-    def _reseed(self) -> None:
-        self.random.seed()
-
-
-class SyncRuntime(_SystemTime):
-    """Blocking execution; its coroutines complete without suspending.
+class _System(Generic[Http]):
+    """The system's clocks, jitter that a forked child does not share with its parent, and connections.
 
     Args:
         http: The connections.
         rng: Source of jitter; injected by tests.
     """
 
-    def __init__(self, http: SyncHttp, rng: random.Random | None = None) -> None:
-        super().__init__(rng)
+    now = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+    def __init__(self, http: Http, rng: random.Random | None = None) -> None:
         self.http = http
+        self.random = rng or random.Random()  # noqa: S311 - jitter, not secrets
+        on_fork(self._reseed)
+
+    def _reseed(self) -> None:
+        self.random.seed()
+
+    def renew(self, http: Http) -> Http:
+        """Go on with other connections; the old ones, to be closed."""
+        old, self.http = self.http, http
+        return old
+
+    async def open(self, request: HttpRequest, *, connect_until: float | None, until: float | None) -> HttpResponse:
+        """Send a request over the connections and return the response when its headers have arrived."""
+        http = self.http
+        try:
+            return await http.open(request, connect_until=connect_until, until=until)
+        except RuntimeError:
+            # Another thread closed the client under our hands, before anything was sent.
+            if self.http is http:
+                raise
+        return await self.http.open(request, connect_until=connect_until, until=until)
+
+
+class SyncRuntime(_System["SyncHttp"]):
+    """Blocking execution; its coroutines complete without suspending."""
 
     async def sleep(self, seconds: float) -> None:
         """Block the thread."""
         if seconds > 0:
             time.sleep(seconds)
-
-    async def open(self, request: HttpRequest, *, connect_until: float | None, until: float | None) -> HttpResponse:
-        """Send a request over the blocking connections."""
-        return await self.http.open(request, connect_until=connect_until, until=until)
 
     async def invoke(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> object:
         """Call a plain function; an async one cannot run here."""
@@ -98,17 +108,8 @@ class SyncRuntime(_SystemTime):
         return result
 
 
-class AsyncRuntime(_SystemTime):
-    """Execution on asyncio or trio, whichever runs.
-
-    Args:
-        http: The connections, one pool per running loop.
-        rng: Source of jitter; injected by tests.
-    """
-
-    def __init__(self, http: AsyncHttp, rng: random.Random | None = None) -> None:
-        super().__init__(rng)
-        self.http = http
+class AsyncRuntime(_System["AsyncHttp"]):
+    """Execution on asyncio or trio, whichever runs; its connections are one pool per running loop."""
 
     async def sleep(self, seconds: float) -> None:
         """Suspend the task."""
@@ -118,10 +119,6 @@ class AsyncRuntime(_SystemTime):
             import anyio
 
             await anyio.sleep(seconds)
-
-    async def open(self, request: HttpRequest, *, connect_until: float | None, until: float | None) -> HttpResponse:
-        """Send a request over the loop's connections."""
-        return await self.http.open(request, connect_until=connect_until, until=until)
 
     async def invoke(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> object:
         """Await an async function; run a plain one in a worker thread."""
