@@ -44,7 +44,8 @@ class Options(TypedDict, total=False):
         output: A pydantic model, dataclass, any type, or a JSON Schema; the answer is validated into
             `completion.output`.
         reasoning: An effort word, a token budget, or a Reasoning.
-        deadline: Seconds that the call may take; the stricter of this and the settings holds.
+        deadline: Seconds that it may take in all, tool rounds and the repair turn included; the settings' timeout
+            holds for each round besides. What is left of your own time may be given: zero or less has passed.
         on_unsupported: "error" or "drop", see Settings.
         on_lossy: "warn" or "error", see Settings.
         extra: Fields merged into the body as they are, for what only this provider knows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from aistrale.policies.meter import add_cost, add_usage
 from aistrale.types import Message, TextPart, ToolResultPart
 
 if TYPE_CHECKING:
+    from aistrale.core.call import Call
     from aistrale.core.runtime import Runtime
     from aistrale.engine import Engine
     from aistrale.options import Options, Prompt
@@ -30,24 +32,25 @@ async def run(engine: Engine, runtime: Runtime, prompt: Prompt, options: Options
     """
     try:
         request = build_request(prompt, options)
-        rounds = tool_rounds(options, request)
+        rounds = tool_rounds(options, request, runtime)
         call = engine.call(request, options, runtime)
     except AistraleError as error:
         engine.refused(error, options, runtime)
         raise
+    until = _until(options, call)
     completion = await engine.complete(call)
     while rounds > 0 and completion.tool_calls:
         rounds -= 1
         results = [await _run_tool(runtime, request.tools, call) for call in completion.tool_calls]
         request = _continued(request, completion, Message("tool", list(results)))
-        completion = _add(completion, await engine.complete(engine.call(request, options, runtime)))
+        completion = await _again(engine, runtime, request, options, completion, until)
     if options.get("output") is not None and not completion.tool_calls:
-        completion = await _validated(engine, runtime, request, completion, options)
+        completion = await _validated(engine, runtime, request, completion, options, until)
     return completion, [*request.messages, completion.message]
 
 
-def tool_rounds(options: Options, request: Request) -> int:
-    """How many rounds of tool calls may run. Raises ConfigurationError when a tool has no function to run."""
+def tool_rounds(options: Options, request: Request, runtime: Runtime) -> int:
+    """How many rounds of tool calls may run. Raises ConfigurationError when a tool cannot be run here."""
     rounds = options.get("max_tool_rounds", 0)
     if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 0:
         raise ConfigurationError("max_tool_rounds must be a whole number of at least 0", field="max_tool_rounds")
@@ -58,6 +61,12 @@ def tool_rounds(options: Options, request: Request) -> int:
                     f"tools[{index}] ({tool.name}) has no function to run",
                     field=f"tools[{index}]",
                     hint="Give a Python function, or leave max_tool_rounds at 0 and run the tool yourself.",
+                )
+            if runtime.blocking and inspect.iscoroutinefunction(tool.function):
+                raise ConfigurationError(
+                    f"tools[{index}] ({tool.name}) is async",
+                    field=f"tools[{index}]",
+                    hint="Use AsyncClient (run_async) for async tools.",
                 )
     return rounds
 
@@ -86,8 +95,23 @@ def _failed(call: ToolCallPart, text: str) -> ToolResultPart:
     return ToolResultPart(call.id, [TextPart(text)], is_error=True, name=call.name)
 
 
-async def _validated(
-    engine: Engine, runtime: Runtime, request: Request, completion: Completion, options: Options
+def _until(options: Options, call: Call) -> float | None:
+    """The instant by which all rounds must be over; None where only the settings limit each of them."""
+    limits = [limit for limit in (options.get("deadline"), call.context.deadline) if limit is not None]
+    return call.started + min(limits) if limits else None
+
+
+async def _again(  # noqa: PLR0917 - what a round needs
+    engine: Engine, runtime: Runtime, request: Request, options: Options, before: Completion, until: float | None
+) -> Completion:
+    """One more exchange in what is left of the time; the answer's usage, cost and attempts cover those before."""
+    if until is not None:
+        options = {**options, "deadline": until - runtime.now()}
+    return _add(before, await engine.complete(engine.call(request, options, runtime)))
+
+
+async def _validated(  # noqa: PLR0917 - what a round needs
+    engine: Engine, runtime: Runtime, request: Request, completion: Completion, options: Options, until: float | None
 ) -> Completion:
     from aistrale.typed import repair_message
 
@@ -98,7 +122,7 @@ async def _validated(
             raise
         repair = Message.user(repair_message(error))
     request = _continued(request, completion, repair)
-    completion = _add(completion, await engine.complete(engine.call(request, options, runtime)))
+    completion = await _again(engine, runtime, request, options, completion, until)
     return parse(completion, options)
 
 

@@ -29,6 +29,8 @@ class Runtime(Protocol):
     """The verbs through which the engine touches time, randomness and the network."""
 
     random: random.Random
+    blocking: bool
+    """Whether its awaitables block and never suspend; no async function can run on it."""
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -90,6 +92,8 @@ class _System(Generic[Http]):
 class SyncRuntime(_System["SyncHttp"]):
     """Blocking execution; its coroutines complete without suspending."""
 
+    blocking = True
+
     async def sleep(self, seconds: float) -> None:
         """Block the thread."""
         if seconds > 0:
@@ -111,6 +115,8 @@ class SyncRuntime(_System["SyncHttp"]):
 class AsyncRuntime(_System["AsyncHttp"]):
     """Execution on asyncio or trio, whichever runs; its connections are one pool per running loop."""
 
+    blocking = False
+
     async def sleep(self, seconds: float) -> None:
         """Suspend the task."""
         if on_asyncio():
@@ -125,10 +131,13 @@ class AsyncRuntime(_System["AsyncHttp"]):
         if inspect.iscoroutinefunction(function):
             return await function(*args, **kwargs)
         if on_asyncio():
-            return await asyncio.to_thread(function, *args, **kwargs)
-        import anyio.to_thread
+            result: object = await asyncio.to_thread(function, *args, **kwargs)
+        else:
+            import anyio.to_thread
 
-        return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
+            result = await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
+        # An object whose call is async does not look like an async function.
+        return await result if inspect.isawaitable(result) else result
 
 
 def on_asyncio() -> bool:

@@ -34,6 +34,8 @@ _RETRYABLE_STATUS = frozenset({408, 409, 425})
 # Least time that an attempt is given; a retry that would leave less is not worth starting.
 _MIN_ATTEMPT = 0.05
 _MAX_EXPONENT = 32
+# Longest announced wait that is slept, in seconds; a longer one is the caller's to know, also without a deadline.
+_PATIENCE = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +103,15 @@ class Retry:
                 if not retryable(error) or call.untried > 0 or self.backoff.stops(made, call, error):
                     raise
                 delay = self.backoff.delay(made, call, error)
-                remaining = call.remaining()
-                if remaining is not None and remaining < delay + _MIN_ATTEMPT:
+                if not self._worth_waiting(delay, call, error):
                     raise
             await call.runtime.sleep(delay)
+
+    @staticmethod
+    def _worth_waiting(delay: float, call: Call, error: AistraleError) -> bool:
+        remaining = call.remaining()
+        fits = remaining is None or remaining >= delay + _MIN_ATTEMPT
+        return fits and (getattr(error, "retry_after", None) or 0.0) <= _PATIENCE
 
 
 def retryable(error: AistraleError) -> bool:
