@@ -15,6 +15,7 @@ from aistrale._version import __version__
 if TYPE_CHECKING:
     from aistrale import cost, errors, policies, testing
     from aistrale.client import AsyncClient, AsyncStream, Client, Stream
+    from aistrale.config import Settings
     from aistrale.conversation import Session
     from aistrale.core.call import Call, Clocks, Context
     from aistrale.core.pipeline import Pipeline, Policy
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
     )
     from aistrale.errors import AistraleError
     from aistrale.media import audio, document, image
+    from aistrale.options import EmbedOptions, Options
     from aistrale.policies.retry import Backoff
     from aistrale.providers.openai_compatible import openai_compatible
     from aistrale.types import Completion, Embeddings, Event, Message, Tool, Usage
 
 _HOMES = {
+    "aistrale.config": ("Settings",),
     "aistrale.client": ("AsyncClient", "AsyncStream", "Client", "Stream"),
     "aistrale.core.call": ("Call", "Clocks", "Context"),
     "aistrale.core.pipeline": ("Pipeline", "Policy"),
@@ -60,6 +63,7 @@ _HOMES = {
     ),
     "aistrale.errors": ("AistraleError",),
     "aistrale.media": ("audio", "document", "image"),
+    "aistrale.options": ("EmbedOptions", "Options"),
     "aistrale.policies.retry": ("Backoff",),
     "aistrale.providers.openai_compatible": ("openai_compatible",),
     "aistrale.conversation": ("Session",),
@@ -78,13 +82,16 @@ __all__ = [
     "Clocks",
     "Completion",
     "Context",
+    "EmbedOptions",
     "Embeddings",
     "Event",
     "Message",
+    "Options",
     "Pipeline",
     "Policy",
     "Reply",
     "Session",
+    "Settings",
     "Stream",
     "Tap",
     "Tool",

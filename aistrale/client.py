@@ -60,7 +60,16 @@ class _Face:
 
 
 class Client(_Face):
-    """The blocking client; safe to share between threads."""
+    """The blocking client; safe to share between threads, and on both sides of a fork.
+
+    Nothing is opened before the first call. Use it as a context manager, or call close.
+
+    Args:
+        **settings: help(aistrale.Settings) lists them; unknown names are errors.
+
+    Raises:
+        ConfigurationError: A setting is unknown or wrong.
+    """
 
     _async: AsyncClient | None = None
 
@@ -69,22 +78,41 @@ class Client(_Face):
 
         Args:
             prompt: Text, a Message, or a conversation of Messages and OpenAI-style dicts.
-            **options: See Options.
+            **options: Model, tools, output, deadline, ...; help(aistrale.Options) lists them.
 
         Returns:
-            The answer with its tokens, cost and attempts.
+            The answer with its tokens, cost and attempts; `print` shows its text.
 
         Raises:
-            AistraleError: See aistrale.errors for the tree.
+            AistraleError: help(aistrale.errors) shows the tree.
         """
         return run_sync(turns.run(self._engine, self._engine.sync_runtime(), prompt, options))[0]
 
     def stream(self, prompt: Prompt, **options: Unpack[Options]) -> Stream:
-        """Answer a prompt piece by piece; the request is sent when the stream is entered or first iterated."""
+        """Answer a prompt piece by piece; the request is sent when the stream is entered or first iterated.
+
+        Args:
+            prompt: As for run.
+            **options: As for run, but for `max_tool_rounds`.
+
+        Returns:
+            A context manager and iterator of events; print every event's `.text`, then see `.completion`.
+
+        Raises:
+            AistraleError: At once for what cannot be sent; when it is entered or iterated for everything else.
+        """
         return Stream(self._engine, stream_call(self._engine, self._engine.sync_runtime(), prompt, options), options)
 
     def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
-        """Vectors for texts, in their order."""
+        """Vectors for texts, in their order.
+
+        Args:
+            texts: One text or several.
+            **options: help(aistrale.EmbedOptions) lists them.
+
+        Raises:
+            AistraleError: help(aistrale.errors) shows the tree.
+        """
         engine = self._engine
         return run_sync(engine.embed(embed_call(engine, engine.sync_runtime(), texts, options)))
 
@@ -107,7 +135,14 @@ class Client(_Face):
 
 
 class AsyncClient(_Face):
-    """The async client, for asyncio and trio; safe to share between tasks and event loops."""
+    """The async client, for asyncio and trio; safe to share between tasks and event loops.
+
+    Args:
+        **settings: help(aistrale.Settings) lists them; unknown names are errors.
+
+    Raises:
+        ConfigurationError: A setting is unknown or wrong.
+    """
 
     async def run(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
         """Answer a prompt; see Client.run."""

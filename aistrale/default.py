@@ -53,11 +53,11 @@ def init(**settings: Setting) -> Client:
     """Set up the process-wide client.
 
     Calling it again with the same settings, or with none, gives the client that is there; with other settings it
-    makes a
-    new one and closes the old. Without it, the first `run` sets the client up from the environment and the file.
+    makes a new one and closes the old. Without it, the first `run` sets the client up from the environment and the
+    file.
 
     Args:
-        **settings: See aistrale.config.Settings.
+        **settings: help(aistrale.Settings) lists them.
 
     Raises:
         ConfigurationError: A setting is unknown or wrong.
@@ -83,37 +83,69 @@ def _async_client() -> AsyncClient:
 
 
 def run(prompt: Prompt, **options: Unpack[Options]) -> Completion:
-    """Answer a prompt; see Client.run."""
+    """Answer a prompt.
+
+    Args:
+        prompt: Text, a Message, or a conversation of Messages and OpenAI-style dicts.
+        **options: Model, tools, output, deadline, ...; help(aistrale.Options) lists them.
+
+    Returns:
+        The answer with its tokens, cost and attempts; `print` shows its text.
+
+    Raises:
+        AistraleError: help(aistrale.errors) shows the tree.
+    """
     return get_client().run(prompt, **options)
 
 
 async def run_async(prompt: Prompt, **options: Unpack[Options]) -> Completion:
-    """Answer a prompt on an event loop; see AsyncClient.run."""
+    """Answer a prompt on an event loop, asyncio's or trio's; arguments and errors are those of run."""
     return await _async_client().run(prompt, **options)
 
 
 def stream(prompt: Prompt, **options: Unpack[Options]) -> Stream:
-    """Answer a prompt piece by piece; see Client.stream."""
+    """Answer a prompt piece by piece; the request is sent when the stream is entered or first iterated.
+
+    Args:
+        prompt: As for run.
+        **options: As for run, but for `max_tool_rounds`.
+
+    Returns:
+        A context manager and iterator of events; print every event's `.text`, then see `.completion`.
+    """
     return get_client().stream(prompt, **options)
 
 
 def stream_async(prompt: Prompt, **options: Unpack[Options]) -> AsyncStream:
-    """Answer a prompt piece by piece on an event loop; see AsyncClient.stream."""
+    """The same on an event loop: `async with aistrale.stream_async(...) as stream`, without await."""
     return _async_client().stream(prompt, **options)
 
 
 def embed(texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
-    """Vectors for texts; see Client.embed."""
+    """Vectors for texts, in their order.
+
+    Args:
+        texts: One text or several.
+        **options: help(aistrale.EmbedOptions) lists them.
+    """
     return get_client().embed(texts, **options)
 
 
 async def embed_async(texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
-    """Vectors for texts on an event loop; see AsyncClient.embed."""
+    """Vectors for texts on an event loop; arguments and errors are those of embed."""
     return await _async_client().embed(texts, **options)
 
 
 def session(*, system: str | None = None, **values: Unpack[ContextValues]) -> Session:
-    """A conversation that remembers its turns; see Session."""
+    """A conversation that remembers its turns.
+
+    Args:
+        system: Instructions that stand above the whole conversation.
+        **values: Context of its calls (user, project, tags, ...); help(aistrale.context) says more.
+
+    Returns:
+        A Session: `.run`, `.stream`, `.run_async`, `.stream_async`; a context manager, sync and async.
+    """
     return get_client().session(system=system, **values)
 
 

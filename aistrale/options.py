@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Options(TypedDict, total=False):
-    """Keyword options of run and stream; see Request for those that only say what is sent.
+    """Keyword options of run and stream; what is not given is not sent.
 
     Args:
         model: `provider/model`, a name that the catalog knows, or a route's name.
@@ -39,11 +39,28 @@ class Options(TypedDict, total=False):
         route: A route's name; instead of model and provider.
         system: Instructions; becomes the first message.
         tools: Typed functions, Tools, or JSON-Schema tool definitions in any provider's shape.
+        tool_choice: "auto", "none", "required", a tool's name, or a ToolChoice.
+        parallel_tool_calls: Whether the model may call several tools at once.
         max_tool_rounds: How often the model's tool calls are run and answered before the answer is returned; 0 (the
             default) returns the calls to you.
         output: A pydantic model, dataclass, any type, or a JSON Schema; the answer is validated into
             `completion.output`.
+        max_tokens: Most tokens that the answer may have, thinking included.
+        temperature: 0 to 2; 0 is the least random.
+        top_p: 0 to 1; nucleus sampling.
+        top_k: How many tokens are sampled from.
+        stop: Text, or several, at which the model stops.
+        seed: Makes sampling repeatable, as far as the provider promises it.
+        n: How many alternatives are asked for; see `completion.choices`.
+        presence_penalty: -2 to 2.
+        frequency_penalty: -2 to 2.
+        logit_bias: Token ids with -100 to 100.
+        logprobs: Number of alternatives per token to report, 0 to 20; 0 reports only the chosen one.
         reasoning: An effort word, a token budget, or a Reasoning.
+        user: Whom the provider may hold responsible; an id, not a name.
+        metadata: Labels that the provider stores with the request.
+        service_tier: In the provider's words.
+        cache_key: Groups requests that share a beginning, for the provider's prompt cache.
         deadline: Seconds that it may take in all, tool rounds and the repair turn included; the settings' timeout
             holds for each round besides. What is left of your own time may be given: zero or less has passed.
         on_unsupported: "error" or "drop", see Settings.
@@ -83,7 +100,12 @@ class Options(TypedDict, total=False):
 
 
 class EmbedOptions(TypedDict, total=False):
-    """Keyword options of embed; see EmbedRequest and Options."""
+    """Keyword options of embed; those not listed here are as in Options.
+
+    Args:
+        dimensions: Length of the vectors, for models that can shorten them.
+        task: What the vectors are for, in Gemini's words (RETRIEVAL_QUERY, ...).
+    """
 
     model: str | None
     provider: str | None

@@ -22,7 +22,20 @@ _context: ContextVar[Context] = ContextVar("aistrale_context", default=NOBODY)
 
 
 class ContextValues(TypedDict, total=False):
-    """What `context` may set; see Context."""
+    """What `context` and a session may set.
+
+    Args:
+        user: Whom the call is for; like the other names, it stands in the ledger's rows.
+        workspace: A name.
+        project: A name.
+        session: A name; a session gives its calls its own.
+        name: What the application calls this kind of call.
+        tags: Free labels.
+        route: Taken by calls that name neither model nor route.
+        deadline: Seconds that a call may take; the stricter of this and the settings holds.
+        budget: A name.
+        priority: A name.
+    """
 
     user: str | None
     workspace: str | None
@@ -45,8 +58,11 @@ def current() -> Context:
 def context(**values: Unpack[ContextValues]) -> Iterator[Context]:
     """Set who calls, for all calls inside the block; what is not given is inherited, tags are merged.
 
+    Args:
+        **values: See ContextValues: user, workspace, project, session, name, tags, route, deadline, budget, priority.
+
     Raises:
-        ConfigurationError: There is no such field.
+        ConfigurationError: There is no such field, or its value is of a wrong type.
     """
     new = extended(current(), values)
     token = _context.set(new)

@@ -415,8 +415,6 @@ class Usage:
         raw: The provider's usage object, verbatim.
     """
 
-    __repr__ = _concise
-
     input: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
@@ -434,6 +432,11 @@ class Usage:
     source: Literal["reported", "estimated"] = "reported"
     raw: JSONObject | None = field(default=None, repr=False, compare=False)
     wire: Wire | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        # The buckets named output and reasoning are counts here, not content.
+        shown = [f"{item.name}={value}" for item in fields(self) if item.repr and (value := getattr(self, item.name))]
+        return f"Usage({', '.join(shown)})"
 
     @property
     def cache_write_total(self) -> int | None:
@@ -476,6 +479,10 @@ class Cost:
 
     usd: Decimal | None = None
     reason: str | None = None
+
+    def __str__(self) -> str:
+        note = f" ({self.reason})" if self.reason else ""
+        return f"unknown{note}" if self.usd is None else f"${self.usd:f}{note}"
 
 
 @dataclass(slots=True)

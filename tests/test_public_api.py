@@ -4,7 +4,8 @@ import aistrale
 
 PUBLIC = [
     "AistraleError", "AsyncClient", "AsyncStream", "Backoff", "Call", "Client", "Clocks", "Completion", "Context",
-    "Embeddings", "Event", "Message", "Pipeline", "Policy", "Reply", "Session", "Stream", "Tap", "Tool", "Usage",
+    "EmbedOptions", "Embeddings", "Event", "Message", "Options", "Pipeline", "Policy", "Reply", "Session", "Settings",
+    "Stream", "Tap", "Tool", "Usage",
     "__version__", "audio", "context", "cost", "document", "embed", "embed_async", "errors", "flush", "get_client",
     "image", "init", "openai_compatible", "policies", "run", "run_async", "session", "shutdown", "stream",
     "stream_async", "testing",
