@@ -246,6 +246,9 @@ class Face:
             seen.error = error
         seen.seconds = time.monotonic() - start
         if self.colour == "asyncio":
+            # httpcore 1 leaves a generator to the collector, which the loop closes in a task of a moment.
+            for _ in range(5):
+                await asyncio.sleep(0)
             seen.tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         await client.close()
 
