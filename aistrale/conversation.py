@@ -39,7 +39,7 @@ class Session:
     def __init__(self, engine: Engine, system: str | None, values: ContextValues) -> None:
         self._engine = engine
         self._values: ContextValues = {"session": new_id(), **values}
-        self._block: AbstractContextManager[Context] | None = None
+        self._blocks: list[AbstractContextManager[Context]] = []
         self._system = system
         self.messages: list[Message] = []
         """The conversation so far, without the instructions; may be edited between turns."""
@@ -96,14 +96,14 @@ class Session:
         self.messages = []
 
     def __enter__(self) -> Self:
-        self._block = context(**self._values)
-        self._block.__enter__()
+        block = context(**self._values)
+        block.__enter__()
+        self._blocks.append(block)
         return self
 
     def __exit__(self, *_: object) -> None:
-        block, self._block = self._block, None
-        if block is not None:
-            block.__exit__(None, None, None)
+        if self._blocks:
+            self._blocks.pop().__exit__(None, None, None)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

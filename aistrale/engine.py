@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
 from aistrale.config import ProviderSettings, load, unknown_key
 from aistrale.core.call import Call, Clocks, Target
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from aistrale.providers.catalog import Kind, ModelFacts
     from aistrale.types import Embeddings, Request
 
+_REMEMBERED_TARGETS: Final = 1024
 Answer = TypeVar("Answer", Completion, "Embeddings")
 
 
@@ -152,6 +153,9 @@ class Engine:
         """The target of a model's name; made once. Raises ConfigurationError."""
         found = self._targets.get(name)
         if found is None:
+            # A bound is enough: who asks for so many models lets others choose their names.
+            if len(self._targets) >= _REMEMBERED_TARGETS:
+                self._targets.clear()
             found = self._targets[name] = self._make_target(name)
         return found
 

@@ -9,6 +9,7 @@ import pytest
 
 import aistrale
 from aistrale.errors import ConfigurationError, DeadlineExceeded, RateLimitError
+from aistrale.scope import current
 from aistrale.testing import Fault, Say
 
 MODEL = "openai/gpt-5-mini"
@@ -64,6 +65,20 @@ def test_the_settings_timeout_holds_for_each_round(sim, balance):
         answer = client.run("Look.", model=MODEL, tools=[slow], max_tool_rounds=1)
         assert len(answer.attempts) == 2
         balance(client, 2)
+
+
+def test_a_session_entered_twice_leaves_no_context_behind(client):
+    with client.session(user="ada") as chat:
+        with chat:
+            assert current().user == "ada"
+        assert current().user == "ada"
+    assert current().user is None
+
+
+def test_names_that_others_choose_do_not_fill_the_memory(client):
+    for number in range(3000):
+        client._engine.target(f"openai/model-{number}")
+    assert len(client._engine._targets) <= 1024
 
 
 def test_an_async_tool_is_refused_by_a_blocking_client_before_anything_is_sent(client, sim, balance):
