@@ -173,7 +173,8 @@ def bench_sync(drivers: Drivers, rounds: int, calls: int) -> list[Figure]:
         return lambda: clocked(work)
 
     rows = {name: repeated(name, call) for name, call in drivers.sync_calls().items()}
-    result = table("sync, one call at a time, per call", rows, ("httpx", "httpx2"), rounds)
+    # Short rounds, and therefore more of them.
+    result = table("sync, one call at a time, per call", rows, ("httpx", "httpx2"), rounds * 3)
     return [Figure("sync call / httpx.Client.post + json.loads", result.ratio("aistrale", "httpx"), 0.75)]
 
 

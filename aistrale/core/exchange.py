@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 Phase = Literal["resolve", "connect", "tls", "write", "headers", "body"]
 
@@ -124,29 +124,42 @@ class Headers(Mapping[str, str]):
     Fields that occur more than once are joined by ", " (RFC 9110 section 5.3).
 
     Args:
-        raw: Pairs of bytes as they came over the wire; kept in `.raw`.
+        raw: Pairs of bytes as they came over the wire.
     """
 
-    __slots__ = ("_decoded", "raw")
-
-    raw: list[tuple[bytes, bytes]]
+    __slots__ = ("_decoded", "_pairs", "_raw")
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        self.raw = raw
+        self._raw: list[tuple[bytes, bytes]] | None = raw
+        self._pairs: list[tuple[str, str]] | None = None
         self._decoded: dict[str, str] | None = None
+
+    @classmethod
+    def of_text(cls, pairs: list[tuple[str, str]]) -> Self:
+        """Headers that were decoded (as latin-1) already."""
+        headers = cls([])
+        headers._raw, headers._pairs = None, pairs
+        return headers
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """Name and value pairs as they came over the wire."""
+        if self._raw is None:
+            self._raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._pairs or ()]
+        return self._raw
 
     def _fields(self) -> dict[str, str]:
         fields = self._decoded
         if fields is None:
-            raw = self.raw
-            # All names in one go, because every answer is asked for a few of some twenty fields.
-            names = b"\n".join([name for name, _ in raw]).decode("latin-1").lower().split("\n")
-            fields = dict(zip(names, [value.decode("latin-1") for _, value in raw], strict=True)) if raw else {}
-            if len(fields) < len(raw):
+            pairs = self._pairs
+            if pairs is None:
+                pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._raw or ()]
+            fields = {name.lower(): value for name, value in pairs}
+            if len(fields) < len(pairs):
                 fields = {}
-                for name, (_, value) in zip(names, raw, strict=True):
-                    text = value.decode("latin-1")
-                    fields[name] = f"{fields[name]}, {text}" if name in fields else text
+                for name, value in pairs:
+                    key = name.lower()
+                    fields[key] = f"{fields[key]}, {value}" if key in fields else value
             self._decoded = fields
         return fields
 

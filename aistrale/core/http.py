@@ -168,7 +168,7 @@ class _Http:
         head, framing, data = begun
         link.uses += 1
         body = PlainBody(self._colour, pool, link, framing, data)
-        return HttpResponse(head.status, Headers(head.fields), "HTTP/1.1", body, max_body=self._max_body)
+        return HttpResponse(head.status, head.headers, "HTTP/1.1", body, max_body=self._max_body)
 
     async def _exchange(self, pool: Pool, link: Link, native: object) -> HttpResponse:
         wire = link.wire

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
-from aistrale.core.exchange import HttpError, HttpProtocolError
+from aistrale.core.exchange import Headers, HttpError, HttpProtocolError
 from aistrale.core.network import NO_WAIT
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 MAX_HEAD: Final = 64 * 1024
 MAX_LINE: Final = 16 * 1024
 _LEFTOVERS: Final = 8
-_BODILESS: Final = frozenset({b"204", b"304"})
-_FRAMING: Final = (b"content-length", b"transfer-encoding", b"connection")
+_BODILESS: Final = frozenset({"204", "304"})
 
 _VERSION: Final = b"HTTP/1.1 "
 # RFC 9112 sections 4, 5 and 7.1, and nothing that a recipient is only asked to put up with.
-_STATUS: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FIELD: Final = re.compile(rb"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)\r\n", re.MULTILINE)
+_STATUS: Final = re.compile(r"HTTP/1\.1 ([2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+_FIELD: Final = re.compile(r"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([\x20-\x7e\x80-\xff]*)\r\n", re.MULTILINE)
+_TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*|[ \t]*)")
 
 
@@ -40,15 +40,15 @@ class Head:
 
     Args:
         status: Status code.
-        fields: Name and value pairs as they came, without the blanks around the values.
+        headers: Its fields.
         length: Bytes of the body; None where it comes in chunks.
     """
 
-    __slots__ = ("fields", "length", "status")
+    __slots__ = ("headers", "length", "status")
 
-    def __init__(self, status: int, fields: list[tuple[bytes, bytes]], length: int | None) -> None:
+    def __init__(self, status: int, headers: Headers, length: int | None) -> None:
         self.status = status
-        self.fields = fields
+        self.headers = headers
         self.length = length
 
 
@@ -61,25 +61,26 @@ def read_head(head: bytes) -> Head | None:
     Returns:
         None where it is not plain.
     """
-    status = _STATUS.match(head)
+    text = head.decode("latin-1")
+    status = _STATUS.match(text)
     if status is None or status[1] in _BODILESS:
         return None
-    fields = [(name, value.strip(b" \t")) for name, value in _FIELD.findall(head, status.end())]
-    # The expression passes over what it does not match; every line must have been matched.
-    if len(fields) != head.count(b"\n") - 1:
+    pairs: list[tuple[str, str]] = _FIELD.findall(text, status.end())
+    # The expression passes over what it does not match; every line must have been matched. A value has at most one
+    # blank before it, as servers write it, so that nothing must be cut off.
+    if len(pairs) != text.count("\n") - 1 or ":  " in text or " \r\n" in text[status.end() :]:
         return None
-    names = [name.lower() for name, _ in fields]
-    told = dict(zip(names, [value for _, value in fields], strict=True))
-    if len(told) < len(fields) and any(names.count(name) > 1 for name in _FRAMING):
-        return None
-    length, coding = told.get(b"content-length"), told.get(b"transfer-encoding")
-    if told.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+    headers = Headers.of_text(pairs)
+    # A field that is there twice has both values in one here, which none of the following takes.
+    told = headers.lowered
+    length, coding = told.get("content-length"), told.get("transfer-encoding")
+    if told.get("connection", "keep-alive").lower() != "keep-alive":
         return None
     if coding is not None:
-        return Head(int(status[1]), fields, None) if length is None and coding.lower() == b"chunked" else None
-    if length is None or not length.isdigit() or len(length) > 18:
+        return Head(int(status[1]), headers, None) if length is None and coding.lower() == "chunked" else None
+    if length is None or not length.isdecimal() or len(length) > 18:
         return None
-    return Head(int(status[1]), fields, int(length))
+    return Head(int(status[1]), headers, int(length))
 
 
 class Framing(Protocol):
@@ -176,7 +177,7 @@ class Chunked:
             self.done = True
         else:
             self._trailers += stop - start
-            if _FIELD.fullmatch(data, start, stop + 2) is None or self._trailers > MAX_LINE:
+            if _TRAILER.fullmatch(data, start, stop) is None or self._trailers > MAX_LINE:
                 raise ValueError("what follows the last chunk is not trailers")
 
 
