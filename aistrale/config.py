@@ -2,8 +2,8 @@
 
 Sources, the stronger first: keywords of `init`, `Client`, `AsyncClient`; environment variables `AISTRALE_*`; the file
 named by `AISTRALE_CONFIG`, else the nearest `aistrale.toml` or `pyproject.toml` with a `[tool.aistrale]` table, from
-the
-working directory upwards. A whole setting is taken from one source; only `providers` and `routes` are merged by name.
+the working directory upwards. A whole setting is taken from one source; only `providers` and `routes` are merged by
+name.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def find_file(
 def _read(path: Path, *, required: bool) -> Mapping[str, Setting]:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         if required:
             raise ConfigurationError(
                 f"AISTRALE_CONFIG: {path.name} cannot be read ({type(error).__name__})", field="AISTRALE_CONFIG"
@@ -314,16 +314,19 @@ def _retry(name: str, value: Setting) -> Backoff | None:
         value = {"attempts": value}
     table = _table(name, value)
     known = [item.name for item in fields(Backoff)]
+    checked = dict(table)
     for key, item in table.items():
         if key not in known:
             raise unknown_key(f"{name}.{key}", [f"{name}.{entry}" for entry in known])
         if key == "attempts" and (type(item) is not int or item < 1):
             raise _wrong(f"{name}.attempts", "a whole number of at least 1")
-        if key in {"base", "cap"} and _seconds(f"{name}.{key}", item) is None:
-            raise _wrong(f"{name}.{key}", "a positive number of seconds")
+        if key in {"base", "cap"}:
+            checked[key] = _seconds(f"{name}.{key}", item)
+            if checked[key] is None:
+                raise _wrong(f"{name}.{key}", "a positive number of seconds")
         if key in {"wait", "stop"} and not callable(item):
             raise _wrong(f"{name}.{key}", "a tenacity strategy")
-    return Backoff(**table)  # type: ignore[arg-type]  # checked key by key
+    return Backoff(**checked)  # type: ignore[arg-type]  # checked key by key
 
 
 def _providers(name: str, value: Setting) -> dict[str, ProviderSettings]:
@@ -382,8 +385,13 @@ def _route(name: str, value: Setting) -> RouteSettings:
     return RouteSettings(targets=names)
 
 
-def _object(_name: str, value: Setting) -> object:
-    return value
+def _transport(method: str) -> Callable[[str, Setting], object]:
+    def checked(name: str, value: Setting) -> object:
+        if value is not None and (isinstance(value, type) or not callable(getattr(value, method, None))):
+            raise _wrong(name, f"an httpx or httpx2 transport object, with the method {method}()")
+        return value
+
+    return checked
 
 
 _CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
@@ -399,8 +407,8 @@ _CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
     "trust_env": _flag,
     "verify": _flag_or_path,
     "proxy": _optional_text,
-    "transport": _object,
-    "async_transport": _object,
+    "transport": _transport("handle_request"),
+    "async_transport": _transport("handle_async_request"),
     "on_lossy": _word("warn", "error"),
     "on_unsupported": _word("error", "drop"),
 }

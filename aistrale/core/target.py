@@ -308,7 +308,13 @@ def _context(lib: Library, *, verify: bool | str, trust_env: bool) -> ssl.SSLCon
     with _lock:
         context = _contexts.get(key)
         if context is None:
-            context = _contexts[key] = _make_context(lib, verify=verify, trust_env=trust_env)
+            try:
+                context = _make_context(lib, verify=verify, trust_env=trust_env)
+            except OSError as error:  # what ssl raises is one too
+                raise ValueError(
+                    f"verify: the certificate authorities cannot be read ({type(error).__name__})"
+                ) from error
+            _contexts[key] = context
     return context
 
 
