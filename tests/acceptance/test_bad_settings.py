@@ -23,13 +23,12 @@ WRONG = [
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
 def test_a_setting_of_a_wrong_type_is_named(sim, name):
-    for value in WRONG:
+    for wrong in WRONG:
+        value = wrong
         settings = {**sim.settings(), "ledger": "off", "retry": False}
-        if name == "providers" and isinstance(value, dict):
-            value = {
-                key: {**settings["providers"].get(key, {}), **own} if isinstance(own, dict) else own
-                for key, own in value.items()
-            }  # noqa: PLW2901
+        if name == "providers" and isinstance(wrong, dict):
+            known = settings["providers"]
+            value = {key: {**known.get(key, {}), **own} if isinstance(own, dict) else own for key, own in wrong.items()}
         settings[name] = value
         error = error_of(settings)
         if name not in {"providers", "proxy"}:
