@@ -280,7 +280,8 @@ def async_rows(
     base = f"{drivers.base}{words}"
     url = f"{base}/v1/chat/completions"
     rows: dict[str, Measure] = {
-        "httpx": lambda: asyncio.run(raw_load(httpx, url, flight, calls, stream=stream)),
+        # Its calls take many times longer with many connections, and a few of them show it.
+        "httpx": lambda: asyncio.run(raw_load(httpx, url, flight, min(calls, flight * 2 + 100), stream=stream)),
         "httpx2": lambda: asyncio.run(raw_load(httpx2, url, flight, calls, stream=stream)),
         "openai": lambda: asyncio.run(openai_load(base, flight, calls, stream=stream)),
         "aistrale": lambda: asyncio.run(own_load(own.as_async(), flight, calls, stream=stream)),
