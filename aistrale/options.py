@@ -277,7 +277,7 @@ def _number(name: str, value: object, kind: type, low: float, high: float) -> fl
 
 def _tool_choice(choice: object, tools: Sequence[Tool]) -> ToolChoice:
     if isinstance(choice, str):
-        choice = ToolChoice(choice) if choice in {"auto", "none", "required"} else ToolChoice("tool", [choice])  # type: ignore[arg-type]
+        choice = ToolChoice(choice) if choice in {"auto", "none", "required"} else ToolChoice("tool", [choice])  # type: ignore[arg-type]  # checked here
     if not isinstance(choice, ToolChoice):
         raise invalid("tool_choice", "must be 'auto', 'none', 'required', a tool's name, or a ToolChoice")
     known = {tool.name for tool in tools}

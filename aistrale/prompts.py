@@ -135,7 +135,7 @@ def _checked_part(part: Part, role: Role, path: str) -> Part:
     only = _ONLY.get(type(part))
     if only is not None and role != only[0]:
         raise invalid(path, f"{only[1]} can only stand in {'an' if only[0] == 'assistant' else 'a'} {only[0]} message")
-    if getattr(part, "cache", None) is not None and not isinstance(part.cache, CacheHint):  # type: ignore[union-attr]
+    if getattr(part, "cache", None) is not None and not isinstance(part.cache, CacheHint):  # type: ignore[union-attr]  # getattr asked
         raise invalid(f"{path}.cache", "must be a CacheHint")
     if isinstance(part, MediaPart):
         return check_media(part, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from aistrale.types import (
@@ -24,7 +24,6 @@ from aistrale.types import (
     TextDelta,
     TextPart,
     ToolCallPart,
-    Usage,
     UsageUpdate,
     Whole,
     Wire,
@@ -192,14 +191,6 @@ def _joined(old: JSON, new: JSON) -> JSON:
     if isinstance(old, list) and isinstance(new, list):
         return [*old, *new]
     return old if new is None else new
-
-
-def merge_usage(old: Usage | None, new: Usage) -> Usage:
-    """A later report completes an earlier one: what it does not mention keeps its value."""
-    if old is None:
-        return new
-    known = {item.name: getattr(new, item.name) for item in fields(Usage)}
-    return replace(old, **{name: value for name, value in known.items() if value is not None})
 
 
 def _append(part: Part, text: str) -> None:

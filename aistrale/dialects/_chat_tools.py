@@ -129,12 +129,12 @@ def decode_tool_choice(body: JSONObject) -> ToolChoice | None:
     """`tool_choice` or the legacy `function_call`; None when neither is there or its shape is unknown."""
     value = body.get("tool_choice")
     if type(value) is str:
-        return ToolChoice(value) if value in {"auto", "none", "required"} else None  # type: ignore[arg-type]
+        return ToolChoice(value) if value in {"auto", "none", "required"} else None  # type: ignore[arg-type]  # checked here
     if type(value) is dict:
         return _named(value)
     legacy = body.get("function_call")
     if type(legacy) is str and legacy in {"auto", "none"}:
-        return ToolChoice(cast("object", legacy), wire=note({}, ["function_call"]))  # type: ignore[arg-type]
+        return ToolChoice(cast("object", legacy), wire=note({}, ["function_call"]))  # type: ignore[arg-type]  # checked here
     if type(legacy) is dict and type(legacy.get("name")) is str:
         wire = note(rest(legacy, {"name"}), ["function_call"])
         return ToolChoice("tool", [cast("str", legacy["name"])], wire)

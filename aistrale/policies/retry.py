@@ -134,7 +134,7 @@ def spread(announced: float, rng: random.Random) -> float:
 def _state(made: int, call: Call, error: BaseException) -> RetryCallState:
     from tenacity import Future, RetryCallState
 
-    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]  # no strategy reads it
     state.attempt_number = made
     state.start_time = call.started
     state.outcome_timestamp = call.runtime.now()

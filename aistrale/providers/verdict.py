@@ -109,9 +109,6 @@ HINTS: Mapping[type[APIError], str] = MappingProxyType(
     }
 )
 
-# Statuses after which the same request may succeed; 498 is Groq's for no capacity in the flex tier.
-RETRYABLE = frozenset({408, 409, 425, 429, 498, 500, 502, 503, 504, 529})
-
 MESSAGE_LIMIT = 300
 
 _KEY_SHAPES = re.compile(
@@ -171,20 +168,6 @@ def classify(
     if by_status is APIError:
         return BY_KIND.get(info.kind, APIError)
     return BY_KIND[info.kind] if info.kind in _REFINES.get(by_status, ()) else by_status
-
-
-def retryable(info: ErrorInfo, error_class: type[APIError]) -> bool:
-    """Whether the same request, sent again to the same place, may succeed.
-
-    The provider's own verdict (`x-should-retry`) wins; used-up quota is never tried again.
-    """
-    if info.should_retry is not None:
-        return info.should_retry
-    if issubclass(error_class, QuotaExceededError):
-        return False
-    if info.status is not None and info.status >= 400 and info.status in RETRYABLE:
-        return True
-    return issubclass(error_class, (RateLimitError, OverloadedError, ServerError, ResponseError))
 
 
 def scrub(text: str, secrets: Iterable[Secret | str] = ()) -> str:

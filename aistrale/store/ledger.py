@@ -349,4 +349,4 @@ def _load(cls: type[R], columns: Sequence[object]) -> R:
         named[name] = json.loads(str(named[name]))
     if "streamed" in named:
         named["streamed"] = bool(named["streamed"])
-    return cls(**named)  # type: ignore[arg-type]
+    return cls(**named)  # type: ignore[arg-type]  # our own columns

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.core.accumulate import merge_usage
 from aistrale.core.reply import Reply, collect
 from aistrale.core.runtime import run_sync
 from aistrale.errors import NetworkError, StreamInterrupted
@@ -239,8 +238,3 @@ def test_the_answer_so_far_may_be_asked_for_at_any_time(pieces, ask):
         reply.accumulated.result()
     pull_all(reply)
     assert reply.accumulated.result().text == "".join(pieces)
-
-
-def test_a_later_usage_report_completes_an_earlier_one():
-    merged = merge_usage(Usage(input=5, cache_read=2), Usage(output=7))
-    assert (merged.input, merged.cache_read, merged.output) == (5, 2, 7)

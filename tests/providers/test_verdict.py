@@ -24,9 +24,10 @@ from aistrale.errors import (
     ResponseError,
     ServerError,
 )
+from aistrale.policies.retry import retryable
 from aistrale.providers import PROVIDERS, get_provider
 from aistrale.providers.secret import Secret
-from aistrale.providers.verdict import MESSAGE_LIMIT, api_error, retryable, scrub
+from aistrale.providers.verdict import MESSAGE_LIMIT, api_error, scrub
 from aistrale.types import ErrorInfo
 
 
@@ -248,7 +249,7 @@ def test_whatever_comes_there_is_a_class(name, info):
     ],
 )
 def test_what_may_succeed_when_it_is_sent_again(name, info, expected):
-    assert retryable(info, get_provider(name).classify(info)) is expected
+    assert retryable(api_error(info, get_provider(name))) is expected
 
 
 KEYS = [
