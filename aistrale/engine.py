@@ -19,7 +19,7 @@ from aistrale.policies import build
 from aistrale.policies.encode import Encode
 from aistrale.policies.failover import Failover
 from aistrale.policies.journal import Journal
-from aistrale.policies.meter import Meter, refusal, total_cost
+from aistrale.policies.meter import UNSENT, Meter, attempt_infos, refusal, total_cost
 from aistrale.policies.retry import Retry
 from aistrale.providers import PROVIDERS, get_provider
 from aistrale.providers.catalog import default_model, lookup, resolve
@@ -27,7 +27,7 @@ from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import find_key, require_key
 from aistrale.scope import current
 from aistrale.store import open_ledger
-from aistrale.types import AttemptInfo, Completion, EmbedRequest
+from aistrale.types import Completion, EmbedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -302,29 +302,21 @@ class Engine:
 
 def finish(call: Call, answer: Answer) -> Answer:
     """Write onto an answer what the call knows of it: who answered, what it cost, which attempts it took."""
-    target = call.attempts[-1].target
-    prepared = call.prepared[target.name]
-    answer.provider = target.provider.name
-    answer.target = target.name
     answer.call_id = call.id
-    answer.request_id = call.attempts[-1].request_id
+    answer.degraded = call.degraded
+    answer.attempts = attempt_infos(call)
     answer.cost = total_cost(call)
+    attempt = call.attempt
+    if attempt is None or call.degraded in UNSENT:
+        # Remembered or canned: nobody was asked for this answer, and it says itself where it comes from.
+        return answer
+    prepared = call.prepared[attempt.target.name]
+    answer.provider = attempt.target.provider.name
+    answer.target = attempt.target.name
+    answer.request_id = attempt.request_id
     answer.lossy = prepared.lossy
     if isinstance(answer, Completion):
         unwrap(answer, prepared.answer)
-    answer.attempts = [
-        AttemptInfo(
-            number=attempt.number,
-            provider=attempt.target.provider.name,
-            model=attempt.target.model,
-            outcome=attempt.outcome or "error",
-            latency=attempt.latency or 0.0,
-            status=attempt.status,
-            error=attempt.error,
-            request_id=attempt.request_id,
-        )
-        for attempt in call.attempts
-    ]
     return answer
 
 

@@ -28,7 +28,7 @@
     │   ├── CircuitOpen
     │   ├── QueueFull
     │   └── QueueTimeout
-    ├── AllTargetsFailed              an ExceptionGroup: one error per failed target
+    ├── AllTargetsFailed              an ExceptionGroup: one error per failed attempt
     └── Suspended                     async I/O was reached inside a synchronous client: a bug in a policy
 
 Messages never contain keys, prompts or answers. `exit_code` is what the command line exits with.
@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aistrale.types import Usage
+    from aistrale.types import AttemptInfo, Usage
 
 
 class AistraleError(Exception):
@@ -72,6 +72,8 @@ class AistraleError(Exception):
         self.target = target
         self.attempt = attempt
         self.hint = hint
+        self.attempts: tuple[AttemptInfo, ...] = ()
+        """Every exchange of the call that ended so, in order; empty where nothing was sent."""
 
     def _facts(self) -> list[tuple[str, object]]:
         return [("provider", self.provider), ("target", self.target), ("attempt", self.attempt)]
@@ -314,7 +316,26 @@ class AccessDenied(PolicyError):
 
 
 class CircuitOpen(PolicyError):
-    """The target's circuit breaker is open."""
+    """The target's circuit breaker is open.
+
+    Args:
+        retry_after: Seconds until the breaker may let a call through again; None when it was opened by hand.
+        reason: Why it is open, in a word: "failures", "slow", "quota", "retry_after", "forced".
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        target: str | None = None,
+        retry_after: float | None = None,
+        reason: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, target=target, hint=hint)
+        self.retry_after = retry_after
+        self.reason = reason
 
 
 class QueueFull(PolicyError):
@@ -326,7 +347,7 @@ class QueueTimeout(PolicyError):
 
 
 class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):
-    """Every target of the route failed; `exceptions` holds one error per target, in order."""
+    """Every target of the route failed; `exceptions` holds one error per failed attempt or refusal, in order."""
 
     exit_code = 6
 
@@ -337,6 +358,7 @@ class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):
     def __init__(self, message: str, errors: Sequence[Exception]) -> None:
         self.target = self.provider = self.hint = None
         self.attempt = None
+        self.attempts = ()
 
     # An ExceptionGroup, unlike its base, holds no BaseException, which the type stubs cannot say.
     def derive(self, excs: Sequence[Exception], /) -> AllTargetsFailed:  # type: ignore[override]

@@ -553,6 +553,8 @@ class Completion:
         lossy: What the target's wire format could not carry.
         raw: The provider's answer, verbatim; None for a stream.
         created: Unix seconds, as the provider said.
+        degraded: How the answer is less than what was asked for: "cache", "stale_cache", "smaller_model" or "canned";
+            None for a fresh answer of a target that was asked for.
     """
 
     __repr__ = _concise
@@ -573,6 +575,7 @@ class Completion:
     raw: JSONObject | None = field(default=None, repr=False)
     created: int | None = None
     source: str | None = None
+    degraded: str | None = None
     wire: Wire | None = field(default=None, repr=False)
 
     @property
@@ -644,6 +647,7 @@ class Embeddings:
     lossy: list[Lossy] = field(default_factory=list)
     raw: JSONObject | None = field(default=None, repr=False)
     source: str | None = None
+    degraded: str | None = None
     wire: Wire | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -790,6 +794,27 @@ class StreamError(Event):
     """The provider reported an error inside the stream."""
 
     error: ErrorInfo
+
+
+@dataclass(slots=True)
+class Switched(Event):
+    """Another target goes on with the answer from here; only in streams that were allowed to resume.
+
+    The text after it continues the text before it as well as the other model could; nothing promises a seamless joint.
+
+    Args:
+        provider: Who goes on.
+        target: Which target, written `provider/model`.
+        at: How many characters of visible text had been delivered.
+        reason: The error that ended the part before, by its class: "StreamInterrupted", "AttemptTimeout", ...
+        overlap: How many characters the new part repeated of the old one; they were left out.
+    """
+
+    provider: str
+    target: str
+    at: int
+    reason: str
+    overlap: int = 0
 
 
 @dataclass(slots=True)

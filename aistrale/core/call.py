@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from aistrale.core.output import Answer
     from aistrale.core.runtime import Runtime
     from aistrale.dialects.base import Dialect, EmbedDialect, Profile
+    from aistrale.dialects.headers import RateLimits
+    from aistrale.errors import AistraleError
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import ModelFacts
     from aistrale.providers.secret import Secret
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from aistrale.types import Cost, EmbedRequest, Lossy, Request, Usage
 
 Outcome = Literal["success", "error", "cancelled", "interrupted", "abandoned"]
+Priority = Literal["high", "normal", "low"]
+StreamMode = Literal["restart_before_first_token", "buffered", "hold_back", "resume", "raise"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,6 +45,31 @@ class Clocks:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
+class StreamRules:
+    """How a streamed answer survives a break, and when it counts as broken.
+
+    Args:
+        mode: "restart_before_first_token": another attempt or target takes over as long as nothing was delivered.
+            "buffered": nothing is delivered before the answer is whole. "hold_back": nothing is delivered before
+            `hold_back` characters are there. "resume": another target goes on where the text broke off, announced by
+            a `Switched` event. "raise": no second attempt once the provider has begun to answer.
+        hold_back: Characters of visible text.
+        min_rate: Slowest acceptable delivery, in tokens (about four characters) per second, averaged over
+            `rate_window` seconds of waiting for the provider; None for no limit.
+        rate_window: Seconds.
+        max_resumes: How often one answer may move to another target.
+        max_buffer: Most bytes of text that are held back; more is an error of the attempt.
+    """
+
+    mode: StreamMode = "restart_before_first_token"
+    hold_back: int = 200
+    min_rate: float | None = None
+    rate_window: float = 10.0
+    max_resumes: int = 1
+    max_buffer: int = 16 * 1024 * 1024
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
 class Context:
     """Who calls, and under which rules; carried by `aistrale.context()` and the decorator.
 
@@ -58,10 +87,11 @@ class Context:
     route: str | None = None
     deadline: float | None = None
     budget: str | None = None
-    priority: str | None = None
+    priority: Priority | None = None
 
 
 NOBODY = Context()
+_NONE: list[Target] = []
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -126,29 +156,42 @@ class Attempt:
     conditions: dict[str, str] = field(default_factory=dict)
     """What the answer said that its price depends on: `service_tier`, `inference_provider`."""
 
+    limits: RateLimits | None = None
+    """What the provider says is left of its rate limits; None when it said nothing."""
+
 
 class Call:
-    """One logical request; the only mutable object that travels through the pipeline."""
+    """One logical request; the only mutable object that travels through the pipeline.
+
+    What belongs to the call as a whole (its rows, attempts, errors) is shared by its legs; what belongs to the attempt
+    under way (target, attempt, others) is a leg's own.
+    """
 
     __slots__ = (
         "asked",
         "at",
+        "attempt",
         "attempts",
         "clocks",
         "context",
         "deadline",
+        "degraded",
+        "errors",
+        "forced",
         "id",
         "on_lossy",
         "on_unsupported",
+        "others",
         "prepared",
         "request",
         "route",
         "rows",
         "runtime",
+        "share_until",
         "started",
+        "streaming",
         "target",
         "targets",
-        "untried",
     )
 
     def __init__(
@@ -168,8 +211,18 @@ class Call:
         self.request = request
         self.targets = targets
         self.target = targets[0]
-        self.untried = 0
-        """How many targets could still be tried instead of waiting on this one; failover keeps it."""
+        self.attempt: Attempt | None = None
+        """The attempt under way, or the last one."""
+        self.others: list[Target] = _NONE
+        """Targets that can still be tried instead of waiting at this one; failover keeps it. Empty: waiting is fine."""
+        self.share_until: float | None = None
+        """The instant by which this attempt must have content, so that other targets get their share of the time."""
+        self.forced = False
+        """Whether the attempt passes a breaker that is open: the last resort."""
+        self.streaming: StreamRules | None = None
+        """How a stream survives a break; None where the settings' rules hold."""
+        self.degraded: str | None = None
+        """How the answer is less than what was asked for: "cache", "stale_cache", "smaller_model", "canned"."""
         self.runtime = runtime
         self.clocks = clocks
         self.context = context
@@ -183,9 +236,27 @@ class Call:
         limits = [limit for limit in (clocks.total, context.deadline) if limit is not None]
         self.deadline = self.started + min(limits) if limits else None
         self.attempts: list[Attempt] = []
+        self.errors: list[AistraleError] = []
+        """Why every attempt that failed did so, refusals before sending included, in order."""
         self.prepared: dict[str, Prepared] = {}
         self.rows: list[Row] = []
         """Ledger rows that wait to be written together with the next one."""
+
+    def leg(self, target: Target | None = None) -> Call:
+        """A view of this call for a second attempt beside the first, or for another target's part of the answer.
+
+        It has a target and an attempt of its own and shares everything else.
+        """
+        leg = object.__new__(Call)
+        for name in Call.__slots__:
+            setattr(leg, name, getattr(self, name))
+        leg.attempt = None
+        leg.target = target or self.target
+        return leg
+
+    def adopt(self, leg: Call) -> None:
+        """Take over where a leg has got to: its answer is the call's."""
+        self.target, self.attempt = leg.target, leg.attempt
 
     @property
     def stream(self) -> bool:
@@ -193,9 +264,14 @@ class Call:
         return getattr(self.request, "stream", False)
 
     @property
-    def attempt(self) -> Attempt | None:
-        """The attempt under way, or the last one."""
-        return self.attempts[-1] if self.attempts else None
+    def untried(self) -> int:
+        """How many targets could still be tried instead of waiting at this one."""
+        return len(self.others)
+
+    @property
+    def priority(self) -> Priority:
+        """In which order calls that must wait are let through."""
+        return self.context.priority or "normal"
 
     def remaining(self) -> float | None:
         """Seconds until the deadline (may be negative); None when there is none."""

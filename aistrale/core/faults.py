@@ -67,6 +67,8 @@ def timeout_error(call: Call, attempt: Attempt, *, phase: str, sent: bool, clock
         return deadline_error(call, attempt)
     name = "connect" if phase in {"resolve", "connect", "tls"} else clock
     seconds = getattr(call.clocks, name)
+    if call.share_until is not None and call.share_until - call.runtime.now() <= _EARLY:
+        return _share_error(call, attempt, phase=phase, sent=sent)
     return AttemptTimeout(
         f"no {'connection' if name == 'connect' else 'content'} within {seconds} s ({name})",
         provider=attempt.target.provider.name,
@@ -75,6 +77,18 @@ def timeout_error(call: Call, attempt: Attempt, *, phase: str, sent: bool, clock
         phase=phase,
         sent=sent,
         hint=f"Raise clocks={{'{name}': ...}} or add a target to the route.",
+    )
+
+
+def _share_error(call: Call, attempt: Attempt, *, phase: str, sent: bool) -> AttemptTimeout:
+    return AttemptTimeout(
+        f"no content within {call.runtime.now() - attempt.started:.3g} s, this target's share of the deadline",
+        provider=attempt.target.provider.name,
+        target=attempt.target.name,
+        attempt=attempt.number,
+        phase=phase,
+        sent=sent,
+        hint="Raise timeout= if the target is just slow, or set clocks={'first_token': ...}.",
     )
 
 

@@ -116,7 +116,21 @@ class Reply:
             await self._pull(self._source)
         return self._events.popleft()
 
-    async def _pull(self, source: Source) -> None:
+    async def prefetch(self, enough: Callable[[Accumulator], bool]) -> None:
+        """Pull events, without delivering any, until `enough` says so or the answer is whole.
+
+        Nothing has been delivered, so what breaks here is an error of the attempt and not yet an interrupted stream.
+
+        Args:
+            enough: Gets what has arrived so far.
+
+        Raises:
+            AistraleError: The attempt failed; the reply has ended and its callbacks have run.
+        """
+        while self._source is not None and not enough(self.accumulated):
+            await self._pull(self._source, delivered=False)
+
+    async def _pull(self, source: Source, *, delivered: bool = True) -> None:
         try:
             batch = await source.pull()
         except GeneratorExit:
@@ -124,6 +138,9 @@ class Reply:
             raise
         except AistraleError as error:
             self._source = None
+            if not delivered:
+                self._end("error", error)
+                raise
             final = source.broken(error, self.accumulated.result())
             self._end("interrupted", final)
             raise final from error

@@ -7,8 +7,11 @@ over a SyncRuntime whose awaitables block and never suspend: no event loop, no t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import math
 import random
+import threading
 import time
 from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
 
@@ -50,6 +53,49 @@ class Runtime(Protocol):
 
     async def invoke(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> object:
         """Call a user's function, sync or async, without blocking an event loop."""
+        ...
+
+    def waiter(self) -> Waiter:
+        """Something that the running call can wait on until somebody else wakes it."""
+        ...
+
+    async def race(
+        self,
+        start: Callable[[int], Coroutine[object, object, T] | None],
+        delay: float,
+        surplus: Callable[[T], None],
+    ) -> T:
+        """Run `start(0)`, and beside it `start(1)`, `start(2)`, ... as long as none has succeeded.
+
+        The first leg that returns wins; the others are cancelled. A leg that fails decides nothing while another runs.
+
+        Args:
+            start: Makes a leg; None starts no further ones. It is not asked for another one once all legs have failed.
+            delay: Seconds between two starts.
+            surplus: Gets the result of a leg that succeeded too late to win.
+
+        Raises:
+            Exception: The first leg's, when all have failed.
+        """
+        ...
+
+
+class Waiter(Protocol):
+    """A wait of one call, which any thread, loop or finalizer may end."""
+
+    def wake(self) -> None:
+        """End the wait, now or when it begins; takes no lock that a waiting thread holds, never raises."""
+        ...
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Wait until woken.
+
+        Args:
+            seconds: For how long at most; None for no limit.
+
+        Returns:
+            True when it was woken, False when the time was over.
+        """
         ...
 
 
@@ -111,6 +157,22 @@ class SyncRuntime(_System["SyncHttp"]):
             )
         return result
 
+    def waiter(self) -> Waiter:
+        """Something that blocks the thread until another one wakes it."""
+        return ThreadWaiter()
+
+    async def race(
+        self,
+        start: Callable[[int], Coroutine[object, object, T] | None],
+        delay: float,
+        surplus: Callable[[T], None],
+    ) -> T:
+        """Run the first leg alone: a thread that blocks can do nothing beside it."""
+        leg = start(0)
+        if leg is None:
+            raise RuntimeError("a race needs a first leg")
+        return await leg
+
 
 class AsyncRuntime(_System["AsyncHttp"]):
     """Execution on asyncio or trio, whichever runs; its connections are one pool per running loop."""
@@ -138,6 +200,170 @@ class AsyncRuntime(_System["AsyncHttp"]):
             result = await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
         # An object whose call is async does not look like an async function.
         return await result if inspect.isawaitable(result) else result
+
+    def waiter(self) -> Waiter:
+        """Something that suspends the task until anybody wakes it."""
+        return AsyncioWaiter() if on_asyncio() else TrioWaiter()
+
+    async def race(
+        self,
+        start: Callable[[int], Coroutine[object, object, T] | None],
+        delay: float,
+        surplus: Callable[[T], None],
+    ) -> T:
+        """Run the legs as tasks of one group; it is left when all of them have ended."""
+        import anyio
+
+        race = Race(start, surplus)
+        async with anyio.create_task_group() as group:
+            race.leave = group.cancel_scope.cancel
+            number = 0
+            while (leg := race.next_leg()) is not None:
+                group.start_soon(race.run, leg, number)
+                race.settled = anyio.Event()
+                number += 1
+                with anyio.move_on_after(delay):
+                    await race.settled.wait()
+        return race.result()
+
+
+class Race(Generic[T]):
+    """What the legs of a race have in common: who won, and why the others failed.
+
+    Args:
+        start: Makes the legs.
+        surplus: Gets what a leg brings that was too late.
+    """
+
+    def __init__(
+        self, start: Callable[[int], Coroutine[object, object, T] | None], surplus: Callable[[T], None]
+    ) -> None:
+        self._start = start
+        self._surplus = surplus
+        self._started = 0
+        self._won: list[T] = []
+        self._errors: dict[int, Exception] = {}
+        self.leave: Callable[[], None] = lambda: None
+        """Cancels every leg that still runs."""
+        self.settled: Signal | None = None
+        """Is set when there is no sense in waiting for a further leg's turn."""
+
+    def next_leg(self) -> Coroutine[object, object, T] | None:
+        """The next leg to start; None when the race is decided or nobody wants to join."""
+        if self._won or (self._started and len(self._errors) == self._started):
+            return None
+        leg = self._start(self._started)
+        if leg is not None:
+            self._started += 1
+        return leg
+
+    async def run(self, leg: Coroutine[object, object, T], number: int) -> None:
+        """Run one leg to its end."""
+        try:
+            result = await leg
+        except Exception as error:  # noqa: BLE001 - raised again by result() when no leg succeeds
+            self._errors[number] = error
+            if len(self._errors) == self._started and self.settled is not None:
+                self.settled.set()
+            return
+        if self._won:
+            self._surplus(result)
+            return
+        self._won.append(result)
+        self.leave()
+
+    def result(self) -> T:
+        """What the winner brought. Raises the first leg's error when there is no winner."""
+        if self._won:
+            return self._won[0]
+        raise self._errors[min(self._errors)]
+
+
+class Signal(Protocol):
+    """An event that can be set."""
+
+    def set(self) -> object:
+        """Set it."""
+        ...
+
+
+class ThreadWaiter:
+    """Blocks a thread."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        # A bare lock, because its release may be called from signal handlers and finalizers.
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wake(self) -> None:
+        """End the wait."""
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Block the thread until woken."""
+        return self._lock.acquire(timeout=-1 if seconds is None else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
+
+
+class AsyncioWaiter:
+    """Suspends a task of the running asyncio loop."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+
+    def wake(self) -> None:
+        """End the wait."""
+        # A loop that has been closed has no task left to wake.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._set)
+
+    def _set(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Suspend the task until woken."""
+        await asyncio.wait((self._future,), timeout=None if seconds is None else max(seconds, 0.0))
+        if not self._future.done():
+            return False
+        self._future = self._loop.create_future()
+        return True
+
+
+class TrioWaiter:
+    """Suspends a task of the running trio loop."""
+
+    __slots__ = ("_event", "_token")
+
+    def __init__(self) -> None:
+        import trio
+
+        self._event = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
+
+    def wake(self) -> None:
+        """End the wait."""
+        with contextlib.suppress(RuntimeError):
+            self._token.run_sync_soon(self._set)
+
+    def _set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Suspend the task until woken."""
+        import trio
+
+        with trio.move_on_after(math.inf if seconds is None else max(seconds, 0.0)):
+            await self._event.wait()
+        if not self._event.is_set():
+            return False
+        self._event = trio.Event()
+        return True
 
 
 def on_asyncio() -> bool:

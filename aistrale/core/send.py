@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, cast
 from aistrale.core.faults import malformed, network_error
 from aistrale.core.http import HttpError
 from aistrale.core.reply import Reply
-from aistrale.core.stream import StreamSource
+from aistrale.core.stream import StreamSource, first_instant
 from aistrale.dialects import chat_dialect
-from aistrale.dialects.headers import request_id
+from aistrale.dialects.headers import rate_limits, request_id
 from aistrale.dialects.shape import MalformedBody, as_object, parse_json
 from aistrale.errors import AistraleError, APIError, ConfigurationError, ResponseError
 from aistrale.providers.verdict import api_error
@@ -35,7 +35,7 @@ async def send(call: Call) -> Reply:
         APIError: The provider refused, or sent something that is no answer.
         NetworkError, DeadlineExceeded: The exchange failed below HTTP.
     """
-    attempt = call.attempts[-1]
+    attempt = cast("Attempt", call.attempt)
     prepared = call.prepared[call.target.name]
     try:
         reply = await _exchange(call, attempt, prepared)
@@ -72,13 +72,15 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, error: BaseException 
 
 
 async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
-    first_until = call.until(call.clocks.first_token)
+    first_until = first_instant(call, attempt)
     response: HttpResponse | None = None
     try:
         response = await _open(call, attempt, prepared, first_until)
         attempt.status = response.status
         headers = response.headers.lowered
         attempt.request_id = request_id(response.headers)
+        if any("ratelimit" in name for name in headers):
+            attempt.limits = rate_limits(headers, call.runtime.wall())
         if backend := headers.get("x-inference-provider"):
             attempt.conditions["inference_provider"] = backend
         if response.status == 200 and call.stream and "json" not in headers.get("content-type", ""):
@@ -101,7 +103,10 @@ async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
 
 async def _open(call: Call, attempt: Attempt, prepared: Prepared, until: float | None) -> HttpResponse:
     try:
-        return await call.runtime.open(prepared.http, connect_until=call.until(call.clocks.connect), until=until)
+        connect_until = call.until(call.clocks.connect)
+        if connect_until is None or (until is not None and until < connect_until):
+            connect_until = until
+        return await call.runtime.open(prepared.http, connect_until=connect_until, until=until)
     except ValueError as error:
         # The wire refuses a URL or header before it connects; the message names the field and never shows its value.
         said, target = str(error), attempt.target

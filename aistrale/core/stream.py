@@ -26,6 +26,13 @@ _MAX_PREAMBLE = 1000
 _DRAIN = 0.25
 
 
+def first_instant(call: Call, attempt: Attempt) -> float | None:
+    """By when the attempt must have content: its own clock, its share of the time, or the call's deadline."""
+    limit = call.clocks.first_token
+    instants = [call.deadline, call.share_until, None if limit is None else attempt.started + limit]
+    return min((instant for instant in instants if instant is not None), default=None)
+
+
 class StreamSource:
     """Pulls events from one response.
 
@@ -52,7 +59,7 @@ class StreamSource:
             AistraleError: The stream broke, ended or reported an error before any content.
         """
         events: list[Event] = []
-        until = self._first_until()
+        until = first_instant(self._call, self._attempt)
         while len(events) < _MAX_PREAMBLE:
             batch = await self._read(until, clock="first_token")
             events.extend(batch)
@@ -60,12 +67,6 @@ class StreamSource:
                 break
         self._attempt.first_token = self._call.runtime.now() - self._attempt.started
         return events
-
-    def _first_until(self) -> float | None:
-        limit = self._call.clocks.first_token
-        instant = None if limit is None else self._attempt.started + limit
-        deadline = self._call.deadline
-        return instant if deadline is None or (instant is not None and instant < deadline) else deadline
 
     async def pull(self) -> list[Event] | None:
         """The next events; None at the end."""

@@ -38,7 +38,8 @@ class Encode:
         if target.name not in call.prepared:
             call.prepared[target.name] = prepare(call, target)
         runtime = call.runtime
-        call.attempts.append(Attempt(len(call.attempts) + 1, target, runtime.now(), runtime.wall()))
+        call.attempt = Attempt(len(call.attempts) + 1, target, runtime.now(), runtime.wall())
+        call.attempts.append(call.attempt)
         reply = await call_next(call)
         answer = call.prepared[target.name].answer
         if answer is not None:

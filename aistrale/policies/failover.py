@@ -55,7 +55,7 @@ class Failover:
         position = 0
         while position < len(targets):
             call.target = targets[position]
-            call.untried = len(targets) - position - 1
+            call.others = targets[position + 1 :]
             try:
                 return await call_next(call)
             except AistraleError as error:

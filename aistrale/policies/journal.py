@@ -6,7 +6,7 @@ It fills the pipeline's Reserve place: budgets will reserve the attempt's upper-
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from aistrale.store.records import AttemptRow, IntentRow, UsageColumns
 from aistrale.types import Cost, EmbedRequest
@@ -52,7 +52,7 @@ class Journal:
 
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Record the attempt under way."""
-        attempt = call.attempts[-1]
+        attempt = cast("Attempt", call.attempt)
         rows, call.rows = call.rows, []
         self._log.append(*rows, _intent(call, attempt))
         try:

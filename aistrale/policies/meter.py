@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, Literal
 
 from aistrale.core.call import new_id
+from aistrale.errors import AistraleError
 from aistrale.policies.journal import fill_usage
 from aistrale.store.records import TOKEN_BUCKETS, CallRow
-from aistrale.types import Cost, EmbedRequest, Usage
+from aistrale.types import AttemptInfo, Cost, EmbedRequest, Usage
 
 if TYPE_CHECKING:
     from aistrale.core.call import Call, Context, Outcome
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.policies.journal import Log
 
+
+UNSENT: Final = frozenset({"cache", "stale_cache", "canned"})
+"""Ways of degrading whose answer comes from no provider."""
 
 _BUCKETS = (*TOKEN_BUCKETS, "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h")
 
@@ -44,12 +49,33 @@ class Meter:
         return reply
 
     def _write(self, call: Call, outcome: Outcome, error: BaseException | None) -> None:
+        if isinstance(error, AistraleError):
+            error.attempts = tuple(attempt_infos(call))
         rows, call.rows = call.rows, []
         self._log.append(*rows, _row(call, outcome, error))
 
 
+def attempt_infos(call: Call) -> list[AttemptInfo]:
+    """Every exchange of the call, in order, as answers and errors show it."""
+    return [
+        AttemptInfo(
+            number=attempt.number,
+            provider=attempt.target.provider.name,
+            model=attempt.target.model,
+            outcome=attempt.outcome or "error",
+            latency=attempt.latency or 0.0,
+            status=attempt.status,
+            error=attempt.error,
+            request_id=attempt.request_id,
+        )
+        for attempt in call.attempts
+    ]
+
+
 def total_cost(call: Call) -> Cost:
     """What the call's attempts cost together; unknown as soon as one that may have been billed is unknown."""
+    if not call.attempts and call.degraded in UNSENT:
+        return Cost(Decimal(0), "cached" if call.degraded != "canned" else "canned")
     known = [attempt.cost.usd for attempt in call.attempts if attempt.cost is not None and attempt.cost.usd is not None]
     unknown = [
         attempt.cost.reason
@@ -116,7 +142,7 @@ def refusal(
 
 def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
     attempts, context = call.attempts, call.context
-    last = attempts[-1] if attempts else None
+    last = call.attempt
     cost = total_cost(call)
     prepared = call.prepared.get(call.target.name)
     row = CallRow(

@@ -87,7 +87,7 @@ def test_a_wait_that_does_not_fit_the_deadline_raises_at_once(script):
 def test_nothing_waits_while_another_target_is_untried(script):
     sim = script(steps={ONE: [RateLimitError("slow", status=429, retry_after=1.0), "fine"]})
     call = sim.call()
-    call.untried = 1
+    call.others = list(call.targets)
     with pytest.raises(RateLimitError):
         sim.run(call, retry=Retry())
     assert sim.runtime.slept == []
