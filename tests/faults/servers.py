@@ -1,0 +1,61 @@
+"""The shared fault server as a process of its own, and what it saw."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+FAULT_SERVER = Path(__file__).resolve().parents[2] / ".." / "shared" / "fault_server.py"
+
+
+class FaultServer:
+    """Starts the server; asks it over one connection that stays open, so that its own count is always the same."""
+
+    def __init__(self):
+        self._process = subprocess.Popen([sys.executable, str(FAULT_SERVER)], stdout=subprocess.PIPE)
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.wait()
+            raise RuntimeError(f"the fault server ended with code {self._process.returncode}")
+        told = json.loads(line)
+        self.ports = told["ports"]
+        self.ca = told["ca"]
+        self._control = http.client.HTTPConnection("127.0.0.1", self.ports["http"], timeout=30)
+        self.base = self.stats()["open_now"]
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def url(self, fault):
+        """The root of a provider's URLs under a fault, `NAME:arg=value` or `port/NAME`."""
+        kind, _, name = fault.partition("/")
+        if kind != "port":
+            return f"http://127.0.0.1:{self.ports['http']}/f/{fault}"
+        scheme = "https" if name.startswith("tls_") else "http"
+        return f"{scheme}://127.0.0.1:{self.ports[name]}"
+
+    def stats(self):
+        """What arrived since the last reset; the connections that are open now include the one that asks."""
+        return self._ask("GET", "/__stats")
+
+    def reset(self):
+        """Forget counts and scripts."""
+        self._ask("POST", "/__reset", {})
+
+    def script(self, key, faults):
+        """The faults of the successive requests that carry a key; the last one stays."""
+        self._ask("POST", "/__script", {"key": key, "faults": list(faults)})
+
+    def _ask(self, method, path, body=None):
+        self._control.request(method, path, None if body is None else json.dumps(body))
+        return json.loads(self._control.getresponse().read())
+
+    def close(self):
+        self._control.close()
+        self._process.terminate()
+        self._process.wait()
+        self._process.stdout.close()
