@@ -21,12 +21,15 @@ ORDER = (
     "budget",  # refuses when the scope is spent already
     "guard",  # DLP verdict
     "redact",  # findings become placeholders; hangs the restoring tap on the reply
-    "cache",  # degrades to a remembered answer when asked to
+    "cache",  # a remembered answer of the same request
+    "degrade",  # less than what was asked for, when every target has failed
     "route",  # residency, rules, strategy: orders the targets
+    "resume",  # another target goes on with a stream that broke
     "failover",  # next target
     "hedge",  # a second attempt when the first is slow
     "retry",  # attempts on this target
     "breaker",  # every attempt passes it
+    "hold",  # holds an answer back until it is good enough to be delivered
     "queue",  # priority admission, concurrency and rate limits
     "encode",  # the target's words; before the journal: what cannot be said leaves no intent
     "journal",  # the intent before, the settled row after; budgets reserve and settle here
