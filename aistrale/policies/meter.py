@@ -157,6 +157,7 @@ def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
         if last is None or last.first_token is None
         else last.started - call.started + last.first_token,
         route=call.route,
+        degraded=call.degraded,
         provider=last.target.provider.name if last is not None and outcome == "success" else None,
         model=(last.response_model or last.target.model) if last is not None and outcome == "success" else None,
         error=None if error is None else type(error).__name__,
