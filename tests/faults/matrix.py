@@ -82,7 +82,8 @@ class Case:
 
     Args:
         row: The row's number.
-        fault: `NAME:arg=value` of the fault server, or `port/NAME` for one of its listeners (`tls_*` are https).
+        fault: `NAME:arg=value` of the fault server, or `port/NAME` for one of its listeners (`tls_*` are https),
+            `host/NAME` for a host of that name.
         plain: What a plain call must come to; None where the fault is one of streams.
         stream: The same for a streamed call.
         name: Told in the test's id, where the fault alone is not enough.
@@ -126,6 +127,34 @@ class Case:
         """The test's id."""
         parts = [f"{self.row:03d}", self.name or self.fault, self.provider if self.provider != "compatible" else ""]
         return "-".join(part for part in (*parts, "stream" if streamed else "plain") if part)
+
+
+def errors_of(*names: str, target: str = "a") -> Callable[[Run], None]:
+    """A check: the attempts on a target have failed with errors of these classes; "" for one that succeeded."""
+
+    def check(run: Run) -> None:
+        assert [row.error or "" for row in run.attempts(target)] == list(names)
+
+    return check
+
+
+def unbilled(run: Run) -> None:
+    """A check: what target a never received has cost nothing, and the ledger says so."""
+    failed = [row for row in run.attempts("a") if row.outcome != "success"]
+    assert failed
+    assert {(row.cost, row.cost_reason) for row in failed} == {("0", "never sent")}
+
+
+def uncertain(run: Run) -> None:
+    """A check: what target a received and did not answer may have been billed; the ledger claims no amount."""
+    failed = [row for row in run.attempts("a") if row.outcome != "success"]
+    assert failed
+    assert all(row.cost is None and "no usage" in row.cost_reason for row in failed)
+
+
+def gone(run: Run) -> None:
+    """A check: the server saw us leave, once."""
+    assert run.stats["client_gone"] == 1
 
 
 def both(row: int, fault: str, expect: Expect, **more: object) -> Case:
