@@ -12,6 +12,7 @@
     │   ├── ContentFilterError
     │   ├── ModelNotFoundError
     │   ├── OverloadedError
+    │   │   └── ModelLoadingError     nothing is wrong: retry_after says when the model will be there
     │   ├── ServerError
     │   └── ResponseError             an answer arrived that is not one: broken JSON, empty, wrong shape
     │       └── OutputValidationError structured output that does not fit its schema
@@ -40,6 +41,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from aistrale.types import AttemptInfo, Usage
 
@@ -168,6 +170,11 @@ class QuotaExceededError(APIError):
     """Credit, quota or a spend limit is used up; retrying soon cannot help."""
 
     exit_code = 5
+    resets_at: datetime | None = None
+    """When the provider lets calls through again (aware UTC), where it says so."""
+
+    per_model: bool = False
+    """Whether the limit is one of the model alone; otherwise it holds for everything that the key may use."""
 
 
 class InvalidRequestError(APIError):
@@ -194,6 +201,10 @@ class OverloadedError(APIError):
     """The provider is temporarily out of capacity."""
 
     exit_code = 6
+
+
+class ModelLoadingError(OverloadedError):
+    """The provider is loading the model, which nobody had asked for lately; `retry_after` says how long that takes."""
 
 
 class ServerError(APIError):
@@ -250,7 +261,27 @@ class TLSError(ConnectError):
 
 
 class AttemptTimeout(NetworkError, TimeoutError):
-    """One of the attempt's clocks ran out: connect, first_token or between_tokens."""
+    """One of the attempt's clocks ran out.
+
+    Args:
+        clock: Which: "connect", "first_token", "between_tokens", "min_rate", or "share" for the part of the call's
+            time that an attempt gets while other targets are untried.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        target: str | None = None,
+        attempt: int | None = None,
+        phase: str | None = None,
+        sent: bool = False,
+        clock: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, target=target, attempt=attempt, phase=phase, sent=sent, hint=hint)
+        self.clock = clock
 
 
 class StreamInterrupted(NetworkError):
@@ -285,12 +316,13 @@ class StreamInterrupted(NetworkError):
 class DeadlineExceeded(AistraleError, TimeoutError):
     """The call's deadline passed; it spans queueing, retries and failover.
 
-    For a stream, `partial_text` and `usage` hold what had arrived.
+    For a stream, `partial_text` and `usage` hold what had arrived, and `request_id` names the exchange.
     """
 
     exit_code = 7
     partial_text: str = ""
     usage: Usage | None = None
+    request_id: str | None = None
 
 
 class PolicyError(AistraleError):
@@ -338,12 +370,37 @@ class CircuitOpen(PolicyError):
         self.reason = reason
 
 
-class QueueFull(PolicyError):
-    """The target's queue has no free place."""
+class _Queued(PolicyError):
+    """What both refusals of a queue tell.
+
+    Args:
+        expected_wait: Seconds that the call would have had to wait (longer), as far as was known; else None.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        target: str | None = None,
+        expected_wait: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, target=target, hint=hint)
+        self.expected_wait = expected_wait
+
+    @property
+    def retry_after(self) -> float | None:
+        """The same, under the name that it has on every error that tells a wait."""
+        return self.expected_wait
 
 
-class QueueTimeout(PolicyError):
-    """The call waited too long in the target's queue."""
+class QueueFull(_Queued):
+    """The target's queue has no free place; `expected_wait` says how long the last one in it has to wait."""
+
+
+class QueueTimeout(_Queued):
+    """The call could not wait long enough in the target's queue; `expected_wait` says how long it would take."""
 
 
 class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):

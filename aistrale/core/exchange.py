@@ -2,6 +2,7 @@
 
 HttpError                  base; carries phase, sent, reused
 +- HttpConnectError        name not found, refused, unreachable, proxy said no
+|  +- HttpProxyDenied      the proxy wants other credentials
 +- HttpTLSError            the certificate or the handshake was not acceptable
 +- HttpTimeout             the deadline of the moment passed
 +- HttpProtocolError       the peer does not speak HTTP/1.1 as we know it
@@ -74,6 +75,10 @@ def _rebuild(kind: type[HttpError], message: str, phase: Phase, *flags: bool) ->
 
 class HttpConnectError(HttpError):
     """No connection: the name does not resolve, the host refuses, is unreachable, or the proxy declines."""
+
+
+class HttpProxyDenied(HttpConnectError):
+    """The proxy does not accept the credentials, or wants some (status 407): another attempt changes nothing."""
 
 
 class HttpTLSError(HttpError):

@@ -22,6 +22,7 @@ from aistrale.core.exchange import (
     HttpClosed,
     HttpConnectError,
     HttpError,
+    HttpProxyDenied,
     HttpTimeout,
     HttpTLSError,
     Phase,
@@ -230,7 +231,7 @@ class Wire:
             True when the tunnel stands, False when more must be read.
 
         Raises:
-            HttpConnectError: The proxy declines or does not speak HTTP.
+            HttpConnectError: The proxy declines (HttpProxyDenied: for the credentials) or does not speak HTTP.
         """
         end = head.find(b"\r\n\r\n")
         if end < 0:
@@ -242,7 +243,8 @@ class Wire:
             raise HttpConnectError(f"the proxy {self.place} does not answer in HTTP", phase="connect")
         code = int(status[0])
         if not 200 <= code < 300 or len(head) > end + 4:
-            raise HttpConnectError(f"the proxy {self.place} answered CONNECT with status {code}", phase="connect")
+            kind = HttpProxyDenied if code == 407 else HttpConnectError
+            raise kind(f"the proxy {self.place} answered CONNECT with status {code}", phase="connect")
         return True
 
     def abandon(self) -> None:

@@ -18,6 +18,7 @@ from aistrale.core.exchange import (
     HttpConnectError,
     HttpError,
     HttpProtocolError,
+    HttpProxyDenied,
     HttpRequest,
     HttpTimeout,
     HttpTLSError,
@@ -66,10 +67,13 @@ def translate(error: BaseException, *, phase: Phase, sent: bool, reused: bool, p
 def _not_connected(error: BaseException, names: set[str], place: str) -> HttpError:
     if names & {"ConnectTimeout", "PoolTimeout"}:
         return HttpTimeout(f"timed out connecting to {place}", phase="connect")
+    if "ProxyError" in names and str(error).startswith("407"):
+        return HttpProxyDenied(f"the proxy for {place} answered with status 407", phase="connect")
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            reason = getattr(cause, "verify_message", None) or cause.reason or "handshake failed"
+        # A connection that was cut during the handshake says nothing about the certificate.
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+            reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "handshake failed"
             return HttpTLSError(f"TLS with {place} failed: {reason}", phase="tls")
         if isinstance(cause, socket.gaierror):
             return HttpConnectError(f"the name of {place} does not resolve", phase="resolve")

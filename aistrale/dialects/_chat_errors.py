@@ -46,6 +46,10 @@ _CODES: Final[dict[str, tuple[ErrorKind, int]]] = {
     "permission_error": ("permission", 403),
     "unsupported_country_region_territory": ("permission", 403),
     "insufficient_quota": ("quota", 429),
+    "credit_balance_exhausted": ("quota", 429),
+    "organization_spend_limit_exceeded": ("quota", 429),
+    "organization_usage_limit_exceeded": ("quota", 429),
+    "project_spend_limit_exceeded": ("quota", 429),
     "billing_not_active": ("quota", 429),
     "billing_hard_limit_reached": ("quota", 429),
     "credit_balance_too_low": ("quota", 402),
@@ -73,7 +77,8 @@ _CODES: Final[dict[str, tuple[ErrorKind, int]]] = {
     "service_unavailable": ("overloaded", 503),
     "service_unavailable_error": ("overloaded", 503),
     "unavailable_error": ("overloaded", 503),
-    "slow_down": ("overloaded", 503),
+    "slow_down": ("rate_limit", 429),
+    "server_is_overloaded": ("overloaded", 503),
     "capacity_exceeded": ("overloaded", 503),
     # The model wrote a call or JSON that the server itself refuses: its fault, another try may succeed (Groq).
     "tool_use_failed": ("server", 400),
@@ -128,7 +133,21 @@ def is_error_body(body: JSONObject) -> bool:
     """Whether an answer with a success status reports an error all the same."""
     if body.get("object") == "error":
         return True
-    return body.get("error") not in (None, "", [], {}, False) and not body.get("choices")
+    choices = body.get("choices")
+    if not choices:
+        return body.get("error") not in (None, "", [], {}, False)
+    return type(choices) is list and any(choice_error(choice, body) is not None for choice in choices)
+
+
+def choice_error(choice: JSON, body: JSONObject) -> JSONObject | None:
+    """The error of an answer that a backend broke off, which OpenRouter tells in the choice or beside it.
+
+    Source: OpenRouter documentation, "Errors" and "API overview" (finish reason "error").
+    """
+    if type(choice) is not dict or choice.get("finish_reason") != "error":
+        return None
+    error = choice.get("error") or body.get("error")
+    return error if type(error) is dict and error else None
 
 
 def decode_error(status: int | None, headers: Mapping[str, str], body: bytes) -> ErrorInfo:
@@ -194,7 +213,9 @@ def _inner(outer: JSONObject) -> JSONObject:
             return value
         if type(value) is str:
             return {"message": value}
-    return outer
+    choices = outer.get("choices")
+    broken = (choice_error(choice, outer) for choice in (choices if type(choices) is list else ()))
+    return next((error for error in broken if error is not None), outer)
 
 
 def _message(inner: JSONObject, outer: JSONObject) -> str:

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.dialects._chat_blocks import ChoiceBlocks
-from aistrale.dialects._chat_errors import read_error
+from aistrale.dialects._chat_errors import choice_error, read_error
 from aistrale.dialects._chat_response import read_finish
 from aistrale.dialects._chat_usage import decode_usage
 from aistrale.dialects._chat_wire import NAME, note
@@ -91,6 +91,9 @@ class Decoder:
         elif not chunk.keys() <= self._seen:
             self._note_late(chunk)
         for choice in choices:
+            broken = choice_error(choice, chunk)
+            if broken is not None:
+                return [*events, *self._fail(read_error({"error": broken}))]
             self._choice(choice, events)
         usage = chunk.get("usage")
         if usage or "x_groq" in chunk:

@@ -78,6 +78,7 @@ class Profile:
         tool_media: Whether tool results may carry media.
         stream_usage: Whether usage in a stream must be asked for (`stream_options.include_usage`).
         done_optional: A finish reason is terminal even without `[DONE]` (Hugging Face's backends).
+        prefill: Whether the model goes on with an assistant message that ends the conversation.
         unsupported: Further hub options that the target refuses, by field name.
     """
 
@@ -96,6 +97,7 @@ class Profile:
     tool_media: bool = True
     stream_usage: bool = True
     done_optional: bool = False
+    prefill: bool = False
     unsupported: frozenset[str] = frozenset()
 
 

@@ -35,6 +35,9 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d")
 # A plain number this large is no wait but an instant, in seconds or milliseconds since 1970.
 _EPOCH_SECONDS: Final = 1e9
 _EPOCH_MILLISECONDS: Final = 1e12
+# Longest announced wait that is believed: a month, after which every quota is a new one. Beyond it stand instants in
+# the place of waits, slips, and attempts to silence a client for good.
+_LONGEST_WAIT: Final = 31 * 86400.0
 # Longest header value that is read; a limit header is a few dozen characters.
 _MAX_VALUE: Final = 1000
 
@@ -86,26 +89,38 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     Meaningful on an error only: some providers send the header with good answers too.
 
     Args:
-        headers: The response's headers. `retry-after-ms` wins over `retry-after`, as in the official SDKs.
+        headers: The response's headers. `retry-after-ms` wins over `retry-after`, as in the official SDKs, unless it
+            is zero: Azure rounds its milliseconds down to that beside a `retry-after` of a second.
         now: Unix seconds; what a date is measured against when the response carries no `Date`.
 
     Returns:
-        Seconds, never negative; None when nothing (readable) was said.
+        Seconds from 0 to a month; None when nothing (credible) was said.
     """
     lowered = _lowered(headers)
+    precise = None
     for name in _MILLISECONDS:
         milliseconds = _number(lowered.get(name))
         if milliseconds is not None:
-            return max(0.0, milliseconds / 1000)
+            precise = plausible_wait(milliseconds / 1000)
+        if precise:
+            return precise
     value = lowered.get("retry-after")
     seconds = _number(value)
-    if seconds is not None:
-        return max(0.0, seconds)
-    instant = _http_date(value)
-    reference = _http_date(lowered.get("date"))
-    if reference is None:
-        reference = now
-    return None if instant is None or reference is None else max(0.0, instant - reference)
+    if seconds is None:
+        instant = http_date(value)
+        reference = http_date(lowered.get("date"))
+        if reference is None:
+            reference = now
+        if instant is not None and reference is not None:
+            # A date that has passed allows the next attempt.
+            seconds = max(0.0, instant - reference)
+    wait = plausible_wait(seconds)
+    return precise if wait is None else wait
+
+
+def plausible_wait(seconds: float | None) -> float | None:
+    """An announced wait, or None where it cannot be meant: negative, not a number, or longer than a month."""
+    return seconds if seconds is not None and 0.0 <= seconds <= _LONGEST_WAIT else None
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
@@ -136,7 +151,7 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
             against this.
     """
     lowered = _lowered(headers)
-    date = _http_date(lowered.get("date"))
+    date = http_date(lowered.get("date"))
     reference = now if date is None else date
     found: dict[tuple[str, str], Window] = {}
     for name, value in lowered.items():
@@ -265,7 +280,8 @@ def _rfc3339(text: str) -> float | None:
         return None
 
 
-def _http_date(text: str | None) -> float | None:
+def http_date(text: str | None) -> float | None:
+    """A date of a header in Unix seconds; None when it is none."""
     if not text:
         return None
     try:

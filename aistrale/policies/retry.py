@@ -2,142 +2,117 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from aistrale.errors import (
-    AistraleError,
-    APIError,
-    NetworkError,
-    OutputValidationError,
-    OverloadedError,
-    RateLimitError,
-    ResponseError,
-    ServerError,
-    StreamInterrupted,
-    TLSError,
-)
+from aistrale.errors import AistraleError
+from aistrale.reliability.backoff import Backoff, spread
+from aistrale.reliability.verdict import judge
 
 if TYPE_CHECKING:
-    import random
+    from collections.abc import Callable
 
-    from tenacity import RetryCallState
-    from tenacity.stop import stop_base
-    from tenacity.wait import wait_base
-
-    from aistrale.core.call import Call
+    from aistrale.core.call import Call, Target
     from aistrale.core.pipeline import Next
-    from aistrale.core.reply import Reply
+    from aistrale.core.reply import OnClose, Reply
+    from aistrale.reliability.budget import RetryBudget
+    from aistrale.reliability.verdict import Verdict
 
-# Statuses that say "try again" whatever the class: request timeout, conflict, too early (RFC 9110, RFC 8470).
-_RETRYABLE_STATUS = frozenset({408, 409, 425})
-# Least time that an attempt is given; a retry that would leave less is not worth starting.
-_MIN_ATTEMPT = 0.05
-_MAX_EXPONENT = 32
-# Longest announced wait that is slept, in seconds; a longer one is the caller's to know, also without a deadline.
-_PATIENCE = 600.0
+__all__ = ["Backoff", "Retry", "spread"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """When to try again.
-
-    Args:
-        attempts: Most attempts on one target; at least 1.
-        base: Upper bound of the first wait, in seconds; doubles with every attempt.
-        cap: Upper bound of every wait, in seconds. Jitter comes after the cap, so that waits at the cap differ too.
-        wait: A tenacity wait strategy instead of base and cap.
-        stop: A tenacity stop strategy instead of attempts.
-    """
-
-    attempts: int = 3
-    base: float = 0.5
-    cap: float = 8.0
-    wait: wait_base | None = None
-    stop: stop_base | None = None
-
-    def stops(self, made: int, call: Call, error: BaseException) -> bool:
-        """Whether `made` attempts are enough."""
-        if self.stop is not None:
-            return bool(self.stop(_state(made, call, error)))
-        return made >= self.attempts
-
-    def delay(self, made: int, call: Call, error: AistraleError) -> float:
-        """Seconds to wait before the next attempt: full jitter, or what the provider announced plus jitter."""
-        announced = getattr(error, "retry_after", None)
-        if announced is not None:
-            return spread(announced, call.runtime.random)
-        if self.wait is not None:
-            return float(self.wait(_state(made, call, error)))
-        # Full jitter: AWS Architecture Blog, "Exponential Backoff And Jitter".
-        return call.runtime.random.uniform(0.0, min(self.cap, self.base * 2.0 ** min(made - 1, _MAX_EXPONENT)))
+# A refused or reset connection is tried again at once: a few milliseconds, so that calls that failed together do not
+# come back together.
+_QUICK: Final = 0.005
 
 
 class Retry:
-    """Tries a target again when its failure looks passing.
+    """Tries a target again when its failure looks passing, as `reliability.verdict` says.
 
-    While another target of the route is untried, nothing waits: the error goes up to failover at once.
+    While another target of the route is untried, nothing waits: the error goes up to failover at once. Only a
+    connection that failed before anything was sent is tried a second time, at once. A call counts once against its
+    provider's budget, and every further attempt is paid from it; waits that a provider announced for its rate limits
+    are free.
 
     Args:
         backoff: When to stop and how long to wait.
+        budgets: The retry budget of a target's provider; None for attempts without a budget.
     """
 
-    def __init__(self, backoff: Backoff | None = None) -> None:
+    def __init__(self, backoff: Backoff | None = None, budgets: Callable[[Target], RetryBudget] | None = None) -> None:
         self.backoff = backoff or Backoff()
+        self._budgets = budgets
 
     def describe(self) -> str:
         """One line."""
         own = self.backoff
         stop = f"up to {own.attempts} attempts" if own.stop is None else type(own.stop).__name__
         wait = f"full jitter {own.base} s to {own.cap} s" if own.wait is None else type(own.wait).__name__
-        return f"{stop}, {wait}, Retry-After honoured, inside the deadline"
+        paid = "" if self._budgets is None else ", within the provider's retry budget"
+        return f"{stop}, {wait}, Retry-After honoured, inside the deadline{paid}"
 
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
-        """Attempt until one succeeds, the failure is lasting, or time or attempts are used up."""
-        made = 0
+        """Attempt until one succeeds, the failure is lasting, or time, attempts or budget are used up.
+
+        Raises:
+            AistraleError: The last attempt's error, unchanged; the errors of all of them are in `call.errors`.
+        """
+        budget = None if self._budgets is None else self._budgets(call.target)
+        tried = 0
         while True:
-            made += 1
             try:
-                return await call_next(call)
+                reply = await call_next(call)
             except AistraleError as error:
-                if not retryable(error) or call.untried > 0 or self.backoff.stops(made, call, error):
+                tried += 1
+                delay = self._delay(call, error, tried, budget)
+                if delay is None:
                     raise
-                delay = self.backoff.delay(made, call, error)
-                if not self._worth_waiting(delay, call, error):
-                    raise
+            else:
+                if budget is not None:
+                    reply.on_close(_settles(call, call.target.provider.name, budget))
+                return reply
             await call.runtime.sleep(delay)
 
-    @staticmethod
-    def _worth_waiting(delay: float, call: Call, error: AistraleError) -> bool:
-        remaining = call.remaining()
-        fits = remaining is None or remaining >= delay + _MIN_ATTEMPT
-        return fits and (getattr(error, "retry_after", None) or 0.0) <= _PATIENCE
+    def _delay(self, call: Call, error: AistraleError, tried: int, budget: RetryBudget | None) -> float | None:
+        """Note the failure; seconds to wait before another attempt, None for none."""
+        verdict = judge(error)
+        if budget is not None and verdict.drains and not _counted(call, call.target.provider.name):
+            budget.failure()
+        _note(call, error)
+        if verdict.retry == "never":
+            return None
+        quick = verdict.retry == "quick" and tried == 1
+        # Where no other target may have the call, there is nothing to be quicker than.
+        if call.others and verdict.failover != "never" and not quick:
+            return None
+        made = max(tried, sum(attempt.target.name == call.target.name for attempt in call.attempts))
+        if self.backoff.stops(made, call, error) or (verdict.retry == "once" and made > 1):
+            return None
+        delay = call.runtime.random.uniform(0.0, _QUICK) if quick else self.backoff.delay(made, call, error)
+        return delay if self.backoff.fits(call, delay, error) and _paid(verdict, budget) else None
 
 
-def retryable(error: AistraleError) -> bool:
-    """Whether the same request may succeed at the same target a little later."""
-    if isinstance(error, APIError):
-        if error.should_retry is not None:
-            return error.should_retry
-        if isinstance(error, OutputValidationError):
-            return False
-        passing = (RateLimitError, OverloadedError, ServerError, ResponseError)
-        return isinstance(error, passing) or error.status in _RETRYABLE_STATUS
-    return isinstance(error, NetworkError) and not isinstance(error, (TLSError, StreamInterrupted))
+def _note(call: Call, error: AistraleError) -> None:
+    """Say where the error happened, if it does not, and keep it."""
+    if error.target is None:
+        error.target = call.target.name
+    if error.provider is None:
+        error.provider = call.target.provider.name
+    call.errors.append(error)
 
 
-def spread(announced: float, rng: random.Random) -> float:
-    """An announced wait, never shortened, plus jitter so that all who were told the same do not return at once."""
-    return announced + rng.uniform(0.0, max(min(1.0, announced), 0.3 * announced))
+def _counted(call: Call, provider: str) -> bool:
+    """Whether this call has cost the provider's budget already."""
+    return any(error.provider == provider and judge(error).drains for error in call.errors)
 
 
-def _state(made: int, call: Call, error: BaseException) -> RetryCallState:
-    from tenacity import Future, RetryCallState
+def _paid(verdict: Verdict, budget: RetryBudget | None) -> bool:
+    return budget is None or not verdict.drains or budget.spend()
 
-    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]  # no strategy reads it
-    state.attempt_number = made
-    state.start_time = call.started
-    state.outcome_timestamp = call.runtime.now()
-    state.outcome = Future(made)
-    state.outcome.set_exception(error)
-    return state
+
+def _settles(call: Call, provider: str, budget: RetryBudget) -> OnClose:
+    def closed(reply: Reply, error: BaseException | None) -> None:
+        if reply.outcome == "success":
+            budget.success()
+        elif error is not None and judge(error).drains and not _counted(call, provider):
+            budget.failure()
+
+    return closed

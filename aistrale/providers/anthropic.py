@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from aistrale.dialects.base import JsonRules, Profile
 from aistrale.errors import (
     AuthenticationError,
+    ContextLengthError,
     InvalidRequestError,
     ModelNotFoundError,
     OverloadedError,
@@ -21,6 +23,7 @@ from aistrale.errors import (
 from aistrale.providers.base import Provider, with_facts
 from aistrale.providers.verdict import classify as common_classify
 from aistrale.providers.verdict import error_object
+from aistrale.providers.wordings import Quota, Wording
 
 if TYPE_CHECKING:
     from aistrale.errors import APIError
@@ -56,6 +59,38 @@ CODES: dict[tuple[int | None, str], type[APIError]] = {
     (503, "cmek_context_unavailable"): ServerError,
 }
 
+# A limit that the customer has set is a 400 of the most general type; its message begins so and says when access
+# resumes (API reference, "Errors" and "Rate limits").
+SPEND_LIMIT = Wording(
+    400,
+    "invalid_request_error",
+    re.compile(
+        r"You have reached your specified (?:workspace )?API usage limits"
+        r"(?:\. You will regain access on (?P<day>\d{4}-\d\d-\d\d)(?: at (?P<time>\d\d:\d\d) UTC)?)?"
+    ),
+    QuotaExceededError,
+)
+WORDINGS = (
+    SPEND_LIMIT,
+    # The text as the API sends it, when a prepaid account is empty.
+    Wording(
+        400,
+        "invalid_request_error",
+        re.compile(r"Your credit balance is too low to access the (?:Anthropic|Claude) API"),
+        QuotaExceededError,
+    ),
+    # Guide "Context windows": a prompt beyond the window, and one that leaves no room for max_tokens.
+    Wording(
+        400, "invalid_request_error", re.compile(r"prompt is too long: \d{1,12} tokens? > \d{1,12}"), ContextLengthError
+    ),
+    Wording(
+        400,
+        "invalid_request_error",
+        re.compile(r"input length and `max_tokens` exceed context limit: \d{1,12} \+ \d{1,12} > \d{1,12}"),
+        ContextLengthError,
+    ),
+)
+
 # Claude 4.7 and later, 5 and later, and every name without a number take adaptive thinking only; 4.5 and
 # earlier take a budget only; 4.6 takes both.
 _BUDGET = re.compile(r"claude-(?:[123][-.]|instant|(?:opus|sonnet|haiku)-4(?:-[0-5])?(?:-\d{8}|-latest|$))")
@@ -74,7 +109,18 @@ def classify(info: ErrorInfo) -> type[APIError]:
         if info.status == 404:
             # What was not found is a file, a thread or an environment that the request names, not the model.
             return InvalidRequestError
-    return common_classify(info, codes=CODES)
+    return common_classify(info, codes=CODES, wordings=WORDINGS)
+
+
+def quota(info: ErrorInfo) -> Quota:
+    """The date that the message about a spend limit gives; midnight UTC where it gives no time."""
+    match = SPEND_LIMIT.match(info)
+    if match is None or match["day"] is None:
+        return Quota()
+    try:
+        return Quota(datetime.fromisoformat(f"{match['day']}T{match['time'] or '00:00'}").replace(tzinfo=UTC))
+    except ValueError:
+        return Quota()
 
 
 # Guides: Structured outputs (limitations); Extended thinking (a forced tool call excludes it).
@@ -94,6 +140,8 @@ def profile(model: str, facts: ModelFacts | None, *, version: str = VERSION) -> 
         structured="tool" if _BUDGET.match(model) else "schema",
         json=JSON,
         media=frozenset({"image", "document"}),
+        # Guide "Prefill Claude's response": from 4.6 on an assistant message at the end is refused with status 400.
+        prefill=bool(_BUDGET.match(model)),
         unsupported=frozenset({"seed", "n", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"}),
     )
     known = with_facts(assumed, facts)
@@ -118,6 +166,7 @@ def _provider(version: str) -> Provider:
         headers=(("anthropic-version", version),),
         profile=partial(profile, version=version),
         classify=classify,
+        quota=quota,
     )
 
 

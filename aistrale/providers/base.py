@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from aistrale.dialects.base import Profile
 from aistrale.errors import ConfigurationError
 from aistrale.providers.verdict import classify as default_classify
+from aistrale.providers.wordings import Quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,6 +82,11 @@ def has_error(body: JSON) -> bool:
     )
 
 
+def silent_quota(info: ErrorInfo) -> Quota:  # noqa: ARG001 - a hook's signature
+    """The provider's errors do not say when a quota is renewed, nor that it is one model's alone."""
+    return Quota()
+
+
 def plain_profile(model: str, facts: ModelFacts | None) -> Profile:
     """A profile that knows only what the catalog knows."""
     return with_facts(Profile(model=model), facts)
@@ -136,6 +142,7 @@ class Provider:
         profile: What one of its models can take.
         codes: Its error codes and types that mean more than their status, as (status or None for any, word).
         classify: Judges an error body.
+        quota: What an error about a used-up quota says beyond that.
         stream_request: Last changes to the body of a streamed request.
         is_error_body: Whether a body with status 200 is an error.
     """
@@ -160,6 +167,7 @@ class Provider:
     model_path: Callable[[str], str] = str
     profile: Callable[[str, ModelFacts | None], Profile] = plain_profile
     classify: Callable[[ErrorInfo], type[APIError]] = default_classify
+    quota: Callable[[ErrorInfo], Quota] = silent_quota
     stream_request: Callable[[JSONObject, str], JSONObject] = same_body
     is_error_body: Callable[[JSON], bool] = has_error
 

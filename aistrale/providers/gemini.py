@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from aistrale.dialects.base import JsonRules, Profile
 from aistrale.errors import (
     AuthenticationError,
+    ContextLengthError,
     InvalidRequestError,
     ModelNotFoundError,
     OverloadedError,
@@ -19,11 +20,14 @@ from aistrale.errors import (
 from aistrale.providers.base import Provider, header_key, with_facts
 from aistrale.providers.verdict import classify as common_classify
 from aistrale.providers.verdict import error_object
+from aistrale.providers.wordings import Quota, Wording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aistrale.errors import APIError
     from aistrale.providers.catalog import ModelFacts
-    from aistrale.types import ErrorInfo, JSONObject
+    from aistrale.types import JSON, ErrorInfo
 
 # google.rpc.Code names, which the API gives as `error.status`; used where no HTTP status came, in a stream.
 _BY_GRPC: dict[str, type[APIError]] = {
@@ -57,6 +61,16 @@ _BY_REASON: dict[str, type[APIError]] = {
     "RATE_LIMIT_EXCEEDED": RateLimitError,
 }
 
+# A prompt that is too long is an INVALID_ARGUMENT like any other, without details: the texts of the Gemini API and of
+# Vertex AI, as both send them.
+WORDINGS = tuple(
+    Wording(400, "INVALID_ARGUMENT", re.compile(text), ContextLengthError)
+    for text in (
+        r"The input token count(?: \(\d{1,12}\))? exceeds the maximum number of tokens allowed",
+        r"Unable to submit request because the input token count is \d{1,12} but model only supports up to \d{1,12}",
+    )
+)
+
 # "beta" is how google-genai spells it in its environment variable.
 VERSIONS = {"v1": "v1", "v1beta": "v1beta", "v1alpha": "v1alpha", "beta": "v1beta"}
 
@@ -73,24 +87,30 @@ def classify(info: ErrorInfo) -> type[APIError]:
         reason = detail.get("reason")
         if type(reason) is str and reason in _BY_REASON:
             return _BY_REASON[reason]
-        if info.status == 429 and _daily(detail):
+        if info.status == 429 and any(_daily(detail)):
             return QuotaExceededError
     if info.status is None or info.status < 400:
         for word in (info.type, info.code):
             if word in _BY_GRPC:
                 return _BY_GRPC[word]
-    return common_classify(info)
+    return common_classify(info, wordings=WORDINGS)
 
 
-def _daily(detail: JSONObject) -> bool:
+def quota(info: ErrorInfo) -> Quota:
+    """Daily quotas are a model's own, as their names say; when they are renewed stands nowhere in the answer."""
+    details = error_object(info.body).get("details")
+    names = [name for detail in (details if type(details) is list else ()) for name in _daily(detail)]
+    return Quota(per_model=bool(names) and all("PerModel" in name for name in names))
+
+
+def _daily(detail: JSON) -> Iterator[str]:
     # A google.rpc.QuotaFailure names the quota; one per day does not come back within the delay that
     # RetryInfo gives.
-    violations = detail.get("violations")
+    violations = detail.get("violations") if type(detail) is dict else None
     for violation in violations if type(violations) is list else ():
-        quota = violation.get("quotaId") if type(violation) is dict else None
-        if type(quota) is str and "PerDay" in quota:
-            return True
-    return False
+        name = violation.get("quotaId") if type(violation) is dict else None
+        if type(name) is str and "PerDay" in name:
+            yield name
 
 
 def profile(model: str, facts: ModelFacts | None) -> Profile:
@@ -145,6 +165,7 @@ def _provider(version: str) -> Provider:
         model_path=model_path,
         profile=profile,
         classify=classify,
+        quota=quota,
     )
 
 

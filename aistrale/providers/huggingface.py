@@ -14,12 +14,14 @@ from aistrale.dialects.base import Profile
 from aistrale.errors import (
     ConfigurationError,
     InvalidRequestError,
+    ModelLoadingError,
     ModelNotFoundError,
     OverloadedError,
     ServerError,
 )
 from aistrale.providers.base import Provider, ask_for_usage, with_facts
 from aistrale.providers.verdict import classify as common_classify
+from aistrale.providers.wordings import INFERENCE_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,13 +46,19 @@ _TOKEN_LIMIT = 4096
 
 
 def classify(info: ErrorInfo) -> type[APIError]:
-    """Status first; where a backend says nothing else, the `error_type` of the body."""
-    error_type = info.body.get("error_type") if type(info.body) is dict else None
+    """Status first; where a backend says nothing else, the `error_type` of the body.
+
+    A model that is being loaded is told by the time that this takes.
+    """
+    body = info.body if type(info.body) is dict else {}
+    if info.status == 503 and type(body.get("estimated_time")) in {int, float}:
+        return ModelLoadingError
+    error_type = body.get("error_type")
     if type(error_type) is str and (info.status is None or info.status in {200, 424, 429, 500}):
         own = CODES.get((None, error_type))
         if own is not None:
             return own
-    return common_classify(info, codes=CODES)
+    return common_classify(info, codes=CODES, wordings=INFERENCE_SERVERS)
 
 
 def profile(model: str, facts: ModelFacts | None) -> Profile:

@@ -20,6 +20,7 @@ from aistrale.errors import (
 )
 from aistrale.providers.base import Provider, ask_for_usage, with_facts
 from aistrale.providers.verdict import by_table
+from aistrale.providers.wordings import Wording
 
 if TYPE_CHECKING:
     from aistrale.errors import APIError
@@ -30,6 +31,10 @@ CODES: dict[tuple[int | None, str], type[APIError]] = {
     (None, "invalid_api_key"): AuthenticationError,
     (None, "account_deactivated"): AuthenticationError,
     (None, "insufficient_quota"): QuotaExceededError,
+    (None, "credit_balance_exhausted"): QuotaExceededError,
+    (None, "organization_spend_limit_exceeded"): QuotaExceededError,
+    (None, "organization_usage_limit_exceeded"): QuotaExceededError,
+    (None, "project_spend_limit_exceeded"): QuotaExceededError,
     (None, "billing_not_active"): QuotaExceededError,
     (None, "billing_hard_limit_reached"): QuotaExceededError,
     (None, "credit_balance_too_low"): QuotaExceededError,
@@ -47,12 +52,19 @@ CODES: dict[tuple[int | None, str], type[APIError]] = {
     (None, "invalid_prompt"): ContentFilterError,
     (None, "server_error"): ServerError,
     (None, "vector_store_timeout"): ServerError,
-    (None, "slow_down"): OverloadedError,
+    # The traffic of this key rose too fast; formerly sent with 503.
+    (None, "slow_down"): RateLimitError,
+    (503, "slow_down"): RateLimitError,
+    (None, "server_is_overloaded"): OverloadedError,
     (None, "engine_overloaded"): OverloadedError,
     # Azure's spelling of the same.
     (None, "DeploymentNotFound"): ModelNotFoundError,
     (None, "RateLimitReached"): RateLimitError,
 }
+
+# A single request beyond the limit of tokens per minute comes with the code of every other rate limit, but no wait
+# makes it smaller (OpenAI Cookbook, "How to handle rate limits"; the text as the API sends it).
+WORDINGS = (Wording(429, "tokens", re.compile(r"Request too large for \S"), ContextLengthError),)
 
 # Models that think before they answer; the chat variants of GPT-5 do not.
 _REASONING = re.compile(r"(?:o\d|gpt-(?:[5-9]|\d\d)|codex-)(?!.*-chat)")
@@ -105,6 +117,6 @@ PROVIDER = Provider(
     },
     key_hint="Keys: https://platform.openai.com/api-keys.",
     profile=profile,
-    classify=by_table(CODES),
+    classify=by_table(CODES, wordings=WORDINGS),
     stream_request=ask_for_usage,
 )

@@ -1,8 +1,9 @@
-"""Any other server that speaks one of the dialects: vLLM, llama.cpp, Ollama, TGI, LM Studio, Azure."""
+"""Any other server that speaks one of the dialects: vLLM, llama.cpp, Ollama, TGI, LM Studio, Azure, OpenRouter."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -11,11 +12,15 @@ from aistrale.dialects.base import Profile
 from aistrale.errors import (
     AuthenticationError,
     ConfigurationError,
+    ContentFilterError,
     ContextLengthError,
     InvalidRequestError,
+    ModelLoadingError,
     ModelNotFoundError,
     OverloadedError,
     PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
     ServerError,
 )
 from aistrale.providers.base import (
@@ -27,13 +32,16 @@ from aistrale.providers.base import (
     same_body,
     with_facts,
 )
-from aistrale.providers.verdict import by_table
+from aistrale.providers.verdict import classify as common_classify
+from aistrale.providers.verdict import error_object
+from aistrale.providers.wordings import INFERENCE_SERVERS, Quota, Wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aistrale.errors import APIError
     from aistrale.providers.catalog import ModelFacts
+    from aistrale.types import ErrorInfo, JSONObject
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.\-]*$")
 
@@ -68,6 +76,44 @@ CODES: dict[tuple[int | None, str], type[APIError]] = {
     (None, "InternalServerError"): ServerError,
     (None, "server_error"): ServerError,
 }
+# llama.cpp's server answers so while it reads the model from disk (its README, "GET /health").
+WORDINGS = (
+    *INFERENCE_SERVERS,
+    Wording(503, "unavailable_error", re.compile(r"Loading model"), ModelLoadingError),
+)
+# OpenRouter documentation, "Limits": a budget of what runs at the moment, which is free again in a moment.
+_IN_FLIGHT = "openrouter_in_flight_budget"
+
+
+def classify(info: ErrorInfo) -> type[APIError]:
+    """What OpenRouter says in `metadata` (its documentation, "Errors" and "Limits"), then the common rules.
+
+    There a 403 may be a flagged prompt or an empty budget, and a 402 something that passes.
+    """
+    metadata = _metadata(info)
+    source = metadata.get("limit_source")
+    if info.status in {402, 403} and type(source) is str and source.startswith("openrouter_"):
+        return RateLimitError if source == _IN_FLIGHT else QuotaExceededError
+    if info.status == 403 and (type(metadata.get("reasons")) is list or "flagged_input" in metadata):
+        return ContentFilterError
+    return common_classify(info, codes=CODES, wordings=WORDINGS)
+
+
+def quota(info: ErrorInfo) -> Quota:
+    """When OpenRouter renews the budget that is spent."""
+    said = _metadata(info).get("resets_at")
+    if type(said) is not str:
+        return Quota()
+    try:
+        instant = datetime.fromisoformat(said)
+        return Quota(instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC))
+    except (ValueError, OverflowError):
+        return Quota()
+
+
+def _metadata(info: ErrorInfo) -> JSONObject:
+    metadata = error_object(info.body).get("metadata")
+    return metadata if type(metadata) is dict else {}
 
 
 def openai_compatible(
@@ -133,7 +179,8 @@ def openai_compatible(
         headers=_headers(headers or {}, spoken, name),
         auth_headers=bearer if auth == "bearer" else header_key(auth.lower()),
         profile=partial(_profile, name, max_tokens_field, stream_usage),
-        classify=by_table(CODES),
+        classify=classify,
+        quota=quota,
         stream_request=ask_for_usage if stream_usage else same_body,
     )
 

@@ -2,7 +2,8 @@
 
 The status is asked first, because it is the one thing that every provider means alike; then the code or type,
 against a table of what the provider documents; the kind, in which a dialect sums up the body, decides where
-there was no status. Words in messages are never searched, and what nobody documented stays an APIError.
+there was no status. Messages are not searched, but for the few beginnings in a provider's table of `Wording`s, where
+nothing else tells one error from another. What nobody documented stays an APIError.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from aistrale.dialects.headers import plausible_wait
 from aistrale.errors import (
     APIError,
     AuthenticationError,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from aistrale.providers.base import Provider
+    from aistrale.providers.wordings import Wording
     from aistrale.types import JSON, ErrorInfo, JSONObject
 
 BY_STATUS: Mapping[int, type[APIError]] = MappingProxyType(
@@ -130,9 +133,10 @@ _SPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 def by_table(
     codes: Mapping[tuple[int | None, str], type[APIError]],
     statuses: Mapping[int, type[APIError]] = MappingProxyType({}),
+    wordings: tuple[Wording, ...] = (),
 ) -> Callable[[ErrorInfo], type[APIError]]:
     """A classifier that reads a provider's own tables before the common one (see classify)."""
-    return partial(classify, codes=codes, statuses=statuses)
+    return partial(classify, codes=codes, statuses=statuses, wordings=wordings)
 
 
 def classify(
@@ -140,6 +144,7 @@ def classify(
     *,
     codes: Mapping[tuple[int | None, str], type[APIError]] = MappingProxyType({}),
     statuses: Mapping[int, type[APIError]] = MappingProxyType({}),
+    wordings: tuple[Wording, ...] = (),
 ) -> type[APIError]:
     """The class of an error.
 
@@ -148,10 +153,14 @@ def classify(
         codes: A provider's codes and types that mean more than their status: (status, word) for that status
             alone, (None, word) wherever the status leaves the question open.
         statuses: Statuses that mean something else at this provider.
+        wordings: Messages that mean more than their status and type; asked first.
 
     Returns:
         A class of the tree; APIError itself for what nobody documented.
     """
+    for wording in wordings:
+        if wording.match(info) is not None:
+            return wording.means
     # In a stream that began with 200 only the body speaks.
     status = None if info.status is not None and info.status < 400 else info.status
     words = [word for word in (info.code, info.type) if word is not None]
@@ -194,6 +203,7 @@ def api_error(
     target: str | None = None,
     attempt: int | None = None,
     secrets: Iterable[Secret | str] = (),
+    now: float | None = None,
 ) -> APIError:
     """The exception for an error body.
 
@@ -203,6 +213,7 @@ def api_error(
         target: Which target, written `provider/model`.
         attempt: Number of the attempt within the call, from 1.
         secrets: The keys in use; they and everything shaped like a key are removed from the message.
+        now: Unix seconds; turn a date on which a quota is renewed into a wait.
 
     Returns:
         The exception, to be raised by the caller.
@@ -219,12 +230,18 @@ def api_error(
         target=target,
         attempt=attempt,
         request_id=scrub(info.request_id, keys) if info.request_id else None,
-        retry_after=info.retry_after,
+        retry_after=plausible_wait(info.retry_after),
         code=scrub(word, keys) if word else None,
         param=scrub(info.param, keys) if info.param else None,
         hint=_hint(error_class, provider),
     )
     error.should_retry = info.should_retry
+    if isinstance(error, QuotaExceededError):
+        quota = provider.quota(info)
+        error.per_model = quota.per_model
+        error.resets_at = quota.resets_at
+        if quota.resets_at is not None and now is not None:
+            error.retry_after = plausible_wait(max(0.0, quota.resets_at.timestamp() - now))
     return error
 
 

@@ -30,9 +30,18 @@ EMPTY = Window()
         ({"Retry-After": " 1.5 "}, 1.5),
         ({"RETRY-AFTER-MS": "250"}, 0.25),
         ({"x-ms-retry-after-ms": "1500"}, 1.5),
-        ({"retry-after-ms": "0", "retry-after": "1"}, 0.0),
+        # As Azure has been recorded to send it.
+        ({"retry-after-ms": "0", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "0"}, 0.0),
+        ({"retry-after-ms": "-5", "retry-after": "1"}, 1.0),
+        ({"retry-after-ms": "1e9", "retry-after": "1"}, 1.0),
         ({"retry-after-ms": "soon", "retry-after": "1"}, 1.0),
-        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "1e9"}, None),
+        ({"retry-after": "1000000000"}, None),
+        ({"retry-after": "2678400"}, 2_678_400.0),
+        ({"retry-after": "2678401"}, None),
+        ({"retry-after": "Wed, 22 Nov 2028 10:00:30 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "1e99"}, None),
@@ -195,7 +204,7 @@ def test_instants_are_measured_against_the_responses_own_date() -> None:
 )
 def test_no_value_breaks_the_readers(headers: dict[str, str]) -> None:
     wait = retry_after(headers)
-    assert wait is None or wait >= 0
+    assert wait is None or 0 <= wait <= 31 * 86400
     limits = rate_limits(headers, NOW)
     assert limits.tokens.reset is None or limits.tokens.reset >= 0
 

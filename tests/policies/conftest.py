@@ -92,7 +92,7 @@ def target(name, window=None):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def script():
     return lambda **options: Script(
         {name.replace("__", "/"): steps for name, steps in options.pop("steps").items()}, **options

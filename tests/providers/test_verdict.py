@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
+from importlib import import_module
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from aistrale.errors import (
     ContentFilterError,
     ContextLengthError,
     InvalidRequestError,
+    ModelLoadingError,
     ModelNotFoundError,
     OverloadedError,
     PermissionDeniedError,
@@ -24,10 +27,11 @@ from aistrale.errors import (
     ResponseError,
     ServerError,
 )
-from aistrale.policies.retry import retryable
 from aistrale.providers import PROVIDERS, get_provider
+from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import Secret
 from aistrale.providers.verdict import MESSAGE_LIMIT, api_error, scrub
+from aistrale.providers.wordings import INFERENCE_SERVERS
 from aistrale.types import ErrorInfo
 
 
@@ -35,13 +39,13 @@ def openai_body(type_=None, code=None, message="no"):
     return {"error": {"message": message, "type": type_, "param": None, "code": code}}
 
 
-def anthropic_body(type_, error_code=None):
+def anthropic_body(type_, error_code=None, message="no"):
     details = {"details": {"error_code": error_code}} if error_code else {}
-    return {"type": "error", "error": {"type": type_, "message": "no", **details}, "request_id": "req_1"}
+    return {"type": "error", "error": {"type": type_, "message": message, **details}, "request_id": "req_1"}
 
 
-def google_body(code, status, *details):
-    return {"error": {"code": code, "message": "no", "status": status, "details": list(details)}}
+def google_body(code, status, *details, message="no"):
+    return {"error": {"code": code, "message": message, "status": status, "details": list(details)}}
 
 
 def error_info(reason):
@@ -53,6 +57,10 @@ def quota_failure(quota):
 
 
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.4s"}
+
+TPM = "Request too large for gpt-6 on tokens per min (TPM): Limit 30000, Requested 40000."
+SPENT = "You have reached your specified API usage limits."
+LONG = "prompt is too long: 210000 tokens > 200000 maximum"
 
 OPENAI = [
     (400, openai_body("invalid_request_error"), InvalidRequestError),
@@ -76,13 +84,53 @@ OPENAI = [
     (500, openai_body("server_error"), ServerError),
     (502, openai_body(), ServerError),
     (503, openai_body("server_error"), OverloadedError),
-    (503, openai_body(None, "slow_down"), OverloadedError),
+    (429, openai_body("rate_limit_error", "slow_down"), RateLimitError),
+    (503, openai_body(None, "slow_down"), RateLimitError),
+    (None, openai_body(None, "slow_down"), RateLimitError),
+    (503, openai_body("service_unavailable_error", "server_is_overloaded"), OverloadedError),
+    (None, openai_body(None, "server_is_overloaded"), OverloadedError),
+    (429, openai_body("insufficient_quota", "credit_balance_exhausted"), QuotaExceededError),
+    (429, openai_body("insufficient_quota", "project_spend_limit_exceeded"), QuotaExceededError),
+    (429, openai_body(None, "organization_spend_limit_exceeded"), QuotaExceededError),
+    (429, openai_body(None, "organization_usage_limit_exceeded"), QuotaExceededError),
+    (None, openai_body(None, "organization_usage_limit_exceeded"), QuotaExceededError),
+    (429, openai_body("tokens", "rate_limit_exceeded", TPM), ContextLengthError),
+    (None, openai_body("tokens", "rate_limit_exceeded", TPM), ContextLengthError),
+    (429, openai_body("tokens", "rate_limit_exceeded", "Rate limit reached for m: " + TPM), RateLimitError),
+    (429, openai_body("requests", "rate_limit_exceeded", TPM), RateLimitError),
     (504, openai_body(), ServerError),
     (418, openai_body(), APIError),
 ]
 ANTHROPIC = [
     (400, anthropic_body("invalid_request_error"), InvalidRequestError),
     (400, anthropic_body("invalid_request_error", "organization_on_hold"), PermissionDeniedError),
+    (400, anthropic_body("invalid_request_error", message=SPENT), QuotaExceededError),
+    (
+        400,
+        anthropic_body("invalid_request_error", message=f"{SPENT} You will regain access on 2026-12-01"),
+        QuotaExceededError,
+    ),
+    (400, anthropic_body("invalid_request_error", message=SPENT.replace("API", "workspace API")), QuotaExceededError),
+    (400, anthropic_body("invalid_request_error", message=f"messages.0: {SPENT}"), InvalidRequestError),
+    (400, anthropic_body("not_found_error", message=SPENT), ModelNotFoundError),
+    (403, anthropic_body("invalid_request_error", message=SPENT), PermissionDeniedError),
+    (
+        400,
+        anthropic_body("invalid_request_error", message="Your credit balance is too low to access the Anthropic API."),
+        QuotaExceededError,
+    ),
+    (400, anthropic_body("invalid_request_error", message=LONG), ContextLengthError),
+    (None, anthropic_body("invalid_request_error", message=LONG), ContextLengthError),
+    (400, anthropic_body("invalid_request_error", message=f"tools.0: {LONG}"), InvalidRequestError),
+    (
+        400,
+        anthropic_body(
+            "invalid_request_error",
+            message="input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000, decrease one of them",
+        ),
+        ContextLengthError,
+    ),
+    (400, anthropic_body("invalid_request_error", message="This model does not support prefill."), InvalidRequestError),
     (401, anthropic_body("authentication_error"), AuthenticationError),
     (402, anthropic_body("billing_error"), QuotaExceededError),
     (402, anthropic_body("billing_error", "linked_organization_spend_limit_reached"), QuotaExceededError),
@@ -107,6 +155,30 @@ ANTHROPIC = [
 ]
 GEMINI = [
     (400, google_body(400, "INVALID_ARGUMENT"), InvalidRequestError),
+    (
+        400,
+        google_body(
+            400,
+            "INVALID_ARGUMENT",
+            message="The input token count (1250074) exceeds the maximum number of tokens allowed (1048576).",
+        ),
+        ContextLengthError,
+    ),
+    (
+        400,
+        google_body(
+            400,
+            "INVALID_ARGUMENT",
+            message="Unable to submit request because the input token count is 32769 but model only supports up to 32768.",
+        ),
+        ContextLengthError,
+    ),
+    (400, google_body(400, "INVALID_ARGUMENT", message="In `a`: The input token count exceeds"), InvalidRequestError),
+    (
+        500,
+        google_body(500, "INTERNAL", message="The input token count exceeds the maximum number of tokens allowed 1"),
+        ServerError,
+    ),
     (400, google_body(400, "INVALID_ARGUMENT", error_info("API_KEY_INVALID")), AuthenticationError),
     (400, google_body(400, "FAILED_PRECONDITION"), PermissionDeniedError),
     (401, google_body(401, "UNAUTHENTICATED"), AuthenticationError),
@@ -159,7 +231,37 @@ HUGGINGFACE = [
     (429, {"error": "Model is overloaded", "error_type": "overloaded"}, OverloadedError),
     (429, {"error": "Too many requests"}, RateLimitError),
     (500, {"error": "Incomplete generation", "error_type": "incomplete_generation"}, ServerError),
-    (503, {"error": "Model a/b is currently loading", "estimated_time": 20.0}, OverloadedError),
+    (503, {"error": "Model a/b is currently loading", "estimated_time": 20.0}, ModelLoadingError),
+    (503, {"error": "Model a/b is currently loading"}, OverloadedError),
+    (503, {"error": "Model a/b is currently loading", "estimated_time": True}, OverloadedError),
+    (
+        422,
+        {
+            "error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096.",
+            "error_type": "validation",
+        },
+        ContextLengthError,
+    ),
+    (
+        422,
+        {"error": {"message": "Input validation error: `inputs` must have less than 1024 tokens. Given: 2000"}},
+        ContextLengthError,
+    ),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "This model's maximum context length is 8192 tokens. However,",
+            "type": "BadRequestError",
+            "code": 400,
+        },
+        ContextLengthError,
+    ),
+    (
+        400,
+        openai_body("invalid_request_error", None, "This model's maximum context length is 131072 tokens."),
+        ContextLengthError,
+    ),
     (503, {"error": ["Service Unavailable"]}, OverloadedError),
     (504, {}, ServerError),
     (None, {"error": "Model is overloaded", "error_type": "overloaded"}, OverloadedError),
@@ -177,6 +279,29 @@ TABLE = [
 def test_documented_errors(name, status, body, expected):
     provider = get_provider(name)
     info = chat_dialect(provider.dialect).decode_error(status, {}, json.dumps(body).encode())
+    assert provider.classify(info) is expected
+
+
+OPENROUTER = [
+    (402, {"code": 402, "message": "no"}, QuotaExceededError),
+    (402, {"code": 402, "message": "no", "metadata": {"limit_source": "openrouter_in_flight_budget"}}, RateLimitError),
+    (402, {"code": 402, "message": "no", "metadata": {"limit_source": "openrouter_credits"}}, QuotaExceededError),
+    (403, {"code": 403, "message": "no", "metadata": {"limit_source": "openrouter_key_limit"}}, QuotaExceededError),
+    (403, {"code": 403, "message": "no", "metadata": {"reasons": ["violence"]}}, ContentFilterError),
+    (403, {"code": 403, "message": "no", "metadata": {"flagged_input": "some words"}}, ContentFilterError),
+    (403, {"code": 403, "message": "no", "metadata": {"limit_source": "else"}}, PermissionDeniedError),
+    (403, {"code": 403, "message": "no", "metadata": ["odd"]}, PermissionDeniedError),
+    (200, {"code": 502, "message": "The model is down"}, ServerError),
+    (200, {"code": 429, "message": "no"}, RateLimitError),
+    (200, {"code": 402, "message": "no"}, QuotaExceededError),
+    (503, {"code": 503, "message": "Loading model", "type": "unavailable_error"}, ModelLoadingError),
+]
+
+
+@pytest.mark.parametrize(("status", "error", "expected"), OPENROUTER)
+def test_documented_errors_of_servers_that_speak_the_chat_format(status, error, expected):
+    provider = openai_compatible("openrouter", "https://openrouter.test/api/v1")
+    info = chat_dialect("openai_chat").decode_error(status, {}, json.dumps({"error": error}).encode())
     assert provider.classify(info) is expected
 
 
@@ -213,6 +338,7 @@ INFOS = st.builds(
     type=WORDS,
     code=WORDS,
     kind=st.sampled_from(["unknown", "quota", "server", "context_length", "invalid_request", "overloaded"]),
+    message=st.text(max_size=50) | st.sampled_from([SPENT, LONG, TPM]),
     body=JSON,
 )
 
@@ -227,29 +353,77 @@ def test_whatever_comes_there_is_a_class(name, info):
         assert issubclass(found, (OverloadedError, ServerError, QuotaExceededError))
 
 
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+
+
 @pytest.mark.parametrize(
-    ("name", "info", "expected"),
+    ("name", "status", "body", "resets", "per_model", "wait"),
     [
-        ("openai", ErrorInfo(429, code="rate_limit_exceeded"), True),
-        ("openai", ErrorInfo(429, code="insufficient_quota"), False),
-        ("openai", ErrorInfo(400), False),
-        ("openai", ErrorInfo(400, should_retry=True), True),
-        ("openai", ErrorInfo(500, should_retry=False), False),
-        ("openai", ErrorInfo(409), True),
-        ("openai", ErrorInfo(408), True),
-        ("openai", ErrorInfo(None, kind="server"), True),
-        ("openai", ErrorInfo(None), False),
-        ("openai", ErrorInfo(501), True),
-        ("anthropic", ErrorInfo(529, type="overloaded_error"), True),
-        ("anthropic", ErrorInfo(402, type="billing_error"), False),
-        ("groq", ErrorInfo(498), True),
-        ("groq", ErrorInfo(400, code="tool_use_failed"), True),
-        ("huggingface", ErrorInfo(503), True),
-        ("huggingface", ErrorInfo(402), False),
+        ("anthropic", 400, f"{SPENT} You will regain access on 2026-12-01 at 06:30 UTC.", "2026-12-01T06:30", False, 757_800),
+        ("anthropic", 400, f"{SPENT} You will regain access on 2026-12-01", "2026-12-01T00:00", False, 734_400),
+        ("anthropic", 400, f"{SPENT} You will regain access on 2026-11-01 at 00:00 UTC.", "2026-11-01T00:00", False, 0),
+        # Too far away to be a wait, and no day at all.
+        ("anthropic", 400, f"{SPENT} You will regain access on 2046-12-01 at 00:00 UTC.", "2046-12-01T00:00", False, None),
+        ("anthropic", 400, f"{SPENT} You will regain access on 2026-13-41 at 00:00 UTC.", None, False, None),
+        ("anthropic", 400, SPENT, None, False, None),
+        ("gemini", 429, quota_failure("GenerateRequestsPerDayPerProjectPerModel-FreeTier"), None, True, 34.4),
+        ("gemini", 429, quota_failure("GenerateRequestsPerDayPerProject-FreeTier"), None, False, 34.4),
+        ("openrouter", 403, "2026-11-23T00:00:00Z", "2026-11-23T00:00", False, 43_200),
+        ("openrouter", 403, "2026-11-23T02:00:00+02:00", "2026-11-23T00:00", False, 43_200),
+        ("openrouter", 403, "2026-11-23T00:00:00", "2026-11-23T00:00", False, 43_200),
+        ("openrouter", 403, "0001-01-01T00:00:00+14:00", None, False, None),
+        ("openrouter", 403, "tomorrow", None, False, None),
+        ("openrouter", 403, None, None, False, None),
     ],
-)
-def test_what_may_succeed_when_it_is_sent_again(name, info, expected):
-    assert retryable(api_error(info, get_provider(name))) is expected
+)  # fmt: skip
+def test_when_a_quota_is_renewed(name, status, body, resets, per_model, wait):  # noqa: PLR0917
+    if name == "anthropic":
+        provider, body = get_provider(name), anthropic_body("invalid_request_error", message=body)
+    elif name == "gemini":
+        provider, body = get_provider(name), google_body(429, "RESOURCE_EXHAUSTED", body, RETRY_INFO)
+    else:
+        provider = openai_compatible("openrouter", "https://openrouter.test/api/v1")
+        body = {
+            "error": {
+                "code": 403,
+                "message": "no",
+                "metadata": {"limit_source": "openrouter_key_limit", "resets_at": body},
+            }
+        }
+    info = chat_dialect(provider.dialect).decode_error(status, {}, json.dumps(body).encode())
+    error = api_error(info, provider, now=NOW)
+    assert type(error) is QuotaExceededError
+    assert error.resets_at == (None if resets is None else datetime.fromisoformat(f"{resets}+00:00"))
+    assert error.per_model is per_model
+    assert error.retry_after == wait
+    # Without a clock the date stands, and no wait is made up.
+    assert api_error(info, provider).resets_at == error.resets_at
+
+
+@given(st.text(alphabet="Youhavereachdspcifd APIglmt.0123456789-:Ton", max_size=2000))
+def test_no_text_breaks_the_reading_of_a_spend_limit(text):
+    info = ErrorInfo(400, SPENT + text, "invalid_request_error")
+    error = api_error(info, get_provider("anthropic"), now=NOW)
+    assert type(error) is QuotaExceededError
+    assert error.retry_after is None or error.retry_after >= 0
+
+
+@pytest.mark.parametrize("wait", [-1.0, float("nan"), float("inf"), 1e9, 31 * 86400 + 1])
+def test_a_wait_that_cannot_be_meant_is_none(wait):
+    assert api_error(ErrorInfo(429, retry_after=wait), get_provider("openai")).retry_after is None
+
+
+@pytest.mark.parametrize("provider", [*PROVIDERS, "openai_compatible"])
+def test_wordings_are_anchored_and_quick(provider):
+    module = import_module(f"aistrale.providers.{provider}")
+    wordings = getattr(module, "WORDINGS", INFERENCE_SERVERS)
+    for wording in wordings if provider != "groq" else ():
+        for text in ("9" * 1_000_000, "prompt is too long: " + "1" * 1_000_000, SPENT + " " * 1_000_000):
+            start = time.process_time()
+            wording.match(ErrorInfo(wording.status, text, wording.word))
+            assert time.process_time() - start < 0.05
+        quoted = f"In your prompt: {wording.pattern.pattern}"
+        assert wording.match(ErrorInfo(wording.status, quoted, wording.word)) is None
 
 
 KEYS = [

@@ -35,6 +35,7 @@ EXPECTED = {
 FINER = {
     "API_KEY_INVALID": {AuthenticationError},
     "context_length_exceeded": {ContextLengthError},
+    "The input token count (": {ContextLengthError},
     "tool_use_failed": {ResponseError},
 }
 
