@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections import OrderedDict
 
@@ -147,6 +150,29 @@ def test_a_finalizer_in_the_middle_of_a_look_up_may_put():
     store = MemoryAnswers(max_entries=3, max_bytes=10_000)
     store._exclusive.run(lambda: store.put("k", entry()))
     assert store.get("k", 110.0) == entry()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_begins_with_an_empty_memory():
+    code = """
+import os
+from aistrale.store.answers import Entry, MemoryAnswers
+store = MemoryAnswers(max_entries=9, max_bytes=10**6)
+store.put("k", Entry(b"x", 100.0, 150.0))
+# A thread of the parent may hold the lock as it forks.
+store._exclusive._lock.acquire()
+pid = os.fork()
+if not pid:
+    assert store.get("k", 110.0) is None
+    store.put("k", Entry(b"y", 100.0, 150.0))
+    assert store.get("k", 110.0).data == b"y" and store.size == 301
+    os._exit(0)
+store._exclusive._lock.release()
+assert os.waitpid(pid, 0)[1] == 0
+assert store.get("k", 110.0).data == b"x"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @given(
