@@ -181,7 +181,12 @@ class Breaker:
     # --- reading ---
 
     def state(self, now: float) -> State:
-        """The state that a call at `now` would meet: "half_open" from the instant on at which a probe may go."""
+        """The state that a call at `now` would meet: "half_open" from the instant on at which a probe may go.
+
+        Takes no lock while calls pass freely.
+        """
+        if self._circuit.door is not None:
+            return self._circuit.mode
         with self._lock:
             return self._circuit.state(now)
 

@@ -17,6 +17,18 @@ Change: TypeAlias = Literal["opened", "extended", "half_opened", "closed", "forc
 class BreakerSettings:
     """When a breaker opens, for how long, and what closes it.
 
+    How often chance opens the default one for a provider that fails at random, in openings per 1,000 calls, as
+    simulated (`tests/reliability/test_breaker_chance.py` holds the rules to it):
+
+        calls in 30 s    failing 1 %      5 %     10 %     30 %
+                    5          0.004      0.4      2.5       42
+                   12              0     0.04      0.5       20
+                  100              0        0        0      0.1
+                1,000              0        0        0    0.001
+
+    The first calls into an empty window weigh most: of 1,000 calls at 30 % a third of all breakers open once, at 5 %
+    one in a thousand.
+
     Args:
         window: Seconds of the past that the rates are taken over, more than 0. 30: Polly's sampling duration.
         slices: Slices of the window, 1 to 1,000; one leaves as a whole. 10: Polly and failsafe-go.
@@ -35,10 +47,11 @@ class BreakerSettings:
         closes_after: Successes in half-open that close, at least 1. 2: one may be luck while a provider recovers.
         lease: Longest time in seconds that a probe holds its place, more than 0; the call's own deadline shortens it.
             A probe that is never reported thus blocks no other for longer. 60.
-        trickle: Least seconds (times 0.5 to 1.5) between single calls that pass an open breaker when there is no other
-            target to go to; 0 lets none through. 3: as simulated, 1,000 processes that make
-            0.4 calls a second each against a provider back from 90 s of outage are served again within 8 to 12 s (at
-            5: 12 to 20 s), for 0.5 to 0.9 attempts a call while it lasts.
+        trickle: Least seconds, times a random factor between 0.5 and 1.5, between single calls that pass an open
+            breaker when there is no other target to go to; 0 lets none through. 3: in a simulation of 1,000 processes
+            with 0.4 calls a second each and an outage of 90 s, the herd was served again 2 to 12 s after its end,
+            having sent 0.5 attempts a call meanwhile, or 0.9 where calls wait for their turn; at 1 the waiting ones
+            send as many as without a breaker, at 5 recovery takes up to 20 s.
     """
 
     window: float = 30.0

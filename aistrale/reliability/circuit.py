@@ -306,6 +306,11 @@ class Circuit:
 
     # --- reading ---
 
+    @property
+    def mode(self) -> State:
+        """The state as last entered, whatever the time."""
+        return self._state
+
     def state(self, now: float) -> State:
         """The state that a call would meet."""
         now = self._clock(now)
