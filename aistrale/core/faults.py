@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aistrale.core.call import StreamRules
 from aistrale.core.http import (
     HttpConnectError,
     HttpError,
@@ -67,7 +68,9 @@ def timeout_error(call: Call, attempt: Attempt, *, phase: str, sent: bool, clock
         return deadline_error(call, attempt)
     name = "connect" if phase in {"resolve", "connect", "tls"} else clock
     seconds = getattr(call.clocks, name)
-    if call.share_until is not None and call.share_until - call.runtime.now() <= _EARLY:
+    # A share is for getting to the first content; what has begun may go on beyond it.
+    shared = call.share_until if clock != "between_tokens" else None
+    if shared is not None and shared - call.runtime.now() <= _EARLY:
         return _share_error(call, attempt, phase=phase, sent=sent)
     return AttemptTimeout(
         f"no {'connection' if name == 'connect' else 'content'} within {seconds} s ({name})",
@@ -76,6 +79,7 @@ def timeout_error(call: Call, attempt: Attempt, *, phase: str, sent: bool, clock
         attempt=attempt.number,
         phase=phase,
         sent=sent,
+        clock=name,
         hint=f"Raise clocks={{'{name}': ...}} or add a target to the route.",
     )
 
@@ -88,6 +92,7 @@ def _share_error(call: Call, attempt: Attempt, *, phase: str, sent: bool) -> Att
         attempt=attempt.number,
         phase=phase,
         sent=sent,
+        clock="share",
         hint="Raise timeout= if the target is just slow, or set clocks={'first_token': ...}.",
     )
 
@@ -118,19 +123,36 @@ def malformed(error: MalformedBody, attempt: Attempt) -> ResponseError:
     )
 
 
+def too_slow(call: Call, attempt: Attempt) -> AttemptTimeout:
+    """The error for a stream that comes more slowly than `min_rate` allows."""
+    rules = call.streaming or StreamRules()
+    return AttemptTimeout(
+        f"fewer than {rules.min_rate} tokens a second came during {rules.rate_window} s of waiting (min_rate)",
+        provider=attempt.target.provider.name,
+        target=attempt.target.name,
+        attempt=attempt.number,
+        phase="body",
+        sent=True,
+        clock="min_rate",
+        hint="Lower streams={'min_rate': ...}, or choose a faster model.",
+    )
+
+
 def interrupted(error: AistraleError, attempt: Attempt, partial: Completion) -> AistraleError:
-    """The error for a stream that broke after content was delivered; a deadline stays a deadline."""
+    """The error for a stream that broke after it had begun; a deadline stays a deadline."""
     if isinstance(error, DeadlineExceeded):
         error.partial_text = partial.text
         error.usage = partial.usage
+        error.request_id = attempt.request_id
         return error
+    when = "after content had arrived" if partial.choices else "before any content"
     return StreamInterrupted(
-        f"the stream broke after content had arrived: {error.message}",
+        f"the stream broke {when}: {error.message}",
         provider=attempt.target.provider.name,
         target=attempt.target.name,
         attempt=attempt.number,
         partial_text=partial.text,
         usage=partial.usage,
         request_id=attempt.request_id,
-        hint="partial_text holds what arrived.",
+        hint="partial_text holds what arrived." if partial.choices else "Ask again.",
     )

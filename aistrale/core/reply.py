@@ -143,6 +143,8 @@ class Reply:
                 raise
             final = source.broken(error, self.accumulated.result())
             self._end("interrupted", final)
+            if final is error:
+                raise
             raise final from error
         except Exception as error:
             self._source = None
@@ -175,9 +177,31 @@ class Reply:
         """Stop reading; counts as abandoned unless every event was pulled."""
         source, self._source = self._source, None
         done = source is None and not self._events
-        self._end("success" if done or self.accumulated.ended else "abandoned", None)
-        if source is not None:
-            await source.close()
+        try:
+            # First, because a reply behind this one has callbacks of its own, which are inner ones.
+            if source is not None:
+                await source.close()
+        finally:
+            self._end("success" if done or self.accumulated.ended else "abandoned", None)
+
+    async def fail(self, error: AistraleError) -> None:
+        """End the reply as failed, although nothing broke: what has come is not what was wanted.
+
+        Args:
+            error: What the callbacks get; the caller raises it.
+        """
+        source, self._source = self._source, None
+        self._events.clear()
+        try:
+            if source is not None:
+                await source.close()
+        finally:
+            self._end("error", error)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every event has come; they need not have been delivered."""
+        return self._source is None
 
     def abandon(self) -> None:
         """Stop reading without waiting; safe in finalizers and other threads."""

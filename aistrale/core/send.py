@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.core.faults import malformed, network_error
 from aistrale.core.http import HttpError
-from aistrale.core.reply import Reply
+from aistrale.core.reply import Reply, collect
 from aistrale.core.stream import StreamSource, first_instant
 from aistrale.dialects import chat_dialect
-from aistrale.dialects.headers import rate_limits, request_id
+from aistrale.dialects.headers import rate_limits, request_id, retry_after
 from aistrale.dialects.shape import MalformedBody, as_object, parse_json
-from aistrale.errors import AistraleError, APIError, ConfigurationError, ResponseError
+from aistrale.errors import AistraleError, APIError, ConfigurationError, ResponseError, StreamInterrupted
 from aistrale.providers.verdict import api_error
-from aistrale.types import Embedded, EmbedRequest, ProviderPart, TextPart, Usage, Whole
+from aistrale.types import Completion, Embedded, EmbedRequest, ProviderPart, TextPart, Usage, Whole
 
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call, Outcome, Prepared
     from aistrale.core.http import HttpResponse
     from aistrale.dialects.base import Dialect, EmbedDialect
-    from aistrale.types import Completion
 
 _MOST_TOKENS: Final = 10**12
 _counts: Final = attrgetter(*(item.name for item in fields(Usage) if item.type == "int | None"))
@@ -40,7 +39,7 @@ async def send(call: Call) -> Reply:
     try:
         reply = await _exchange(call, attempt, prepared)
     except BaseException as error:
-        settle(call, attempt, "error" if isinstance(error, Exception) else "cancelled", error)
+        settle(call, attempt, _outcome(error), error)
         raise
 
     def closed(reply: Reply, error: BaseException | None) -> None:
@@ -57,6 +56,12 @@ async def send(call: Call) -> Reply:
 
     reply.on_close(closed)
     return reply
+
+
+def _outcome(error: BaseException) -> Outcome:
+    if isinstance(error, StreamInterrupted):
+        return "interrupted"
+    return "error" if isinstance(error, Exception) else "cancelled"
 
 
 def settle(call: Call, attempt: Attempt, outcome: Outcome, error: BaseException | None) -> None:
@@ -118,7 +123,20 @@ async def _open(call: Call, attempt: Attempt, prepared: Prepared, until: float |
 async def _streamed(call: Call, attempt: Attempt, prepared: Prepared, response: HttpResponse) -> Reply:
     codec = cast("Dialect", prepared.codec)
     source = StreamSource(call, attempt, response, codec.event_decoder(prepared.profile))
-    return Reply(await source.first(), source)
+    try:
+        events = await source.first()
+        if source.ended and is_empty(collect(events)) and not _may_be_empty(call):
+            await source.close()
+            raise _empty(attempt)
+    except AistraleError as error:
+        if call.streaming is None or call.streaming.mode != "raise":
+            raise
+        # Who wants no second attempt once the provider has begun to answer gets the error that nobody tries again.
+        final = source.broken(error, Completion())
+        if final is error:
+            raise
+        raise final from error
+    return Reply(events, source)
 
 
 def _answer(
@@ -154,19 +172,23 @@ def _whole(
         return _refused(response, body, attempt)
     completion = codec.decode_response(document)
     if is_empty(completion) and not _may_be_empty(call):
-        return ResponseError(
-            "the answer is empty",
-            status=response.status,
-            provider=target.provider.name,
-            target=target.name,
-            attempt=attempt.number,
-            request_id=attempt.request_id,
-            code="empty_answer",
-            hint="The model gave neither text nor a tool call; raise max_tokens or change the prompt.",
-        )
+        return _empty(attempt)
     completion.raw = document
     completion.request_id = attempt.request_id
     return Reply([Whole(completion)])
+
+
+def _empty(attempt: Attempt) -> ResponseError:
+    return ResponseError(
+        "the answer is empty",
+        status=attempt.status,
+        provider=attempt.target.provider.name,
+        target=attempt.target.name,
+        attempt=attempt.number,
+        request_id=attempt.request_id,
+        code="empty_answer",
+        hint="The model gave neither text nor a tool call; raise max_tokens or change the prompt.",
+    )
 
 
 def _plausible(usage: Usage) -> bool:
@@ -188,7 +210,15 @@ def _refused(response: HttpResponse, body: bytes, attempt: Attempt) -> AistraleE
     info = chat_dialect(target.dialect).decode_error(status, response.headers, body)
     if info.request_id is None:
         info.request_id = attempt.request_id
-    return api_error(info, target.provider, target=target.name, attempt=attempt.number, secrets=target.secrets)
+    if info.status is None:
+        # A redirect has no error to read, and is one all the same.
+        info.status = status
+    if info.retry_after is None:
+        # A date without a `Date` beside it is measured against our own clock.
+        info.retry_after = retry_after(response.headers, attempt.at)
+    return api_error(
+        info, target.provider, target=target.name, attempt=attempt.number, secrets=target.secrets, now=attempt.at
+    )
 
 
 def is_empty(completion: Completion) -> bool:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from aistrale.core.faults import interrupted, malformed, network_error
-from aistrale.core.http import HttpError
+from aistrale.core.faults import interrupted, malformed, network_error, too_slow
+from aistrale.core.http import HttpError, HttpTimeout
+from aistrale.core.pace import Pace
 from aistrale.core.sse import SSEParser, SSETooLarge
 from aistrale.dialects.shape import MalformedBody
 from aistrale.errors import AistraleError, ResponseError
 from aistrale.providers.verdict import api_error
-from aistrale.types import Other, ReplyEnd, ReplyStart, StreamError, UsageUpdate
+from aistrale.types import (
+    ArgumentsDelta,
+    BlockEnd,
+    BlockStart,
+    Finish,
+    Other,
+    ReasoningDelta,
+    ReasoningPart,
+    RefusalPart,
+    ReplyEnd,
+    ReplyStart,
+    StreamError,
+    TextDelta,
+    TextPart,
+    UsageUpdate,
+)
 
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
@@ -18,18 +34,45 @@ if TYPE_CHECKING:
     from aistrale.dialects.base import EventDecoder
     from aistrale.types import Completion, Event
 
+# Events that are no sign of an answer being written.
+_SILENT: Final = (ReplyStart, Other, UsageUpdate)
 # Events that say nothing yet: while only these have come, another attempt is still invisible to the caller.
-_PREAMBLE = (ReplyStart, Other, UsageUpdate)
-# How much may be held back while waiting for content.
-_MAX_PREAMBLE = 1000
+_PREAMBLE: Final = frozenset({ReplyStart, Other, UsageUpdate, BlockEnd, Finish, ReplyEnd})
+# How many bytes of them are held back. Some providers repeat the request in each event before the first content, which
+# must not be taken for chatter. What is beyond is delivered: it may be the progress of a provider's own tools, which an
+# error would throw away, and the clocks end what never comes to an answer.
+_HELD: Final = 64 * 1024
+_ECHOES: Final = 4
 # Seconds that we wait, after the terminal event, for the end of the body that makes the connection reusable.
-_DRAIN = 0.25
+_DRAIN: Final = 0.25
 
 
-def first_instant(call: Call, attempt: Attempt) -> float | None:
-    """By when the attempt must have content: its own clock, its share of the time, or the call's deadline."""
+def says(event: Event) -> bool:
+    """Whether an event has content: text, a thought, a call, or what only its own dialect understands."""
+    kind = type(event)
+    if kind is TextDelta:
+        return bool(cast("TextDelta", event).text)
+    if kind is ReasoningDelta:
+        return bool(cast("ReasoningDelta", event).reasoning)
+    if kind is BlockStart:
+        part = cast("BlockStart", event).part
+        if isinstance(part, (TextPart, RefusalPart)):
+            return bool(part.text)
+        return not isinstance(part, ReasoningPart) or part.redacted or bool(part.text)
+    return kind not in _PREAMBLE
+
+
+def first_instant(call: Call, attempt: Attempt, *, shared: bool = True) -> float | None:
+    """By when the attempt must have content: its own clock, its share of the time, or the call's deadline.
+
+    Args:
+        call: Its clocks and its deadline hold.
+        attempt: Its clock began when it did.
+        shared: Whether another target could still take over, so that its share of the time counts.
+    """
     limit = call.clocks.first_token
-    instants = [call.deadline, call.share_until, None if limit is None else attempt.started + limit]
+    share = call.share_until if shared else None
+    instants = [call.deadline, share, None if limit is None else attempt.started + limit]
     return min((instant for instant in instants if instant is not None), default=None)
 
 
@@ -41,7 +84,19 @@ class StreamSource:
         decoder: A fresh decoder of the target's dialect.
     """
 
-    __slots__ = ("_attempt", "_call", "_decoder", "_ended", "_idle", "_parser", "_response")
+    __slots__ = (
+        "_attempt",
+        "_begun",
+        "_call",
+        "_decoder",
+        "_failure",
+        "_idle",
+        "_pace",
+        "_parser",
+        "_response",
+        "_size",
+        "ended",
+    )
 
     def __init__(self, call: Call, attempt: Attempt, response: HttpResponse, decoder: EventDecoder) -> None:
         self._call = call
@@ -49,8 +104,16 @@ class StreamSource:
         self._response = response
         self._decoder = decoder
         self._parser = SSEParser()
-        self._ended = False
+        self._begun = False
+        self._failure: AistraleError | None = None
         self._idle = 0.0
+        self._size = 0
+        self._pace: Pace | None = None
+        rules = call.streaming
+        if rules is not None and rules.min_rate is not None:
+            self._pace = Pace(rules.min_rate, rules.rate_window)
+        self.ended = False
+        """Whether the terminal event has come."""
 
     async def first(self) -> list[Event]:
         """Everything up to the first content: an error sent before it is still an error of the attempt.
@@ -59,79 +122,121 @@ class StreamSource:
             AistraleError: The stream broke, ended or reported an error before any content.
         """
         events: list[Event] = []
-        until = first_instant(self._call, self._attempt)
-        while len(events) < _MAX_PREAMBLE:
-            batch = await self._read(until, clock="first_token")
-            events.extend(batch)
-            if self._ended or any(not isinstance(event, _PREAMBLE) for event in batch):
-                break
-        self._attempt.first_token = self._call.runtime.now() - self._attempt.started
+        attempt = self._attempt
+        room = _HELD + _ECHOES * len(self._call.prepared[attempt.target.name].http.body)
+        while not self._begun and not self.ended and self._size <= room:
+            # Where content and an error come in one piece, nothing of it has been delivered yet.
+            events.extend(await self._before_content(strict=True))
         return events
 
     async def pull(self) -> list[Event] | None:
         """The next events; None at the end."""
-        if self._ended:
+        if self.ended:
             await self._drain()
             return None
+        if not self._begun:
+            return await self._before_content()
         call = self._call
-        limit = call.clocks.between_tokens
+        limit, pace = call.clocks.between_tokens, self._pace
+        if limit is None and pace is None:
+            return await self._read(call.deadline, clock="between_tokens")
         asked = call.runtime.now()
-        until = call.until(None if limit is None else max(limit - self._idle, 0.0))
-        batch = await self._read(until, clock="between_tokens")
+        until, clock = call.deadline, "between_tokens"
+        if limit is not None and (until is None or asked + limit - self._idle < until):
+            until = asked + max(limit - self._idle, 0.0)
+        if pace is not None:
+            left = pace.left
+            if left <= 0.0:
+                await self._response.close()
+                raise too_slow(call, self._attempt)
+            if until is None or asked + left < until:
+                until, clock = asked + left, "min_rate"
+        batch = await self._read(until, clock=clock)
+        waited = call.runtime.now() - asked
         # Keep-alives do not count as content, and the reader's own pauses do not count as silence.
-        content = any(not isinstance(event, _PREAMBLE) for event in batch)
-        self._idle = 0.0 if content else self._idle + call.runtime.now() - asked
+        content = type(batch[-1]) is TextDelta or any(not isinstance(event, _SILENT) for event in batch)
+        self._idle = 0.0 if content else self._idle + waited
+        if pace is not None:
+            pace.add(waited, _characters(batch))
         return batch
 
-    async def _read(self, until: float | None, *, clock: str) -> list[Event]:
+    async def _before_content(self, *, strict: bool = False) -> list[Event]:
+        call, attempt = self._call, self._attempt
+        until = first_instant(call, attempt, shared=strict)
+        batch = await self._read(until, clock="first_token", strict=strict)
+        if self.ended or any(map(says, batch)):
+            self._begun = True
+            attempt.first_token = call.runtime.now() - attempt.started
+            if self._pace is not None:
+                self._pace.add(0.0, _characters(batch))
+        return batch
+
+    async def _read(self, until: float | None, *, clock: str, strict: bool = False) -> list[Event]:
+        """The next events.
+
+        Args:
+            until: The instant by which they must have come.
+            clock: Which clock that is.
+            strict: Whether an error hides the events that came in one piece with it; else it is raised after them.
+        """
+        events: list[Event] = []
         try:
-            while True:
-                outcome = self._decode(await self._response.next_chunk(until))
-                if outcome:
-                    break
+            while not events and self._failure is None:
+                events = self._decode(await self._response.next_chunk(until))
         except HttpError as error:
             await self._response.close()
+            if clock == "min_rate" and isinstance(error, HttpTimeout):
+                raise too_slow(self._call, self._attempt) from error
             raise network_error(error, self._call, self._attempt, clock=clock) from error
         except BaseException:
             self._response.abandon()
             raise
         # The error is raised here and not where it was found: a traceback's local variables would show the content.
-        if isinstance(outcome, AistraleError):
+        if self._failure is not None and (strict or not events):
+            events = []
             await self._response.close()
-            raise outcome
-        return outcome
-
-    def _decode(self, chunk: bytes) -> list[Event] | AistraleError:
-        try:
-            return self._events(chunk)
-        except MalformedBody as error:
-            return malformed(error, self._attempt)
-        except SSETooLarge:
-            return malformed(MalformedBody("event", "an event of bounded size"), self._attempt)
-
-    def _events(self, chunk: bytes) -> list[Event] | AistraleError:
-        wire = self._parser.feed(chunk) if chunk else self._parser.finish()
-        events: list[Event] = []
-        for item in wire:
-            events.extend(self._decoder.feed(item))
-        if not chunk:
-            events.extend(self._decoder.finish())
-        for event in events:
-            if type(event) is StreamError:
-                return self._refused(event)
-            if type(event) is ReplyEnd:
-                self._ended = True
-        if not chunk and not self._ended:
-            return self._truncated()
+            raise self._failure
         return events
 
+    def _decode(self, chunk: bytes) -> list[Event]:
+        events: list[Event] = []
+        try:
+            self._failure = self._collect(chunk, events)
+        except MalformedBody as error:
+            self._failure = malformed(error, self._attempt)
+        except SSETooLarge:
+            self._failure = malformed(MalformedBody("event", "an event of bounded size"), self._attempt)
+        if events:
+            self._size += len(chunk)
+        return events
+
+    def _collect(self, chunk: bytes, events: list[Event]) -> AistraleError | None:
+        """Add the events in a chunk; the error that it ends with, if it does."""
+        decoder = self._decoder
+        for item in self._parser.feed(chunk) if chunk else self._parser.finish():
+            for event in decoder.feed(item):
+                kind = type(event)
+                if kind is StreamError:
+                    return self._refused(cast("StreamError", event))
+                events.append(event)
+                if kind is ReplyEnd:
+                    # Whatever a server says after that is no part of the answer.
+                    self.ended = True
+                    return None
+        if chunk:
+            return None
+        last = decoder.finish()
+        events.extend(last)
+        self.ended = bool(last) and type(last[-1]) is ReplyEnd
+        return None if self.ended else self._truncated()
+
     def _refused(self, event: StreamError) -> AistraleError:
-        target = self._attempt.target
-        info = event.error
+        attempt, info = self._attempt, event.error
+        target = attempt.target
         if info.request_id is None:
-            info.request_id = self._attempt.request_id
+            info.request_id = attempt.request_id
         return api_error(
-            info, target.provider, target=target.name, attempt=self._attempt.number, secrets=target.secrets
+            info, target.provider, target=target.name, attempt=attempt.number, secrets=target.secrets, now=attempt.at
         )
 
     def _truncated(self) -> AistraleError:
@@ -161,7 +266,7 @@ class StreamSource:
 
     async def close(self) -> None:
         """Free the connection; a stream that is not at its end costs the connection."""
-        if self._ended:
+        if self.ended:
             await self._drain()
         else:
             await self._response.close()
@@ -173,3 +278,16 @@ class StreamSource:
     def broken(self, error: AistraleError, partial: Completion) -> AistraleError:
         """StreamInterrupted with what had arrived; a deadline stays a deadline."""
         return interrupted(error, self._attempt, partial)
+
+
+def _characters(events: list[Event]) -> int:
+    """How much content events bring: text, thoughts and arguments of calls, in characters."""
+    count = 0
+    for event in events:
+        if isinstance(event, TextDelta):
+            count += len(event.text)
+        elif isinstance(event, ReasoningDelta):
+            count += len(event.reasoning)
+        elif isinstance(event, ArgumentsDelta):
+            count += len(event.arguments)
+    return count

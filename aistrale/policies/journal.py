@@ -8,6 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from aistrale.cost.estimate import estimate_usage
+from aistrale.errors import DeadlineExceeded, StreamInterrupted
 from aistrale.store.records import AttemptRow, IntentRow, UsageColumns
 from aistrale.types import Cost, EmbedRequest
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
     from aistrale.store.records import Row
-    from aistrale.types import Usage
+    from aistrale.types import Request, Usage
 
     Price = Callable[..., Cost]
 
@@ -53,16 +55,20 @@ class Journal:
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Record the attempt under way."""
         attempt = cast("Attempt", call.attempt)
-        rows, call.rows = call.rows, []
-        self._log.append(*rows, _intent(call, attempt))
+        self._log.append(*taken(call), _intent(call, attempt))
         try:
             reply = await call_next(call)
         except BaseException:
             self._settle(call, attempt)
-            rows, call.rows = call.rows, []
-            self._log.append(*rows)
+            self._log.append(*taken(call))
             raise
-        reply.on_close(lambda _reply, _error: self._settle(call, attempt))
+
+        def closed(reply: Reply, error: BaseException | None) -> None:
+            if call.stream and attempt.status == 200:
+                _estimate(call, attempt, reply, error)
+            self._settle(call, attempt)
+
+        reply.on_close(closed)
         return reply
 
     def _settle(self, call: Call, attempt: Attempt) -> None:
@@ -71,9 +77,29 @@ class Journal:
             attempt.cost = self._price(provider, model, attempt.usage, **attempt.conditions)
             if attempt.cost.usd is None and model != attempt.target.model:
                 attempt.cost = self._price(provider, attempt.target.model, attempt.usage, **attempt.conditions)
+            if attempt.usage.source == "estimated" and attempt.cost.reason is None:
+                attempt.cost.reason = "estimated from the text"
         else:
             attempt.cost = _without_usage(attempt)
         call.rows.append(_row(call, attempt))
+
+
+def taken(call: Call) -> list[Row]:
+    """The rows that wait, which wait no longer; the list stays the one that all legs of the call share."""
+    rows = call.rows[:]
+    call.rows.clear()
+    return rows
+
+
+def _estimate(call: Call, attempt: Attempt, reply: Reply, error: BaseException | None) -> None:
+    """Count what a stream used that ended without saying so, on the answer and on the error that ended it."""
+    seen = reply.accumulated
+    if seen.ended and attempt.usage is not None:
+        return
+    attempt.usage = estimate_usage(cast("Request", call.request), seen.result(), attempt.usage)
+    seen.completion.usage = attempt.usage
+    if isinstance(error, (StreamInterrupted, DeadlineExceeded)):
+        error.usage = attempt.usage
 
 
 def _without_usage(attempt: Attempt) -> Cost:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aistrale.core.call import new_id
 from aistrale.errors import AistraleError
-from aistrale.policies.journal import fill_usage
+from aistrale.policies.journal import fill_usage, taken
 from aistrale.store.records import TOKEN_BUCKETS, CallRow
 from aistrale.types import AttemptInfo, Cost, EmbedRequest, Usage
 
@@ -51,7 +51,7 @@ class Meter:
     def _write(self, call: Call, outcome: Outcome, error: BaseException | None) -> None:
         if isinstance(error, AistraleError):
             error.attempts = tuple(attempt_infos(call))
-        rows, call.rows = call.rows, []
+        rows = taken(call)
         self._log.append(*rows, _row(call, outcome, error))
 
 

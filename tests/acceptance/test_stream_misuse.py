@@ -166,6 +166,6 @@ def test_the_last_look_at_the_connection_keeps_the_deadline(sim):
     with aistrale.Client(**sim.settings()) as client:
         stream = client.stream("Hi", model=MODEL, deadline=0.01)
         source = StreamSource(stream._call, None, Response(), None)
-        source._ended = True
+        source.ended = True
         assert run_sync(source.pull()) is None
     assert seen == [stream._call.deadline]
