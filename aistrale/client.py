@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from aistrale.config import Setting
+    from aistrale.checks import Setting
     from aistrale.core.call import Call
     from aistrale.core.pipeline import Pipeline
     from aistrale.core.reply import Reply

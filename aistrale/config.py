@@ -10,25 +10,31 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from aistrale.core.call import Clocks
+from aistrale.checks import Setting, unknown_key
+from aistrale.core.call import Clocks, StreamRules
 from aistrale.errors import ConfigurationError
-from aistrale.providers.secret import Secret, as_secret
+from aistrale.policies.failover import FailoverRules, WhenAllDown
+from aistrale.reliability.backoff import Backoff
+from aistrale.reliability.breaker_types import BreakerSettings
+from aistrale.reliability.budget import BudgetSettings
+from aistrale.reliability.limits import LimitSettings
+from aistrale.routing.strategies import RouteRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aistrale.policies.retry import Backoff
+    from aistrale.policies.cache import CacheSettings
+    from aistrale.policies.degrade import DegradeSettings
+    from aistrale.policies.hedge import HedgeSettings
+    from aistrale.policies.hold import Predicate
     from aistrale.providers.base import Provider
+    from aistrale.providers.secret import Secret
+    from aistrale.reliability.breaker_types import BreakerEvent
+    from aistrale.routing.probe import ProbeSettings
 
-Setting: TypeAlias = object
-"""A raw value from a keyword, the environment or a file."""
-
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
 ENVIRONMENT = (
     "model",
     "default_route",
@@ -73,12 +79,34 @@ class RouteSettings:
     """A named list of targets.
 
     Args:
-        targets: `provider/model` names, in the order in which they are tried.
-        strategy: "priority": the first that works.
+        targets: `provider/model` names.
+        strategy: In which order they are tried: "priority" (as they stand here), "round_robin", "weighted",
+            "least_in_flight", "latency" (peak-EWMA of two random ones), "health" (the highest score). Targets with an
+            open breaker come last in every strategy.
+        weights: For "weighted": target names with their shares; a target that is not named has 1.
+        when_all_down: "wait", "fail" or "last_resort", see FailoverRules.
+        fail_over_on: Errors that go to the next target although they are raised at once by default, see FailoverRules;
+            "refusal" also sends an answer that the provider's safety system cut off to the next target.
+        fail_if: Functions of the finished answer; an answer for which one is true counts as a failure of its target.
+            Streams are only judged in "buffered" mode.
     """
 
     targets: tuple[str, ...]
-    strategy: Literal["priority"] = "priority"
+    strategy: str = "priority"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    when_all_down: WhenAllDown = "wait"
+    fail_over_on: tuple[str, ...] = ()
+    fail_if: tuple[Predicate, ...] = ()
+
+    @property
+    def rule(self) -> RouteRule:
+        """What the strategy reads of it."""
+        return RouteRule(strategy=self.strategy, weights=self.weights)
+
+    @property
+    def failover(self) -> FailoverRules:
+        """What failover reads of it."""
+        return FailoverRules(when_all_down=self.when_all_down, fail_over_on=frozenset(self.fail_over_on))
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -92,7 +120,17 @@ class Settings:
         model: Taken when there is no default route either; else the first provider that has a key gives one.
         timeout: Seconds that a call may take; None for no limit. Short for `clocks={"total": ...}`.
         clocks: The four clocks, see Clocks.
-        retry: How often and when to try again; None never does.
+        retry: How often and when to try again, see Backoff; None never does.
+        retry_budget: What retries and hedges of one provider may spend, see BudgetSettings.
+        breaker: When a failing target is left alone, see BreakerSettings; None never leaves one alone.
+        limits: How many calls at once and per minute, see LimitSettings; by target, by provider, and under "default"
+            for the others.
+        hedge: A second attempt beside a slow one, see HedgeSettings; None (the default) starts none.
+        streams: How streams survive a break, see StreamRules.
+        cache: Remembered answers of identical requests, see CacheSettings; None (the default) remembers none.
+        degrade: What is answered when every target has failed, see DegradeSettings; None (the default): the error.
+        probe: Tiny requests to targets that had no calls for long, see ProbeSettings; None (the default) sends none.
+        on_event: Gets a BreakerEvent for every change of a breaker's state; it must not block.
         ledger: "sqlite:///path", "off", or None for the platform's data directory (AISTRALE_HOME).
         http: "auto" takes httpx2 where it is installed, else httpx.
         trust_env: Honour HTTP(S)_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.
@@ -110,7 +148,16 @@ class Settings:
     model: str | None = None
     timeout: float | None = 60.0
     clocks: Clocks = field(default_factory=Clocks)
-    retry: Backoff | None = None
+    retry: Backoff | None = field(default_factory=Backoff)
+    retry_budget: BudgetSettings = field(default_factory=BudgetSettings)
+    breaker: BreakerSettings | None = field(default_factory=BreakerSettings)
+    limits: Mapping[str, LimitSettings] = field(default_factory=lambda: {"default": LimitSettings()})
+    hedge: HedgeSettings | None = None
+    streams: StreamRules = field(default_factory=StreamRules)
+    cache: CacheSettings | None = None
+    degrade: DegradeSettings | None = None
+    probe: ProbeSettings | None = None
+    on_event: Callable[[BreakerEvent], None] | None = None
     ledger: str | None = None
     http: Literal["auto", "httpx", "httpx2"] = "auto"
     trust_env: bool = True
@@ -152,21 +199,20 @@ def load(
 
 def check(raw: Mapping[str, Setting]) -> Settings:
     """Check one table of settings. Raises ConfigurationError."""
+    # Imported here: the checks build the records that are defined above.
+    from aistrale.config_checks import CHECKS
+
     known = [item.name for item in fields(Settings)]
     values: dict[str, object] = {}
     for name, value in raw.items():
         if name not in known:
             raise unknown_key(name, known)
-        values[name] = _CHECKS[name](name, value)
+        values[name] = CHECKS[name](name, value)
     clocks = cast("Clocks", values.get("clocks", Clocks()))
     if "timeout" in values:
         clocks = replace(clocks, total=cast("float | None", values["timeout"]))
     values["clocks"] = clocks
     values["timeout"] = clocks.total
-    if "retry" not in values:
-        from aistrale.policies.retry import Backoff
-
-        values["retry"] = Backoff()
     settings = Settings(**values)  # type: ignore[arg-type]  # every value went through its check
     if settings.default_route is not None and settings.default_route not in settings.routes:
         raise ConfigurationError(
@@ -175,13 +221,6 @@ def check(raw: Mapping[str, Setting]) -> Settings:
             hint=f"Routes: {', '.join(settings.routes) or 'none'}.",
         )
     return settings
-
-
-def unknown_key(name: str, known: list[str], where: str = "setting") -> ConfigurationError:
-    """The error for a name that nothing reads, with the names that come close."""
-    near = get_close_matches(name, known, n=2)
-    meant = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known) or 'none'}."
-    return ConfigurationError(f"unknown {where} {name!r}", field=name, hint=meant)
 
 
 def find_file(
@@ -232,183 +271,3 @@ def _read(path: Path, *, required: bool) -> Mapping[str, Setting]:
         tool = document.get("tool", {})
         document = tool.get("aistrale", {}) if isinstance(tool, dict) else {}
     return cast("Mapping[str, Setting]", document)
-
-
-def _wrong(name: str, expected: str) -> ConfigurationError:
-    # The value is not repeated: it may be a key in the wrong place.
-    return ConfigurationError(f"{name} must be {expected}", field=name)
-
-
-def _text(name: str, value: Setting) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise _wrong(name, "non-empty text")
-    return value.strip()
-
-
-def _optional_text(name: str, value: Setting) -> str | None:
-    return None if value is None else _text(name, value)
-
-
-def _word(*accepted: str) -> Callable[[str, Setting], str]:
-    def checked(name: str, value: Setting) -> str:
-        if value not in accepted:
-            raise _wrong(name, f"one of {', '.join(map(repr, accepted))}")
-        return str(value)
-
-    return checked
-
-
-def _flag(name: str, value: Setting) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in _TRUE | _FALSE:
-        return value.lower() in _TRUE
-    raise _wrong(name, "true or false")
-
-
-def _flag_or_path(name: str, value: Setting) -> bool | str:
-    if isinstance(value, str) and value.lower() not in _TRUE | _FALSE:
-        if not Path(value).exists():
-            raise _wrong(name, "true, false or the path of an existing CA bundle")
-        return value
-    return _flag(name, value)
-
-
-def _seconds(name: str, value: Setting) -> float | None:
-    if value is None or (isinstance(value, str) and value.lower() in {"none", "off"}):
-        return None
-    try:
-        number = -1.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # TypeError is caught
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0 < number < float("inf"):
-        raise _wrong(name, "a positive number of seconds, or none")
-    return number
-
-
-def _table(name: str, value: Setting) -> dict[str, Setting]:
-    if not isinstance(value, dict) or any(not isinstance(key, str) for key in value):
-        raise _wrong(name, "a table")
-    return cast("dict[str, Setting]", value)
-
-
-def _clocks(name: str, value: Setting) -> Clocks:
-    if isinstance(value, Clocks):
-        return value
-    table = _table(name, value)
-    known = [item.name for item in fields(Clocks)]
-    for key in table:
-        if key not in known:
-            raise unknown_key(f"{name}.{key}", [f"{name}.{item}" for item in known], "clock")
-    return Clocks(**{key: _seconds(f"{name}.{key}", item) for key, item in table.items()})
-
-
-def _retry(name: str, value: Setting) -> Backoff | None:
-    from aistrale.policies.retry import Backoff
-
-    if value is None or value is False:
-        return None
-    if isinstance(value, Backoff):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = {"attempts": value}
-    table = _table(name, value)
-    known = [item.name for item in fields(Backoff)]
-    checked = dict(table)
-    for key, item in table.items():
-        if key not in known:
-            raise unknown_key(f"{name}.{key}", [f"{name}.{entry}" for entry in known])
-        if key == "attempts" and (type(item) is not int or item < 1):
-            raise _wrong(f"{name}.attempts", "a whole number of at least 1")
-        if key in {"base", "cap"}:
-            checked[key] = _seconds(f"{name}.{key}", item)
-            if checked[key] is None:
-                raise _wrong(f"{name}.{key}", "a positive number of seconds")
-        if key in {"wait", "stop"} and not callable(item):
-            raise _wrong(f"{name}.{key}", "a tenacity strategy")
-    return Backoff(**checked)  # type: ignore[arg-type]  # checked key by key
-
-
-def _providers(name: str, value: Setting) -> dict[str, ProviderSettings]:
-    return {key: _provider(f"{name}.{key}", item) for key, item in _table(name, value).items()}
-
-
-def _provider(name: str, value: Setting) -> ProviderSettings:
-    from aistrale.providers.base import Provider
-
-    if isinstance(value, ProviderSettings):
-        return value
-    if isinstance(value, Provider):
-        return ProviderSettings(provider=value)
-    table = dict(_table(name, value))
-    known = [item.name for item in fields(ProviderSettings)]
-    for key in table:
-        if key not in known:
-            raise unknown_key(f"{name}.{key}", [f"{name}.{entry}" for entry in known])
-    checked: dict[str, object] = {}
-    for key, item in table.items():
-        path = f"{name}.{key}"
-        if item is None:
-            continue
-        if key == "api_key":
-            checked[key] = as_secret(cast("str", item), field=path)
-        elif key == "headers":
-            headers = _table(path, item)
-            checked[key] = {header: _text(f"{path}.{header}", text) for header, text in headers.items()}
-        elif key == "provider":
-            if not isinstance(item, Provider):
-                raise _wrong(path, "a Provider")
-            checked[key] = item
-        else:
-            checked[key] = _text(path, item)
-    return ProviderSettings(**checked)  # type: ignore[arg-type]  # checked key by key
-
-
-def _routes(name: str, value: Setting) -> dict[str, RouteSettings]:
-    return {key: _route(f"{name}.{key}", item) for key, item in _table(name, value).items()}
-
-
-def _route(name: str, value: Setting) -> RouteSettings:
-    if isinstance(value, RouteSettings):
-        return value
-    table = {"targets": value} if isinstance(value, (list, tuple)) else _table(name, value)
-    for key in table:
-        if key not in {"targets", "strategy"}:
-            raise unknown_key(f"{name}.{key}", [f"{name}.targets", f"{name}.strategy"])
-    targets = table.get("targets")
-    if not isinstance(targets, (list, tuple)) or not targets:
-        raise _wrong(f"{name}.targets", "a list of provider/model names")
-    names = tuple(_text(f"{name}.targets[{index}]", item) for index, item in enumerate(targets))
-    if len(set(names)) != len(names):
-        raise _wrong(f"{name}.targets", "a list without repetitions")
-    _word("priority")(f"{name}.strategy", table.get("strategy", "priority"))
-    return RouteSettings(targets=names)
-
-
-def _transport(method: str) -> Callable[[str, Setting], object]:
-    def checked(name: str, value: Setting) -> object:
-        if value is not None and (isinstance(value, type) or not callable(getattr(value, method, None))):
-            raise _wrong(name, f"an httpx or httpx2 transport object, with the method {method}()")
-        return value
-
-    return checked
-
-
-_CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
-    "providers": _providers,
-    "routes": _routes,
-    "default_route": _optional_text,
-    "model": _optional_text,
-    "timeout": _seconds,
-    "clocks": _clocks,
-    "retry": _retry,
-    "ledger": _optional_text,
-    "http": _word("auto", "httpx", "httpx2"),
-    "trust_env": _flag,
-    "verify": _flag_or_path,
-    "proxy": _optional_text,
-    "transport": _transport("handle_request"),
-    "async_transport": _transport("handle_async_request"),
-    "on_lossy": _word("warn", "error"),
-    "on_unsupported": _word("error", "drop"),
-}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Unpack
 
-    from aistrale.config import Setting
+    from aistrale.checks import Setting
     from aistrale.conversation import Session
     from aistrale.options import EmbedOptions, Options, Prompt
     from aistrale.scope import ContextValues

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import random
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
-from aistrale.config import ProviderSettings, load, unknown_key
+from aistrale.checks import unknown_key
+from aistrale.config import ProviderSettings, load
 from aistrale.core.call import Call, Clocks, Target
 from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.core.output import unwrap
 from aistrale.core.runtime import AsyncRuntime, SyncRuntime
 from aistrale.core.worker import on_fork
+from aistrale.cost.estimate import most_cost
 from aistrale.cost.prices import price_usage
 from aistrale.errors import ConfigurationError
 from aistrale.policies import build
+from aistrale.policies.assemble import reliability
 from aistrale.policies.encode import Encode
-from aistrale.policies.failover import Failover
 from aistrale.policies.journal import Journal
 from aistrale.policies.meter import UNSENT, Meter, attempt_infos, refusal, total_cost
-from aistrale.policies.retry import Retry
+from aistrale.policies.state import States
 from aistrale.providers import PROVIDERS, get_provider
 from aistrale.providers.catalog import default_model, lookup, resolve
 from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import find_key, require_key
+from aistrale.reliability.breaker_types import BreakerSettings
 from aistrale.scope import current
 from aistrale.store import open_ledger
 from aistrale.types import Completion, EmbedRequest
@@ -32,7 +37,8 @@ from aistrale.types import Completion, EmbedRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aistrale.config import Setting, Settings
+    from aistrale.checks import Setting
+    from aistrale.config import Settings
     from aistrale.core.http import HttpFamily
     from aistrale.core.pipeline import Pipeline, Policy
     from aistrale.core.reply import Reply
@@ -41,8 +47,10 @@ if TYPE_CHECKING:
     from aistrale.options import Options
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import Kind, ModelFacts
+    from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.types import Embeddings, Request
 
+_log = logging.getLogger("aistrale.breaker")
 _REMEMBERED_TARGETS: Final = 1024
 Answer = TypeVar("Answer", Completion, "Embeddings")
 
@@ -66,15 +74,13 @@ class Engine:
     def __init__(self, keywords: Mapping[str, Setting]) -> None:
         self.settings: Settings = load(keywords)
         self.ledger = open_ledger(self.settings.ledger)
-        retry = self.settings.retry
+        self.states = _states(self.settings)
         policies: dict[str, Policy] = {
             "meter": Meter(self.ledger),
-            "failover": Failover(),
+            **reliability(self.settings, self.states, target_of=self.target, bound=most_cost),
             "encode": Encode(),
             "journal": Journal(self.ledger, price_usage),
         }
-        if retry is not None:
-            policies["retry"] = Retry(retry)
         self.pipeline: Pipeline = build(policies)
         self._lock = threading.Lock()
         self._targets: dict[str, Target] = {}
@@ -318,6 +324,25 @@ def finish(call: Call, answer: Answer) -> Answer:
     if isinstance(answer, Completion):
         unwrap(answer, prepared.answer)
     return answer
+
+
+def _states(settings: Settings) -> States:
+    """The memory of targets; changes of breakers are logged and told to whoever wants to know."""
+    listener = settings.on_event
+
+    def changed(event: BreakerEvent) -> None:
+        level = logging.WARNING if event.after in {"open", "forced_open"} else logging.INFO
+        _log.log(level, "circuit breaker of %s: %s to %s (%s)", event.breaker, event.before, event.after, event.reason)
+        if listener is not None:
+            listener(event)
+
+    return States(
+        breaker=settings.breaker or BreakerSettings(),
+        budget=settings.retry_budget,
+        limits=settings.limits,
+        rng=random.Random(),  # noqa: S311 - jitter, not secrets
+        on_event=changed,
+    )
 
 
 def _best_dialect(provider: Provider, facts: ModelFacts | None) -> str:

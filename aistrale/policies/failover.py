@@ -2,41 +2,87 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
 
-from aistrale.errors import (
-    AistraleError,
-    AllTargetsFailed,
-    APIError,
-    AuthenticationError,
-    ContentFilterError,
-    ContextLengthError,
-    DeadlineExceeded,
-    InvalidRequestError,
-    ModelNotFoundError,
-    NetworkError,
-    PermissionDeniedError,
-    PolicyError,
-    TLSError,
-)
+from aistrale.errors import AistraleError, AllTargetsFailed, PolicyError, QueueFull, QueueTimeout
+from aistrale.reliability.verdict import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from aistrale.core.call import Call, Target
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
+    from aistrale.reliability.backoff import Backoff
+    from aistrale.reliability.budget import RetryBudget
+    from aistrale.reliability.verdict import Verdict
 
-# A bad key must not hide behind a fallback, a bad request fails everywhere, and routing round a refusal of the
-# provider's safety system is a decision for a person.
-_FINAL = (AuthenticationError, PermissionDeniedError, ModelNotFoundError, ContentFilterError)
+# While other targets are untried, an attempt that shows no content gets this share of what is left of the deadline:
+# enough for nearly every answer, and the others still have time for theirs.
+_SHARE: Final = 0.6
+# How often one call may wait for a target to be let through by its breaker; attempts are limited by the backoff.
+_MAX_REFUSALS: Final = 20
+
+WhenAllDown = Literal["wait", "fail", "last_resort"]
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class FailoverRules:
+    """What a route does when its targets fail.
+
+    Args:
+        when_all_down: After every target has failed once: "wait" for the first of them that can be tried again, within
+            the deadline and the number of attempts; "fail"; or "last_resort", one more attempt past an open breaker.
+        fail_over_on: Kinds of errors that are raised at once unless they stand here: "authentication", "permission",
+            "model_not_found", "invalid_request", "content_filter".
+    """
+
+    when_all_down: WhenAllDown = "wait"
+    fail_over_on: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class _Tried:
+    """What became of one target in this call."""
+
+    target: Target
+    error: AistraleError
+    verdict: Verdict
+    ready: float
+    """Monotonic seconds from which on it can be tried again."""
+
+    refusals: int = 0
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Which targets are left, and what became of the others."""
+
+    untried: list[Target]
+    tried: dict[str, _Tried] = field(default_factory=dict)
 
 
 class Failover:
-    """Tries the call's targets in order.
+    """Tries the call's targets in order, then those that may have recovered.
 
     An idle target is tried at once, never after waiting out another's Retry-After.
+
+    Args:
+        backoff: How often one target is attempted, and how long it is left alone in between.
+        budgets: The retry budget of a target's provider.
+        rules: What the route of this name does; None is a call without a route.
     """
+
+    def __init__(
+        self,
+        backoff: Backoff,
+        budgets: Callable[[Target], RetryBudget],
+        rules: Callable[[str | None], FailoverRules],
+    ) -> None:
+        self._backoff = backoff
+        self._budgets = budgets
+        self._rules = rules
 
     def describe(self) -> str:
         """One line."""
@@ -46,41 +92,110 @@ class Failover:
         """Give the first reply that begins.
 
         Raises:
-            AllTargetsFailed: Every target failed; holds one error per target tried.
+            AllTargetsFailed: Every target failed; holds one error per failed attempt.
+            AistraleError: What no other target can mend, and whatever the only target failed with.
         """
         targets = call.targets
-        if len(targets) == 1:
-            return await call_next(call)
-        errors: list[Exception] = []
-        position = 0
-        while position < len(targets):
-            call.target = targets[position]
-            call.others = targets[position + 1 :]
+        plan = _Plan(targets[1:])
+        call.target = targets[0]
+        while True:
+            call.others = plan.untried
+            call.share_until = self._share(call) if plan.untried else None
             try:
                 return await call_next(call)
             except AistraleError as error:
-                following = eligible(error, call.target, targets[position + 1 :])
-                if following is None:
-                    raise
-                errors.append(error)
-                position = len(targets) if not following else targets.index(following[0], position + 1)
-        raise AllTargetsFailed(f"all {len(errors)} targets tried have failed", errors)
+                failure = error
+            if failure not in call.errors:
+                call.errors.append(failure)
+            if not self._go_on(call, plan, failure):
+                raise failure
+            target = await self._next(call, plan)
+            if target is None:
+                if len(targets) == 1:
+                    raise failure
+                raise AllTargetsFailed(_summary(len(plan.tried), call), call.errors)
+            call.target = target
 
+    @staticmethod
+    def _share(call: Call) -> float | None:
+        if call.deadline is None or call.clocks.first_token is not None:
+            return None
+        now = call.runtime.now()
+        return now + _SHARE * (call.deadline - now)
 
-def eligible(error: AistraleError, failed: Target, others: Sequence[Target]) -> list[Target] | None:
-    """Which of the other targets may help; None when the error is the caller's to see at once."""
-    if isinstance(error, ContextLengthError) and error.status is not None:
-        larger = [target for target in others if _window(target) > _window(failed)]
-        return larger or None
-    if isinstance(error, InvalidRequestError):
-        # Refused by us before sending: this target cannot take the request, another may.
-        return list(others) if error.status is None else None
-    if isinstance(error, (*_FINAL, TLSError, DeadlineExceeded)):
+    def _go_on(self, call: Call, plan: _Plan, error: AistraleError) -> bool:
+        """Note what became of the target; False when the error is the caller's to see at once."""
+        failed, verdict = call.target, judge(error)
+        fails_over = verdict.failover
+        if fails_over == "never" and verdict.kind not in self._rules(call.route).fail_over_on:
+            return False
+        before = plan.tried.get(failed.name)
+        tried = _Tried(failed, error, verdict, self._ready(call, error, verdict))
+        tried.refusals = (before.refusals if before is not None else 0) + isinstance(error, PolicyError)
+        if isinstance(error, (QueueFull, QueueTimeout)) and not call.others:
+            # It has waited its turn already.
+            tried.refusals = _MAX_REFUSALS
+        plan.tried[failed.name] = tried
+        if fails_over == "larger":
+            plan.untried = [target for target in plan.untried if _window(target) > _window(failed)]
+            return bool(plan.untried)
+        return True
+
+    def _ready(self, call: Call, error: AistraleError, verdict: Verdict) -> float:
+        now = call.runtime.now()
+        if isinstance(error, PolicyError):
+            return now + (verdict.wait or 0.0)
+        return now + self._backoff.delay(max(1, _attempts(call, call.target)), call, error)
+
+    async def _next(self, call: Call, plan: _Plan) -> Target | None:
+        """The target to try now, after whatever wait it takes; None when there is none."""
+        # A first attempt at a target is no retry and needs no budget: its breaker knows whether it may be called. A
+        # fallback whose budget an earlier outage has drained would otherwise have no way to earn it back.
+        if plan.untried:
+            target, plan.untried = plan.untried[0], plan.untried[1:]
+            return target
+        rules = self._rules(call.route)
+        if rules.when_all_down == "fail":
+            return None
+        candidates = [tried for tried in plan.tried.values() if self._may_again(call, tried)]
+        if rules.when_all_down == "last_resort":
+            call.forced = not call.forced
+            return candidates[0].target if candidates and call.forced else None
+        for tried in sorted(candidates, key=_ready_at):
+            delay = tried.ready - call.runtime.now()
+            if not self._backoff.fits(call, delay, tried.error) or not self._paid(tried):
+                continue
+            if delay > 0:
+                await call.runtime.sleep(delay)
+            return tried.target
         return None
-    if isinstance(error, (APIError, NetworkError, PolicyError)):
-        return list(others)
-    return None
+
+    def _may_again(self, call: Call, tried: _Tried) -> bool:
+        if isinstance(tried.error, PolicyError):
+            return tried.refusals < _MAX_REFUSALS
+        made = _attempts(call, tried.target)
+        if tried.verdict.retry == "never" or (tried.verdict.retry == "once" and made > 1):
+            return False
+        return not self._backoff.stops(made, call, tried.error)
+
+    def _paid(self, tried: _Tried) -> bool:
+        # Nothing was sent, or the provider itself said when to come back: neither is a sign of its sickness.
+        free = isinstance(tried.error, PolicyError) or not tried.verdict.drains
+        return free or self._budgets(tried.target).spend()
+
+
+def _attempts(call: Call, target: Target) -> int:
+    return sum(attempt.target.name == target.name for attempt in call.attempts)
+
+
+def _ready_at(tried: _Tried) -> float:
+    return tried.ready
 
 
 def _window(target: Target) -> int:
     return (target.facts.context or 0) if target.facts is not None else 0
+
+
+def _summary(targets: int, call: Call) -> str:
+    sent: Sequence[object] = call.attempts
+    return f"all {targets} targets tried have failed, after {len(sent)} attempts"

@@ -27,8 +27,8 @@ _QUICK: Final = 0.005
 class Retry:
     """Tries a target again when its failure looks passing, as `reliability.verdict` says.
 
-    While another target of the route is untried, nothing waits: the error goes up to failover at once. Only a
-    connection that failed before anything was sent is tried a second time, at once. A call counts once against its
+    In a route of several targets nothing waits here: the error goes up to failover at once. Only a connection that
+    failed before anything was sent is tried a second time, at once. A call counts once against its
     provider's budget, and every further attempt is paid from it; waits that a provider announced for its rate limits
     are free.
 
@@ -80,8 +80,9 @@ class Retry:
         if verdict.retry == "never":
             return None
         quick = verdict.retry == "quick" and tried == 1
-        # Where no other target may have the call, there is nothing to be quicker than.
-        if call.others and verdict.failover != "never" and not quick:
+        # In a route all waiting is failover's: it goes to whichever target is ready first. Where no other target may
+        # have the call, there is nothing to be quicker than.
+        if (call.others or len(call.targets) > 1) and verdict.failover != "never" and not quick:
             return None
         made = max(tried, sum(attempt.target.name == call.target.name for attempt in call.attempts))
         if self.backoff.stops(made, call, error) or (verdict.retry == "once" and made > 1):

@@ -83,7 +83,7 @@ def stream_of(events, answer_bytes):
 
 @pytest.fixture
 def client(raw):
-    with aistrale.Client(**raw.settings(), retry=False, timeout=20.0) as made:
+    with aistrale.Client(**raw.settings(), retry=False, breaker=False, timeout=20.0) as made:
         yield made
     made.ledger.close()
 

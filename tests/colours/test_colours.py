@@ -257,7 +257,10 @@ def test_all_targets_failed_lists_every_one(paint):
         sim.outage()
         with pytest.raises(AllTargetsFailed) as caught:
             await face.run("Hi")
-        assert [error.target for error in caught.value.exceptions] == [MODELS["openai"], MODELS["anthropic"]]
+        tried = [error.target for error in caught.value.exceptions]
+        assert tried[:2] == [MODELS["openai"], MODELS["anthropic"]]
+        assert sorted(tried) == sorted(3 * [MODELS["openai"], MODELS["anthropic"]])
+        assert [attempt.number for attempt in caught.value.attempts] == [1, 2, 3, 4, 5, 6]
 
     paint(body, **ROUTE, **NO_WAIT)
 

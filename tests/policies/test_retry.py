@@ -292,6 +292,7 @@ def test_attempts_at_other_targets_do_not_count(script):
     sim = script(steps={ONE: [down(), down(), "fine"], TWO: ["other"]})
     call = sim.call()
     call.attempts += [Attempt(number, call.targets[1], 0.0, 0.0) for number in range(5)]
+    call.targets = call.targets[:1]
     assert sim.run(call, retry=Retry(Backoff(attempts=3))) == "fine"
 
 

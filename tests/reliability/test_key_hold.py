@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 from aistrale.errors import AuthenticationError, QuotaExceededError
-from aistrale.reliability.hold import QUOTA_HOLD, KeyHold
+from aistrale.reliability.key_hold import QUOTA_HOLD, KeyHold
 
 
 def rejected():

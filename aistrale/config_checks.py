@@ -1,0 +1,342 @@
+"""One check per setting: from the raw value of a keyword, a variable or a file to what the engine works with."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, cast
+
+from aistrale.checks import (
+    Setting,
+    flag,
+    flag_or_path,
+    function,
+    number,
+    optional,
+    optional_text,
+    record,
+    seconds,
+    table,
+    text,
+    unknown_key,
+    whole,
+    word,
+    words,
+    wrong,
+)
+from aistrale.config import ProviderSettings, RouteSettings
+from aistrale.core.call import Clocks, StreamRules
+from aistrale.providers.secret import as_secret
+from aistrale.reliability.backoff import Backoff
+from aistrale.reliability.breaker_types import BreakerSettings
+from aistrale.reliability.budget import BudgetSettings
+from aistrale.reliability.limits import LimitSettings
+from aistrale.routing.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aistrale.policies.cache import CacheSettings
+    from aistrale.policies.degrade import DegradeSettings
+    from aistrale.policies.hedge import HedgeSettings
+    from aistrale.routing.probe import ProbeSettings
+
+_INFINITE = float("inf")
+_POSITIVE = number(0, _INFINITE, above=True)
+
+_clocks = record(Clocks, dict.fromkeys(("connect", "first_token", "between_tokens", "total"), seconds))
+
+_STREAM_MODES = ("restart_before_first_token", "buffered", "hold_back", "resume", "raise")
+_stream_rules = record(
+    StreamRules,
+    {
+        "mode": word(*_STREAM_MODES),
+        "hold_back": whole(1),
+        "min_rate": optional(_POSITIVE),
+        "rate_window": _POSITIVE,
+        "max_resumes": whole(1, 10),
+        "max_buffer": whole(1),
+    },
+)
+
+
+def streams(name: str, value: Setting) -> StreamRules:
+    """How streams survive: a mode alone, or a table."""
+    return _stream_rules(name, {"mode": value} if isinstance(value, str) else value)
+
+
+def _off(value: Setting) -> bool:
+    return value is None or value is False or (isinstance(value, str) and value.lower() in {"off", "none", "false"})
+
+
+_backoff = record(
+    Backoff, {"attempts": whole(1), "base": _POSITIVE, "cap": _POSITIVE, "wait": function, "stop": function}
+)
+
+
+def _retry(name: str, value: Setting) -> Backoff | None:
+    if _off(value):
+        return None
+    attempts = isinstance(value, int) and not isinstance(value, bool)
+    return _backoff(name, {"attempts": value} if attempts else {} if value is True else value)
+
+
+_any_number = number(-_INFINITE, _INFINITE)
+# The ranges are the dataclass's own to check.
+_breaker_settings = record(
+    BreakerSettings,
+    {
+        "window": _any_number,
+        "slices": whole(1),
+        "minimum": whole(1),
+        "rate": _any_number,
+        "in_a_row": whole(1),
+        "slow_rate": _any_number,
+        "base": _any_number,
+        "cap": _any_number,
+        "healthy": _any_number,
+        "closes_after": whole(1),
+        "lease": _any_number,
+        "trickle": _any_number,
+    },
+)
+
+
+def _breaker(name: str, value: Setting) -> BreakerSettings | None:
+    return None if _off(value) else _breaker_settings(name, {} if value is True else value)
+
+
+_budget = record(BudgetSettings, {"tokens": _any_number, "ratio": _any_number})
+
+_rate = optional(_any_number)
+_limit = record(
+    LimitSettings,
+    {
+        "concurrency": lambda name, value: value if value in {"auto", None} else whole(1)(name, value),
+        "max_concurrency": optional(whole(1)),
+        "min_concurrency": whole(1),
+        "decrease": _any_number,
+        "rpm": _rate,
+        "tpm": _rate,
+        "itpm": _rate,
+        "otpm": _rate,
+        "burst": _any_number,
+        "queue": whole(0),
+        "queue_timeout": _rate,
+        "ageing": _any_number,
+    },
+)
+
+
+def _limits(name: str, value: Setting) -> dict[str, LimitSettings]:
+    """By target, provider and "default"; fields that stand here by themselves are those of "default"."""
+    if isinstance(value, LimitSettings):
+        value = {"default": value}
+    given = table(name, value)
+    common = {key: item for key, item in given.items() if not isinstance(item, (dict, LimitSettings))}
+    if common and "default" in given:
+        raise wrong(name, f"either fields or tables by name; {next(iter(common))} stands beside default")
+    limits = {key: _limit(f"{name}.{key}", item) for key, item in given.items() if key not in common}
+    return {"default": _limit(name, common), **limits}
+
+
+def _hedge(name: str, value: Setting) -> HedgeSettings | None:
+    from aistrale.policies.hedge import HedgeSettings
+
+    if _off(value):
+        return None
+    checked = record(
+        HedgeSettings,
+        {
+            "delay": optional(_POSITIVE),
+            "percentile": number(0, 1, above=True),
+            "min_delay": _POSITIVE,
+            "extra": whole(1, 4),
+            "max_cost": optional(_money),
+        },
+    )
+    return checked(name, {} if value is True else value)
+
+
+def _money(name: str, value: Setting) -> Decimal:
+    # A float is no amount of money; its shortest decimal form is what was meant.
+    try:
+        amount = Decimal("NaN") if isinstance(value, bool) else Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise wrong(name, "an amount of US dollars, at least 0")
+    return amount
+
+
+def _cache(name: str, value: Setting) -> CacheSettings | None:
+    from aistrale.policies.cache import CacheSettings
+
+    if _off(value):
+        return None
+    span = number(0, _INFINITE)
+    checked = record(
+        CacheSettings,
+        {
+            "ttl": span,
+            "stale": span,
+            "store": text,
+            "max_entries": whole(1),
+            "max_bytes": whole(1),
+            "single_flight": flag,
+        },
+    )
+    return checked(name, {} if value is True else value)
+
+
+def _degrade(name: str, value: Setting) -> DegradeSettings | None:
+    from aistrale.policies.degrade import STEPS, DegradeSettings
+
+    if _off(value):
+        return None
+
+    def models(where: str, given: Setting) -> tuple[str, ...]:
+        return (text(where, given),) if isinstance(given, str) else _targets(where, given)
+
+    checked = record(
+        DegradeSettings,
+        {
+            "steps": words(*STEPS),
+            "model": optional(models),
+            "canned": lambda where, given: given if callable(given) else optional_text(where, given),
+        },
+    )
+    return checked(name, {} if value is True else value)
+
+
+def _probe(name: str, value: Setting) -> ProbeSettings | None:
+    from aistrale.routing.probe import ProbeSettings
+
+    if _off(value):
+        return None
+    checked = record(ProbeSettings, {"every": number(1, _INFINITE), "share": number(0, 1, above=True)})
+    return checked(name, {} if value is True else value)
+
+
+def _provider_object(name: str, value: Setting) -> Setting:
+    from aistrale.providers.base import Provider
+
+    if not isinstance(value, Provider):
+        raise wrong(name, "a Provider")
+    return value
+
+
+def _headers(name: str, value: Setting) -> dict[str, str]:
+    return {header: text(f"{name}.{header}", item) for header, item in table(name, value).items()}
+
+
+_provider_settings = record(
+    ProviderSettings,
+    {
+        **dict.fromkeys(("base_url", "region", "api", "api_version", "compatible"), text),
+        "api_key": lambda name, value: as_secret(cast("str", value), field=name),
+        "headers": _headers,
+        "provider": _provider_object,
+    },
+)
+
+
+def _provider(name: str, value: Setting) -> ProviderSettings:
+    from aistrale.providers.base import Provider
+
+    if isinstance(value, Provider):
+        return ProviderSettings(provider=value)
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if item is not None}
+    return _provider_settings(name, value)
+
+
+def _providers(name: str, value: Setting) -> dict[str, ProviderSettings]:
+    return {key: _provider(f"{name}.{key}", item) for key, item in table(name, value).items()}
+
+
+def _targets(name: str, value: Setting) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise wrong(name, "a list of provider/model names")
+    names = tuple(text(f"{name}[{index}]", item) for index, item in enumerate(value))
+    if len(set(names)) != len(names):
+        raise wrong(name, "a list without repetitions")
+    return names
+
+
+def _weights(name: str, value: Setting) -> dict[str, float]:
+    return {key: number(0, _INFINITE)(f"{name}.{key}", item) for key, item in table(name, value).items()}
+
+
+def _predicates(name: str, value: Setting) -> tuple[Setting, ...]:
+    given = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(function(f"{name}[{index}]", item) for index, item in enumerate(given))
+
+
+_route_settings = record(
+    RouteSettings,
+    {
+        "targets": _targets,
+        "strategy": word(*STRATEGIES),
+        "weights": _weights,
+        "when_all_down": word("wait", "fail", "last_resort"),
+        "fail_over_on": words(
+            "authentication", "permission", "model_not_found", "invalid_request", "content_filter", "refusal"
+        ),
+        "fail_if": _predicates,
+    },
+)
+
+
+def _route(name: str, value: Setting) -> RouteSettings:
+    if isinstance(value, RouteSettings):
+        return value
+    given = {"targets": value} if isinstance(value, (list, tuple)) else table(name, value)
+    if "targets" not in given:
+        raise wrong(f"{name}.targets", "a list of provider/model names")
+    route = _route_settings(name, given)
+    for target in route.weights:
+        if target not in route.targets:
+            raise unknown_key(f"{name}.weights.{target}", [f"{name}.weights.{item}" for item in route.targets])
+    return route
+
+
+def _routes(name: str, value: Setting) -> dict[str, RouteSettings]:
+    return {key: _route(f"{name}.{key}", item) for key, item in table(name, value).items()}
+
+
+def _transport(method: str) -> Callable[[str, Setting], object]:
+    def checked(name: str, value: Setting) -> object:
+        if value is not None and (isinstance(value, type) or not callable(getattr(value, method, None))):
+            raise wrong(name, f"an httpx or httpx2 transport object, with the method {method}()")
+        return value
+
+    return checked
+
+
+CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
+    "providers": _providers,
+    "routes": _routes,
+    "default_route": optional_text,
+    "model": optional_text,
+    "timeout": seconds,
+    "clocks": _clocks,
+    "retry": _retry,
+    "retry_budget": _budget,
+    "breaker": _breaker,
+    "limits": _limits,
+    "hedge": _hedge,
+    "streams": streams,
+    "cache": _cache,
+    "degrade": _degrade,
+    "probe": _probe,
+    "on_event": optional(function),
+    "ledger": optional_text,
+    "http": word("auto", "httpx", "httpx2"),
+    "trust_env": flag,
+    "verify": flag_or_path,
+    "proxy": optional_text,
+    "transport": _transport("handle_request"),
+    "async_transport": _transport("handle_async_request"),
+    "on_lossy": word("warn", "error"),
+    "on_unsupported": word("error", "drop"),
+}

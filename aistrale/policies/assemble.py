@@ -1,0 +1,102 @@
+"""The policies that settings ask for; the engine and the simulation build their pipelines of the same ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aistrale.policies.breaker import CircuitBreaker
+from aistrale.policies.failover import Failover, FailoverRules
+from aistrale.policies.hold import Hold
+from aistrale.policies.queue import Queue
+from aistrale.policies.resume import Resume
+from aistrale.policies.retry import Retry
+from aistrale.policies.route import Route
+from aistrale.reliability.backoff import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from decimal import Decimal
+
+    from aistrale.config import Settings
+    from aistrale.core.call import Call, Target
+    from aistrale.core.pipeline import Policy
+    from aistrale.policies.hold import Predicate
+    from aistrale.policies.state import States
+    from aistrale.types import Completion
+
+_ONCE = Backoff(attempts=1)
+
+
+def reliability(
+    settings: Settings,
+    states: States,
+    *,
+    target_of: Callable[[str], Target],
+    bound: Callable[[Call, Target], Decimal | None],
+) -> dict[str, Policy]:
+    """What keeps calls alive when providers fail, by place.
+
+    Args:
+        settings: What the application asked for.
+        states: The memory of the targets.
+        target_of: The target of a `provider/model` name, for the degradation to a smaller model.
+        bound: The most that a call can cost at a target, in US dollars; None where that is unknown.
+    """
+    backoff = settings.retry or _ONCE
+    rules = {name: route.failover for name, route in settings.routes.items()}
+    # Who wants no second attempt does not want to wait for one either.
+    unrouted = FailoverRules(when_all_down="fail" if settings.retry is None else "wait")
+    policies: dict[str, Policy] = {
+        "route": Route(
+            {name: route.rule for name, route in settings.routes.items()},
+            lambda target: states.of(target).stats,
+            states.availability,
+        ),
+        "failover": Failover(
+            backoff, states.budget, lambda route: unrouted if route is None else rules.get(route, unrouted)
+        ),
+        "retry": Retry(backoff, states.budget),
+        "breaker": CircuitBreaker(states.of, enabled=settings.breaker is not None),
+        "resume": Resume(states.budget),
+        "hold": Hold(_predicates(settings)),
+        "queue": Queue(lambda target: states.of(target).gate),
+    }
+    if settings.hedge is not None:
+        from aistrale.policies.hedge import Hedge
+
+        policies["hedge"] = Hedge(settings.hedge, states.of, bound)
+    policies.update(_remembering(settings, target_of))
+    return policies
+
+
+def _remembering(settings: Settings, target_of: Callable[[str], Target]) -> dict[str, Policy]:
+    """The cache and the degradation ladder, which share one memory."""
+    policies: dict[str, Policy] = {}
+    answers = None
+    if settings.cache is not None:
+        from aistrale.policies.cache import AnswerCache, Cache
+
+        answers = AnswerCache(settings.cache)
+        policies["cache"] = Cache(answers)
+    if settings.degrade is not None:
+        from aistrale.policies.degrade import Degrade
+
+        policies["degrade"] = Degrade(settings.degrade, answers, target_of)
+    return policies
+
+
+def _predicates(settings: Settings) -> Callable[[Call], Sequence[Predicate]] | None:
+    """What the routes object to; None where none of them does."""
+    found: dict[str, tuple[Predicate, ...]] = {}
+    for name, route in settings.routes.items():
+        refusal = (refused,) if "refusal" in route.fail_over_on else ()
+        if route.fail_if or refusal:
+            found[name] = (*refusal, *route.fail_if)
+    if not found:
+        return None
+    return lambda call: found.get(call.route, ()) if call.route is not None else ()
+
+
+def refused(answer: Completion) -> bool:
+    """Whether the provider's safety system cut the answer off."""
+    return answer.finish_reason == "content_filter"

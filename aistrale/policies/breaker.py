@@ -1,0 +1,127 @@
+"""Breaker: every attempt asks whether its target may be called, and reports how it went."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from aistrale.errors import APIError, CircuitOpen
+from aistrale.reliability.breaker_types import Rejected
+from aistrale.reliability.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aistrale.core.call import Call, Target
+    from aistrale.core.pipeline import Next
+    from aistrale.core.reply import Reply
+    from aistrale.policies.state import TargetState
+    from aistrale.reliability.breaker_types import Outcome, Permit
+
+# A target that asks for a longer wait than this is left alone at once, without waiting for further refusals.
+_LONG_WAIT: Final = 30.0
+# What a target that is out of money or forbidden gets where the provider says nothing.
+_DEFAULT_OPEN: Final = 600.0
+_OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
+    {"success": "success", "failure": "failure", "slow": "slow", "ignore": "ignored", "open": "ignored"}
+)
+# A probe that has not reported by then is taken for lost.
+_LEASE: Final = 60.0
+
+
+class CircuitBreaker:
+    """Keeps calls from targets that fail, lets single probes find out when they are back, and keeps the statistics.
+
+    Args:
+        states: The memory of every target.
+        enabled: Whether targets are kept from calls; the statistics are kept either way.
+    """
+
+    def __init__(self, states: Callable[[Target], TargetState], *, enabled: bool = True) -> None:
+        self._states = states
+        self._enabled = enabled
+
+    def describe(self) -> str:
+        """One line."""
+        return "opens on failures, slowness and a provider's own word; probes close it" if self._enabled else "off"
+
+    async def __call__(self, call: Call, call_next: Next, /) -> Reply:
+        """Pass the attempt or refuse it.
+
+        Raises:
+            CircuitOpen: The target is being left alone; `retry_after` says for how long.
+            AuthenticationError, QuotaExceededError: The provider has just refused this key; nothing was sent.
+        """
+        state = self._states(call.target)
+        now = call.runtime.now()
+        permit = self._admit(call, state, now)
+        state.stats.began(now)
+        started = len(call.attempts)
+        try:
+            reply = await call_next(call)
+        except BaseException as error:
+            self._report(call, state, permit, error, sent=len(call.attempts) > started)
+            raise
+        reply.on_close(lambda closed, error: self._closed(call, state, permit, closed, error))
+        return reply
+
+    def _admit(self, call: Call, state: TargetState, now: float) -> Permit | None:
+        if not self._enabled:
+            return None
+        target = call.target
+        if state.key.hold is not None and not call.forced and (hold := state.key.check(now)) is not None:
+            raise hold.refusal(target.provider.name, target.name, now)
+        remaining = None if call.deadline is None else call.deadline - now
+        lease = _LEASE if remaining is None else min(max(remaining, 0.0), _LEASE)
+        admitted = state.breaker.admit(now, last=not call.others, lease=lease)
+        if not isinstance(admitted, Rejected):
+            return admitted
+        if call.forced:
+            return None
+        raise CircuitOpen(
+            f"the circuit breaker is open ({admitted.reason})",
+            provider=target.provider.name,
+            target=target.name,
+            retry_after=admitted.retry_after,
+            reason=admitted.reason,
+            hint="Add a target to the route, or wait; client.breakers() shows and changes the state.",
+        )
+
+    def _closed(
+        self, call: Call, state: TargetState, permit: Permit | None, reply: Reply, error: BaseException | None
+    ) -> None:
+        # A stream that its reader left early had been answering well.
+        if error is None and reply.outcome in {"success", "abandoned"}:
+            self._report(call, state, permit, None, sent=True)
+        else:
+            self._report(call, state, permit, error or GeneratorExit(), sent=True)
+
+    def _report(
+        self, call: Call, state: TargetState, permit: Permit | None, error: BaseException | None, *, sent: bool
+    ) -> None:
+        now = call.runtime.now()
+        attempt = call.attempt if sent else None
+        latency = None if attempt is None else now - attempt.started
+        first_token = None if attempt is None else attempt.first_token
+        if error is None:
+            outcome: Outcome = "success"
+            state.key.worked()
+            if latency is not None:
+                state.latency.add(first_token if call.stream and first_token is not None else latency)
+        else:
+            verdict = judge(error)
+            outcome = _OUTCOMES[verdict.breaker]
+            if self._enabled and verdict.breaker == "open":
+                self._open(state, error, verdict.scope, verdict.wait, now)
+            elif self._enabled and verdict.wait is not None and verdict.wait >= _LONG_WAIT:
+                state.breaker.open_until(now + verdict.wait, now, "retry_after")
+        if permit is not None:
+            state.breaker.report(permit, outcome, now)
+        state.stats.ended(now, outcome=outcome, latency=latency, first_token=first_token)
+
+    @staticmethod
+    def _open(state: TargetState, error: BaseException, scope: str, wait: float | None, now: float) -> None:
+        if scope == "key" and isinstance(error, APIError):
+            state.key.refused(error, wait, now)
+        else:
+            state.breaker.open_until(now + (_DEFAULT_OPEN if wait is None else wait), now, "refused")

@@ -1,0 +1,122 @@
+"""What a client remembers of its targets between calls: breaker, gate, statistics, retry budget, key."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aistrale.core.worker import on_fork
+from aistrale.errors import QuotaExceededError
+from aistrale.reliability.breaker import Breaker
+from aistrale.reliability.budget import RetryBudget
+from aistrale.reliability.gate import Gate
+from aistrale.reliability.key_hold import KeyHold
+from aistrale.reliability.latency import LatencyTrack
+from aistrale.routing.health import TargetStats
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping
+
+    from aistrale.core.call import Target
+    from aistrale.reliability.breaker_types import BreakerEvent, BreakerSettings
+    from aistrale.reliability.budget import BudgetSettings
+    from aistrale.reliability.limits import LimitSettings
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class TargetState:
+    """Everything that is remembered of one target.
+
+    Args:
+        breaker: Whether it may be called.
+        gate: How many calls at once and per minute.
+        stats: How it has been doing.
+        latency: How long it takes.
+        budget: What may be spent on further attempts; shared by the targets of a provider.
+        key: Whether its provider accepts the key; shared likewise.
+    """
+
+    breaker: Breaker
+    gate: Gate
+    stats: TargetStats
+    latency: LatencyTrack
+    budget: RetryBudget
+    key: KeyHold
+
+
+class States:
+    """The state of every target that was used; made at first use.
+
+    Args:
+        breaker: Settings of all breakers.
+        budget: Settings of all retry budgets.
+        limits: Limits by target, by provider, and under "default" for the others.
+        rng: Jitter.
+        on_event: Gets every change of a breaker's state.
+    """
+
+    def __init__(
+        self,
+        *,
+        breaker: BreakerSettings,
+        budget: BudgetSettings,
+        limits: Mapping[str, LimitSettings],
+        rng: random.Random,
+        on_event: Callable[[BreakerEvent], None] | None = None,
+    ) -> None:
+        self._breaker = breaker
+        self._budget = budget
+        self._limits = limits
+        self._rng = rng
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._states: dict[str, TargetState] = {}
+        self._shared: dict[str, tuple[RetryBudget, KeyHold]] = {}
+        on_fork(self._after_fork)
+
+    def of(self, target: Target) -> TargetState:
+        """The target's state."""
+        state = self._states.get(target.name)
+        return self._make(target) if state is None else state
+
+    def budget(self, target: Target) -> RetryBudget:
+        """The retry budget of the target's provider."""
+        return self.of(target).budget
+
+    def availability(self, target: Target, now: float) -> str:
+        """The state of the target's breaker; "open" also while its provider refuses for money."""
+        state = self.of(target)
+        hold = state.key.check(now)
+        # A rejected key is not routed around: its target keeps its place and raises.
+        if hold is not None and issubclass(hold.error, QuotaExceededError):
+            return "open"
+        return state.breaker.state(now)
+
+    def known(self) -> dict[str, TargetState]:
+        """The targets that were used so far, by name."""
+        return dict(self._states)
+
+    def _make(self, target: Target) -> TargetState:
+        name, provider = target.name, target.provider.name
+        limits = self._limits.get(name) or self._limits.get(provider) or self._limits["default"]
+        with self._lock:
+            shared = self._shared.get(provider)
+            if shared is None:
+                shared = self._shared[provider] = (RetryBudget(self._budget), KeyHold(self._rng))
+            state = TargetState(
+                breaker=Breaker(name, self._breaker, self._rng, self._on_event),
+                gate=Gate(name, limits),
+                stats=TargetStats(),
+                latency=LatencyTrack(),
+                budget=shared[0],
+                key=shared[1],
+            )
+            return self._states.setdefault(name, state)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        for state in self._states.values():
+            for part in (state.breaker, state.gate, state.stats, state.latency, state.budget, state.key):
+                part.after_fork()
