@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Literal, Self, cast
 
-from aistrale import turns
+from aistrale import turns, upkeep
 from aistrale.conversation import Session
 from aistrale.core.runtime import run_sync
 from aistrale.engine import Engine, finish
@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.core.runtime import Runtime
     from aistrale.options import EmbedOptions
+    from aistrale.reliability.breaker_types import BreakerSnapshot
+    from aistrale.reliability.gate import GateSnapshot
+    from aistrale.routing.health import Health
     from aistrale.scope import ContextValues
     from aistrale.store import LedgerHandle, NullLedger
     from aistrale.types import Completion, Embeddings, Event
+    from aistrale.upkeep import Warmed
 
 
 class _Face:
@@ -36,6 +40,9 @@ class _Face:
 
     def __init__(self, _engine: Engine | None = None, /, **settings: Setting) -> None:
         self._engine = _engine or Engine(settings)
+        if _engine is None and self._engine.settings.probe is not None:
+            self._probing = upkeep.Probing(self._engine)
+            self._engine.on_call = self._probing.wake
 
     @property
     def pipeline(self) -> Pipeline:
@@ -50,6 +57,31 @@ class _Face:
     def flush(self, timeout: float = 5.0) -> bool:
         """Move what is journalled into the ledger; whether that was done within `timeout` seconds."""
         return self._engine.ledger.flush(timeout)
+
+    def health(self) -> dict[str, Health]:
+        """How every target that was ever called does: a score of 0 to 100 and its parts, by `provider/model`."""
+        return upkeep.health(self._engine)
+
+    def breakers(self) -> dict[str, BreakerSnapshot]:
+        """The circuit breaker of every target that was ever called, by `provider/model`."""
+        return upkeep.breakers(self._engine)
+
+    def queues(self) -> dict[str, GateSnapshot]:
+        """The limits and the queue of every target that was ever called, by `provider/model`."""
+        return upkeep.queues(self._engine)
+
+    def force_breaker(self, target: str, state: Literal["open", "closed", "metrics_only"] | None) -> None:
+        """Set the state of a target's breaker by hand, for maintenance or an emergency.
+
+        Args:
+            target: `provider/model`.
+            state: "open": nothing passes. "closed": everything passes. "metrics_only": everything passes and is
+                counted. None: automatic again.
+
+        Raises:
+            ConfigurationError: There is no such target or state.
+        """
+        upkeep.force_breaker(self._engine, target, state)
 
     def session(self, *, system: str | None = None, **context: Unpack[ContextValues]) -> Session:
         """A conversation that remembers its turns; see Session."""
@@ -116,6 +148,20 @@ class Client(_Face):
         engine = self._engine
         return run_sync(engine.embed(embed_call(engine, engine.sync_runtime(), texts, options)))
 
+    def warmup(self, *models: str) -> list[Warmed]:
+        """Connect now, so that the first call need not: names, TLS, and one request without key or body an origin.
+
+        Args:
+            *models: Models and routes; none for what a call that names none would take.
+
+        Returns:
+            One entry per origin; a problem is told there and raises nothing.
+
+        Raises:
+            ConfigurationError: There is no such model, or its key is missing.
+        """
+        return run_sync(upkeep.warm_up(self._engine, self._engine.sync_runtime(), models))
+
     def as_async(self) -> AsyncClient:
         """The async face of this client: same settings, ledger and pipeline."""
         if self._async is None:
@@ -158,6 +204,10 @@ class AsyncClient(_Face):
         """Vectors for texts, in their order."""
         engine = self._engine
         return await engine.embed(embed_call(engine, engine.async_runtime(), texts, options))
+
+    async def warmup(self, *models: str) -> list[Warmed]:
+        """Connect now, so that the first call need not; see Client.warmup."""
+        return await upkeep.warm_up(self._engine, self._engine.async_runtime(), models)
 
     async def close(self) -> None:
         """Close this loop's connections; the client can be used again afterwards."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
 from aistrale.checks import unknown_key
 from aistrale.config import ProviderSettings, load
+from aistrale.config_checks import streams
 from aistrale.core.call import Call, Clocks, Target
 from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.core.output import unwrap
@@ -35,7 +36,7 @@ from aistrale.store import open_ledger
 from aistrale.types import Completion, EmbedRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aistrale.checks import Setting
     from aistrale.config import Settings
@@ -82,6 +83,8 @@ class Engine:
             "journal": Journal(self.ledger, price_usage),
         }
         self.pipeline: Pipeline = build(policies)
+        self.on_call: Callable[[], None] | None = None
+        """Is told of every call; the prober sleeps until then."""
         self._lock = threading.Lock()
         self._targets: dict[str, Target] = {}
         self._sync: SyncRuntime | None = None
@@ -246,11 +249,13 @@ class Engine:
         # The request was made for this call; written once here, it need not be copied for its first target.
         request.model = targets[0].model
         context = current()
+        if self.on_call is not None:
+            self.on_call()
         deadline = options.get("deadline")
         clocks: Clocks = self.settings.clocks
         if deadline is not None:
             clocks = replace(clocks, total=deadline if clocks.total is None else min(clocks.total, deadline))
-        return Call(
+        call = Call(
             request,
             targets,
             runtime,
@@ -261,6 +266,10 @@ class Engine:
             on_lossy=options.get("on_lossy", self.settings.on_lossy),
             on_unsupported=options.get("on_unsupported", self.settings.on_unsupported),
         )
+        if call.stream:
+            rules = options.get("streams")
+            call.streaming = self.settings.streams if rules is None else streams("streams", rules)
+        return call
 
     def refused(self, error: AistraleError, options: Options, runtime: Runtime, kind: Kind = "chat") -> None:
         """Record a call that could not even begin, so that the ledger says what became of it."""

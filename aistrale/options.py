@@ -14,6 +14,7 @@ from aistrale.types import REASONING_EFFORTS, EmbedRequest, JSONObject, OutputFo
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from aistrale.core.call import StreamMode, StreamRules
     from aistrale.types import Tool
 
 __all__ = [
@@ -63,6 +64,7 @@ class Options(TypedDict, total=False):
         cache_key: Groups requests that share a beginning, for the provider's prompt cache.
         deadline: Seconds that it may take in all, tool rounds and the repair turn included; the settings' timeout
             holds for each round besides. What is left of your own time may be given: zero or less has passed.
+        streams: How this stream survives a break: a mode, or a table or StreamRules; instead of the setting.
         on_unsupported: "error" or "drop", see Settings.
         on_lossy: "warn" or "error", see Settings.
         extra: Fields merged into the body as they are, for what only this provider knows.
@@ -94,6 +96,7 @@ class Options(TypedDict, total=False):
     service_tier: str | None
     cache_key: str | None
     deadline: float | None
+    streams: StreamMode | StreamRules | Mapping[str, object] | None
     on_unsupported: Literal["error", "drop"]
     on_lossy: Literal["warn", "error"]
     extra: JSONObject | None

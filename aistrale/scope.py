@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Unpack
 
+    from aistrale.core.call import Priority
+
 _FIELDS: Final = tuple(item.name for item in fields(Context))
 _context: ContextVar[Context] = ContextVar("aistrale_context", default=NOBODY)
 
@@ -34,7 +36,7 @@ class ContextValues(TypedDict, total=False):
         route: Taken by calls that name neither model nor route.
         deadline: Seconds that a call may take; the stricter of this and the settings holds.
         budget: A name.
-        priority: A name.
+        priority: "high", "normal" or "low": who goes first where calls have to wait for a target.
     """
 
     user: str | None
@@ -46,7 +48,7 @@ class ContextValues(TypedDict, total=False):
     route: str | None
     deadline: float | None
     budget: str | None
-    priority: str | None
+    priority: Priority | None
 
 
 def current() -> Context:
@@ -83,6 +85,9 @@ def extended(outer: Context, values: ContextValues) -> Context:
             check_deadline(value)
         elif name == "tags":
             _check_tags(value)
+        elif name == "priority":
+            if value not in {"high", "normal", "low", None}:
+                raise ConfigurationError("priority must be 'high', 'normal' or 'low'", field="priority")
         elif not isinstance(value, (str, NoneType)):
             raise ConfigurationError(f"{name} must be text", field=name)
     tags = {**outer.tags, **(values.get("tags") or {})}

@@ -30,6 +30,7 @@ class TargetState:
     """Everything that is remembered of one target.
 
     Args:
+        target: Which one.
         breaker: Whether it may be called.
         gate: How many calls at once and per minute.
         stats: How it has been doing.
@@ -38,6 +39,7 @@ class TargetState:
         key: Whether its provider accepts the key; shared likewise.
     """
 
+    target: Target
     breaker: Breaker
     gate: Gate
     stats: TargetStats
@@ -106,6 +108,7 @@ class States:
             if shared is None:
                 shared = self._shared[provider] = (RetryBudget(self._budget), KeyHold(self._rng))
             state = TargetState(
+                target=target,
                 breaker=Breaker(name, self._breaker, self._rng, self._on_event),
                 gate=Gate(name, limits),
                 stats=TargetStats(),

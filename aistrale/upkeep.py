@@ -1,0 +1,170 @@
+"""What a client knows of its targets and does for them besides calls: health, breakers, warm-up, probes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from aistrale.checks import unknown_key
+from aistrale.core.call import Call, Context, new_id
+from aistrale.core.http import HttpError, HttpRequest
+from aistrale.core.runtime import run_sync
+from aistrale.errors import AistraleError, ConfigurationError
+from aistrale.routing.health import report
+from aistrale.types import Message, Request
+
+if TYPE_CHECKING:
+    from aistrale.core.call import Target
+    from aistrale.core.runtime import Runtime
+    from aistrale.engine import Engine
+    from aistrale.policies.state import TargetState
+    from aistrale.reliability.breaker_types import BreakerSnapshot
+    from aistrale.reliability.gate import GateSnapshot
+    from aistrale.routing.health import Health, TargetStats
+
+_WARM_UP_SECONDS = 10.0
+_PROBE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """How a warm-up of one target went.
+
+    Args:
+        target: `provider/model`.
+        seconds: How long the connection took.
+        problem: Why there is none; None when there is one.
+    """
+
+    target: str
+    seconds: float
+    problem: str | None = None
+
+
+def health(engine: Engine) -> dict[str, Health]:
+    """The health of every target that was ever called, by its name."""
+    known = engine.states.known()
+    return report(
+        {name: state.stats for name, state in known.items()},
+        time.monotonic(),
+        lambda name, now: known[name].breaker.state(now),
+    )
+
+
+def breakers(engine: Engine) -> dict[str, BreakerSnapshot]:
+    """The circuit breaker of every target that was ever called, by its name."""
+    now = time.monotonic()
+    return {name: state.breaker.snapshot(now) for name, state in engine.states.known().items()}
+
+
+def queues(engine: Engine) -> dict[str, GateSnapshot]:
+    """The limits and the queue of every target that was ever called, by its name."""
+    now = time.monotonic()
+    return {name: state.gate.snapshot(now) for name, state in engine.states.known().items()}
+
+
+def force_breaker(engine: Engine, name: str, state: Literal["open", "closed", "metrics_only"] | None) -> None:
+    """Set the state of a target's breaker by hand, or release it.
+
+    Raises:
+        ConfigurationError: There is no such target or state.
+    """
+    if state not in {"open", "closed", "metrics_only", None}:
+        raise ConfigurationError("state must be 'open', 'closed', 'metrics_only' or None", field="state")
+    _state_of(engine, name).breaker.force(state, time.monotonic())
+
+
+def _state_of(engine: Engine, name: str) -> TargetState:
+    known = engine.states.known()
+    if name in known:
+        return known[name]
+    routed = [target for route in engine.settings.routes.values() for target in route.targets]
+    if name not in routed and "/" not in name:
+        raise unknown_key(name, sorted({*known, *routed}), "target")
+    return engine.states.of(engine.target(name))
+
+
+async def warm_up(engine: Engine, runtime: Runtime, models: tuple[str, ...]) -> list[Warmed]:
+    """Connect to the targets of these models and routes, so that the first call need not.
+
+    Each origin gets one request without a key and without a body; whatever it answers, the connection stays for the
+    calls to come.
+
+    Args:
+        engine: Whose connections.
+        runtime: Blocking or async.
+        models: Names of models and routes; none for what a call that names none would take.
+    """
+    warmed = []
+    for target in _targets(engine, models):
+        began = runtime.now()
+        problem = await _connect(runtime, target)
+        warmed.append(Warmed(target.name, runtime.now() - began, problem))
+    return warmed
+
+
+def _targets(engine: Engine, models: tuple[str, ...]) -> list[Target]:
+    found: dict[str, Target] = {}
+    for model in models or (None,):
+        options = {} if model is None else {"model": model}
+        for target in engine.targets(options)[0]:  # type: ignore[arg-type]  # two names out of Options
+            found.setdefault(target.base_url, target)
+    return list(found.values())
+
+
+async def _connect(runtime: Runtime, target: Target) -> str | None:
+    until = runtime.now() + _WARM_UP_SECONDS
+    agent = [header for header in target.headers if header[0] == "user-agent"]
+    request = HttpRequest("HEAD", target.base_url, agent, b"")
+    try:
+        response = await runtime.open(request, connect_until=until, until=until)
+        await response.read(until)
+        await response.close()
+    except HttpError as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+class Probing:
+    """Tiny calls to targets that had no traffic for long, in the background, as `ProbeSettings` allow.
+
+    Args:
+        engine: Whose targets; its calls wake the prober.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        from aistrale.routing.probe import Prober, ProbeSettings
+
+        self._engine = engine
+        self._prober = Prober(
+            engine.settings.probe or ProbeSettings(), targets=self._watched, send=self._send, now=time.monotonic
+        )
+        self.wake = self._prober.wake
+        self.close = self._prober.close
+
+    def _watched(self) -> dict[str, tuple[Target, TargetStats]]:
+        known = self._engine.states.known()
+        return {name: (state.target, state.stats) for name, state in known.items() if _talks(state.target)}
+
+    def _send(self, target: Target) -> bool:
+        engine = self._engine
+        # Never the same words twice, which a cache would answer.
+        request = Request(model=target.model, messages=[Message.user(f"ping {new_id()}")], max_tokens=16)
+        call = Call(
+            request,
+            [target],
+            engine.sync_runtime(),
+            clocks=replace(engine.settings.clocks, total=_PROBE_SECONDS),
+            context=Context(name="aistrale.probe"),
+            on_unsupported="drop",
+        )
+        try:
+            run_sync(engine.complete(call))
+        except AistraleError:
+            return False
+        return True
+
+
+def _talks(target: Target) -> bool:
+    return target.facts is None or target.facts.kind == "chat"
