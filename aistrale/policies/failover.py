@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from aistrale.errors import AistraleError, AllTargetsFailed, PolicyError, QueueFull, QueueTimeout
+from aistrale.errors import AistraleError, AllTargetsFailed, PolicyError, QueueFull, QueueTimeout, StreamInterrupted
 from aistrale.reliability.verdict import judge
 
 if TYPE_CHECKING:
@@ -125,6 +125,9 @@ class Failover:
 
     def _go_on(self, call: Call, plan: _Plan, error: AistraleError) -> bool:
         """Note what became of the target; False when the error is the caller's to see at once."""
+        if isinstance(error, StreamInterrupted):
+            # The provider had begun to answer, and who asked wants no second attempt then (mode "raise").
+            return False
         failed, verdict = call.target, judge(error)
         fails_over = verdict.failover
         if fails_over == "never" and verdict.kind not in self._rules(call.route).fail_over_on:

@@ -77,8 +77,6 @@ class Journal:
             attempt.cost = self._price(provider, model, attempt.usage, **attempt.conditions)
             if attempt.cost.usd is None and model != attempt.target.model:
                 attempt.cost = self._price(provider, attempt.target.model, attempt.usage, **attempt.conditions)
-            if attempt.usage.source == "estimated" and attempt.cost.reason is None:
-                attempt.cost.reason = "estimated from the text"
         else:
             attempt.cost = _without_usage(attempt)
         call.rows.append(_row(call, attempt))
