@@ -33,6 +33,9 @@ _PEAK_DECAY: Final = 10.0
 # linkerd's default.
 _FAILURE_SECONDS: Final = 5.0
 _FAILURE_FACTOR: Final = 4.0
+# One that has never answered has nothing to fade to: so long after its last failure it is unknown again, which lets one
+# call at a time try it. Fading to zero would send it every call of a burst.
+_TRIAL_PAUSE: Final = 30.0
 
 # What is normal for a target: a mean over half an hour, or over fifty samples where there are fewer. Of logarithms,
 # because the length of the answer dominates latency and a few long ones must not say what is normal.
@@ -96,7 +99,8 @@ class _Pace:
         self._samples = 0
         self._since = 0.0
         self.level: tuple[float, float, float] | None = None
-        """Normal seconds, peak seconds, and when that was; replaced as one, hence read without the lock."""
+        """Normal seconds (0 before the first answer), peak seconds, and when that was; replaced as one, hence read
+        without the lock."""
 
     def value(self, now: float) -> float | None:
         """Seconds; None when nothing recent is known."""
@@ -233,7 +237,7 @@ class TargetStats:
             streaming: To the first content of a stream instead of to the end of an answer in one piece.
 
         Returns:
-            Seconds; None when nothing was heard for five minutes.
+            Seconds; None when nothing was heard for five minutes, or nothing but a failure for half a minute.
         """
         level = (self._first if streaming else self._whole).level
         return None if level is None else _faded(level, now)
@@ -326,7 +330,9 @@ def _faded(level: tuple[float, float, float], now: float) -> float | None:
     age = now - since
     if age <= 0.0:
         return peak
-    return None if age > WINDOW else normal + (peak - normal) * exp(-age / _PEAK_DECAY)
+    if not normal:
+        return peak if age <= _TRIAL_PAUSE else None
+    return normal + (peak - normal) * exp(-age / _PEAK_DECAY) if age <= WINDOW else None
 
 
 def _part(elapsed: float, decay: float) -> float:
