@@ -58,6 +58,30 @@ def test_what_another_thread_posts_meanwhile_is_not_lost():
     assert done == ["holder"]
 
 
+def test_what_is_posted_just_before_the_lock_is_let_go_is_not_lost():
+    exclusive = Exclusive()
+    done = []
+    held = exclusive._lock
+
+    class Late:
+        """As if another thread had posted, and had not got the lock, at the last moment."""
+
+        def __init__(self):
+            self.late = [lambda: done.append("late")]
+
+        def acquire(self, blocking=True):
+            return held.acquire(blocking)
+
+        def release(self):
+            if self.late:
+                exclusive._inbox.append(self.late.pop())
+            held.release()
+
+    exclusive._lock = Late()
+    exclusive.post(lambda: done.append("posted"))
+    assert done == ["posted", "late"]
+
+
 def test_nothing_is_lost_and_nothing_done_twice_among_threads():
     exclusive = Exclusive()
     count = 0

@@ -449,14 +449,15 @@ def test_plain_and_streamed_calls_share_their_answers(desk, drive, store, first,
     assert kinds[-1] is (ReplyEnd if second else Whole)
 
 
-def test_a_stream_that_is_left_early_is_not_remembered(desk, drive):
+@pytest.mark.parametrize("read", [2, len(STREAM) - 1], ids=["amid the text", "before the terminal event"])
+def test_a_stream_that_is_left_early_is_not_remembered(desk, drive, read):
     upstream = Upstream(STREAM)
     made = desk(upstream)
 
     async def body(runtime):
         reply = await made.pipeline(made.call(runtime, stream=True))
-        await reply.next()
-        await reply.next()
+        for _ in range(read):
+            await reply.next()
         await reply.close()
         return (await made.ask(runtime, stream=True))[1].degraded
 
@@ -490,8 +491,9 @@ def test_a_stream_whose_end_was_seen_is_remembered_whoever_reads_it(desk, drive)
     assert drive(body) == "cache"
 
 
-def test_a_stream_that_breaks_is_not_remembered(desk, drive):
-    upstream = Upstream([*STREAM[:4], ServerError("cut")], STREAM)
+@pytest.mark.parametrize("read", [4, len(STREAM) - 1, len(STREAM)], ids=["amid the text", "before its end", "after it"])
+def test_a_stream_that_breaks_is_not_remembered(desk, drive, read):
+    upstream = Upstream([*STREAM[:read], ServerError("cut")], STREAM)
     made = desk(upstream)
 
     async def body(runtime):

@@ -461,12 +461,16 @@ def test_a_blocking_call_inside_a_running_loop_does_not_wait_for_a_task_of_that_
             group.start()
             await until(lambda: upstream.held)
             upstream.holding = False
-            answer = drive_sync(lambda _: made.run(made.call(blocking())))
+            call = made.call(blocking())
+            answer = drive_sync(lambda _: made.run(call))
+            left = call.remaining()
             upstream.release()
         await runtime.http.close()
-        return answer.text
+        return answer.text, left
 
-    assert asyncio.run(body()) == "Hello"
+    text, left = asyncio.run(body())
+    assert text == "Hello"
+    assert left > 30
     assert len(upstream.asked) == 2
 
 

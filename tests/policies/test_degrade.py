@@ -32,7 +32,8 @@ from aistrale.errors import (
     TLSError,
 )
 from aistrale.policies.cache import AnswerCache, Cache, CacheSettings
-from aistrale.policies.degrade import Degrade, DegradeSettings, is_mendable
+from aistrale.policies.degrade import Degrade, DegradeSettings, _price, is_mendable
+from aistrale.providers.catalog import catalog
 from aistrale.types import (
     Embeddings,
     MediaPart,
@@ -361,6 +362,12 @@ def test_without_time_no_other_model_is_asked_but_the_rest_of_the_ladder_holds(d
     assert len(attempts) == 2
 
 
+DEAREST = [
+    max((each for each in catalog().models(provider, "chat") if each.current and _price(each)), key=_price).name
+    for provider in ("openai", "anthropic", "gemini")
+]
+
+
 @pytest.mark.parametrize(
     ("asked", "fields", "chosen"),
     [
@@ -368,13 +375,11 @@ def test_without_time_no_other_model_is_asked_but_the_rest_of_the_ladder_holds(d
         ("anthropic/claude-sonnet-4-5", {}, "anthropic"),
         ("anthropic/claude-sonnet-4-5", {"tools": [Tool("t", parameters={"type": "object"})]}, "anthropic"),
         ("openai/of-our-own", {}, None),
+        *((each, {}, each.partition("/")[0]) for each in DEAREST),
         ("openai/gpt-5-nano", {}, "cheapest"),
     ],
 )
 def test_the_catalog_knows_a_cheaper_model_of_the_same_provider(desk, asked, fields, chosen):
-    from aistrale.policies.degrade import _price
-    from aistrale.providers.catalog import catalog
-
     upstream = Upstream(lambda call: said("smaller") if call.target.name != asked else DOWN)
     made = desk(upstream, targets=(asked,))
 

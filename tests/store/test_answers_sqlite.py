@@ -263,6 +263,17 @@ def test_the_background_thread_writes_by_itself(make):
     assert written.is_set()
 
 
+def test_an_answer_that_comes_while_an_older_one_is_written_is_written_next(make):
+    store = make()
+    store._worker.wake = lambda: None
+    store.put("k", entry("old"))
+    older = list(store._waiting.items())
+    store.put("k", entry("new"))
+    assert store._written(older) == pytest.approx(0.0)
+    store.flush()
+    assert make().get("k", 110.0) == entry("new")
+
+
 def test_what_waits_is_bounded(make, path):
     damaged(path, "text")
     store = make(max_bytes=10**9, clock=Clock())
