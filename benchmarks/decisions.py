@@ -29,9 +29,10 @@ from aistrale.core.http import SyncHttp
 from aistrale.core.runtime import SyncRuntime
 from aistrale.dialects.base import Profile
 from aistrale.policies.route import Route
+from aistrale.policies.state import States
 from aistrale.providers import get_provider
 from aistrale.reliability.breaker import Breaker, BreakerSettings, Permit, Rejected
-from aistrale.reliability.budget import RetryBudget
+from aistrale.reliability.budget import BudgetSettings, RetryBudget
 from aistrale.reliability.gate import Gate
 from aistrale.reliability.limits import LimitSettings
 from aistrale.routing.health import TargetStats
@@ -98,16 +99,21 @@ def breakers() -> Iterator[Row]:
 
 def fleet(now: float, *, ill: bool) -> dict[str, TargetStats]:
     """The statistics of three targets after five minutes of traffic, two of them with failures where `ill`."""
-    rng = random.Random(2)
     stats = {name: TargetStats() for name in NAMES}
-    for step in range(600):
-        for own in stats.values():
-            own.began(now - 300.0 + step / 2)
-            own.ended(now - 300.0 + step / 2, outcome="success", latency=rng.lognormvariate(0.0, 0.7))
+    for own in stats.values():
+        warm(own, now)
     for name in NAMES[: 2 if ill else 0]:
         for _ in range(3):
             stats[name].ended(now, outcome="failure", latency=1.0)
     return stats
+
+
+def warm(own: TargetStats, now: float) -> None:
+    """Five minutes of answers."""
+    rng = random.Random(2)
+    for step in range(600):
+        own.began(now - 300.0 + step / 2)
+        own.ended(now - 300.0 + step / 2, outcome="success", latency=rng.lognormvariate(0.0, 0.7))
 
 
 def routes() -> Iterator[Row]:
@@ -129,17 +135,21 @@ def routes() -> Iterator[Row]:
     for strategy in ("priority", "round_robin", "weighted", "least_in_flight", "latency", "health"):
         yield row(strategy)
     yield row("health", "health, two ill", ill)
-    yield from policies(stats)
+    yield from policies()
 
 
-def policies(stats: dict[str, TargetStats]) -> Iterator[Row]:
+def policies() -> Iterator[Row]:
     """The policy around the strategies; what it calls next is part of the pipeline and does nothing here."""
-    breakers = {name: Breaker(name, BreakerSettings(), random.Random(4)) for name in NAMES}
+    states = States(
+        breaker=BreakerSettings(), budget=BudgetSettings(), limits={"default": LimitSettings()}, rng=random.Random(4)
+    )
     rules = {name: RouteRule(strategy=name) for name in ("priority", "latency", "health")}
-    route = Route(rules, lambda target: stats[target.name], lambda target, at: breakers[target.name].state(at))
+    route = Route(rules, lambda target: states.of(target).stats, states.availability)
     runtime = SyncRuntime(SyncHttp())
     request = Request(model="gpt-5-mini", messages=[Message.user("hi")])
     targets = [target(name) for name in NAMES]
+    for place in targets:
+        warm(states.of(place).stats, time.monotonic())
 
     def nothing(_call: Call) -> Coroutine[object, object, Reply]:
         return cast("Coroutine[object, object, Reply]", None)
