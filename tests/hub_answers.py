@@ -26,7 +26,10 @@ from aistrale.types import (
     Wire,
 )
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+# Most values come from short lists, so that an example has room for several parts and still all their fields.
+texts = st.sampled_from(["", "a", "été ☃ 😀", "\x00\u2028"]) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=6
+)
 words = st.sampled_from(["", "a", "openai_chat", "stop"])
 numbers = st.floats(allow_nan=False) | st.integers(-(2**70), 2**70)
 json_values = st.recursive(
@@ -34,11 +37,13 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
-objects = st.dictionaries(texts | st.just("#"), json_values, max_size=3)
+objects = st.sampled_from(
+    [{}, {"a": None}, {"#": "text", "text": "x"}, {"usd": "1", "list": [1, 1.0, True, {"b": []}]}]
+) | st.dictionaries(texts, json_values, max_size=2)
 wires = st.none() | st.builds(Wire, words, objects, words)
 hints = st.none() | st.builds(CacheHint, st.none() | st.just("1h"))
 maybe = st.none() | texts
-counts = st.none() | st.integers(0, 10**12)
+counts = st.sampled_from([None, 0, 7]) | st.integers(0, 10**12)
 
 deltas = st.one_of(
     st.builds(TextPart, texts, hints, wires),
@@ -50,11 +55,8 @@ wholes = st.one_of(
     st.builds(MediaPart, st.sampled_from(["image", "audio"]), maybe, maybe, maybe, maybe, maybe, maybe, hints, wires),
     st.builds(ProviderPart, words, objects, hints, wires),
 )
-parts = st.recursive(
-    deltas | wholes,
-    lambda inner: st.builds(ToolResultPart, texts, st.lists(inner, max_size=2), st.booleans(), maybe, hints, wires),
-    max_leaves=3,
-)
+results = st.builds(ToolResultPart, texts, st.lists(deltas | wholes, max_size=2), st.booleans(), maybe, hints, wires)
+parts = deltas | deltas | wholes | results
 reasons = st.sampled_from(["stop", "length", "tool_calls", "content_filter", "pause", "error", "unknown"])
 usages = st.builds(
     Usage,
@@ -72,16 +74,17 @@ losses = st.builds(Lossy, texts, st.sampled_from(["dropped", "emulated"]), texts
 def choices(message_wires=wires, names=maybe):
     made = st.builds(
         Choice,
-        st.builds(Message, st.just("assistant"), st.lists(parts, max_size=3), names, message_wires),
+        st.builds(
+            Message, st.just("assistant"), st.lists(parts, min_size=1, max_size=3) | st.just([]), names, message_wires
+        ),
         reasons,
         st.integers(0, 5),
         maybe,
         wires,
     )
     # In their order, each index once, as the events of a stream have them.
-    return st.lists(made, max_size=3, unique_by=lambda choice: choice.index).map(
-        lambda found: sorted(found, key=lambda choice: choice.index)
-    )
+    found = st.lists(made, min_size=1, max_size=3, unique_by=lambda choice: choice.index)
+    return (found | found | found | st.just([])).map(lambda found: sorted(found, key=lambda choice: choice.index))
 
 
 completions = st.builds(

@@ -25,11 +25,13 @@ from aistrale.types import (
     Lossy,
     Message,
     ReasoningPart,
+    RefusalPart,
     ReplyEnd,
     ReplyStart,
     Request,
     TextDelta,
     TextPart,
+    ToolCallPart,
     Usage,
     UsageUpdate,
     Whole,
@@ -85,6 +87,12 @@ def test_text_comes_as_text():
         ReplyStart, BlockStart, TextDelta, BlockEnd, BlockStart, TextDelta, BlockEnd, Finish, UsageUpdate, ReplyEnd,
     ]  # fmt: skip
     assert answer.text == "Hello"
+
+
+@pytest.mark.parametrize("part", [TextPart(""), RefusalPart(""), ReasoningPart(""), ToolCallPart("c", "t", "")])
+def test_no_empty_piece_is_sent(part):
+    events = events_of(Completion(choices=[Choice(Message("assistant", [part]), "stop")]))
+    assert [type(event) for event in events] == [ReplyStart, BlockStart, BlockEnd, Finish, ReplyEnd]
 
 
 REMEMBERED = Completion(
