@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from aistrale.core.accumulate import collect
 from aistrale.core.replay import events_of, replay
@@ -48,11 +48,13 @@ ENDPOINTS = {
 }
 
 
+@settings(max_examples=300)
 @given(streamed)
 def test_the_events_spell_the_answer(answer):
     assert collect(events_of(copy.deepcopy(answer))) == answer
 
 
+@settings(max_examples=300)
 @given(streamed)
 def test_the_stream_is_well_formed(answer):
     events = events_of(answer)

@@ -5,7 +5,7 @@ import sys
 import typing
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aistrale.types as hub
@@ -28,6 +28,7 @@ def everything(node):
     return type(node).__name__, repr(node)
 
 
+@settings(max_examples=300)
 @given(completions | embeddings)
 def test_an_answer_comes_back_as_it_was(answer):
     data = pack(answer)
