@@ -298,7 +298,11 @@ def _number(text: str | None) -> float | None:
 
 def _count(text: str | None) -> int | None:
     number = _number(text)
-    return None if number is None or text is None else int(float(text)) if "." in text else int(text)
+    if number is None or text is None:
+        return None
+    # int() knows fewer blanks than strip().
+    text = text.strip()
+    return int(number) if "." in text else int(text)
 
 
 def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -94,6 +94,11 @@ _REFINES: Mapping[type[APIError], frozenset[str]] = MappingProxyType(
     }
 )
 
+# Words of OpenAI's that mean the same wherever they stand; gateways pass them on in other providers' formats too.
+_EVERYWHERE: Mapping[str, type[APIError]] = MappingProxyType(
+    {"insufficient_quota": QuotaExceededError, "context_length_exceeded": ContextLengthError}
+)
+
 # Statuses that say only roughly what happened; with every other one the status decides.
 _OPEN = frozenset({400, 403, 404, 409, 422, 424, 429, 500})
 
@@ -169,8 +174,9 @@ def classify(
             return codes[status, word]
     if status is None or status in _OPEN:
         for word in words:
-            if (None, word) in codes:
-                return codes[None, word]
+            own = codes.get((None, word)) or _EVERYWHERE.get(word)
+            if own is not None:
+                return own
     if status is None:
         return BY_KIND.get(info.kind, APIError)
     by_status = statuses.get(status) or BY_STATUS.get(status) or (ServerError if status >= 500 else APIError)

@@ -131,6 +131,8 @@ ANTHROPIC = [
         ContextLengthError,
     ),
     (400, anthropic_body("invalid_request_error", message="This model does not support prefill."), InvalidRequestError),
+    (429, anthropic_body("insufficient_quota"), QuotaExceededError),
+    (401, anthropic_body("insufficient_quota"), AuthenticationError),
     (401, anthropic_body("authentication_error"), AuthenticationError),
     (402, anthropic_body("billing_error"), QuotaExceededError),
     (402, anthropic_body("billing_error", "linked_organization_spend_limit_reached"), QuotaExceededError),

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.core.exchange import HttpClosed, HttpConnectError, HttpTimeout, HttpTLSError
+from aistrale.core.exchange import HttpClosed, HttpConnectError, HttpProxyDenied, HttpTimeout, HttpTLSError
+from aistrale.core.network import Wire
 from aistrale.dialects.shape import MalformedBody
 from aistrale.errors import CircuitOpen, ConfigurationError, DeadlineExceeded
 from aistrale.providers import PROVIDERS, get_provider
@@ -306,6 +307,18 @@ def test_how_an_answer_ended(shape, finish, kind, failover):
     assert (found.kind, found.failover) == (kind, failover)
 
 
+def test_openrouter_breaks_off_streams_in_a_choice_or_beside_it():
+    provider = openai_compatible("openrouter", "https://openrouter.test/api/v1")
+    error = {"code": 429, "message": "Rate limited upstream"}
+    chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    inside = {**chunk, "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error", "error": error}]}
+    beside = {**chunk, "error": error, "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}]}
+    for last in (inside, beside):
+        assert classify(provider, status=200, headers=STREAM, body=data(last)).kind == "rate_limit"
+        after = classify(provider, status=200, headers=STREAM, body=begin("openai", "Hello") + data(last))
+        assert brief(after) == ("interrupted", "never", "yes", "ignore")
+
+
 def test_a_blocked_prompt_of_gemini_has_no_candidates():
     assert see("gemini", 200, {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}).kind == "content_filter"
 
@@ -505,6 +518,15 @@ def test_errors_of_the_http_libraries(library):
 
 
 # --- the function itself ------------------------------------------------------------------------------------------------
+
+
+def test_a_proxy_that_wants_credentials_is_told_from_one_that_fails():
+    wire = Wire()
+    with pytest.raises(HttpProxyDenied, match="407"):
+        wire.check_proxy_answer(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+    with pytest.raises(HttpConnectError) as caught:
+        wire.check_proxy_answer(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+    assert type(caught.value) is HttpConnectError
 
 
 def test_a_provider_that_is_not_built_in_is_given_as_an_object():
