@@ -84,7 +84,8 @@ class RouteSettings:
             "least_in_flight", "latency" (peak-EWMA of two random ones), "health" (the highest score). Targets with an
             open breaker come last in every strategy.
         weights: For "weighted": target names with their shares; a target that is not named has 1.
-        when_all_down: "wait", "fail" or "last_resort", see FailoverRules.
+        when_all_down: "wait", "fail" or "last_resort", see FailoverRules. None (the default) waits like "wait", but for
+            an open breaker at most a second.
         fail_over_on: Errors that go to the next target although they are raised at once by default, see FailoverRules;
             "refusal" also sends an answer that the provider's safety system cut off to the next target.
         fail_if: Functions of the finished answer; an answer for which one is true counts as a failure of its target.
@@ -94,7 +95,7 @@ class RouteSettings:
     targets: tuple[str, ...]
     strategy: str = "priority"
     weights: Mapping[str, float] = field(default_factory=dict)
-    when_all_down: WhenAllDown = "wait"
+    when_all_down: WhenAllDown | None = None
     fail_over_on: tuple[str, ...] = ()
     fail_if: tuple[Predicate, ...] = ()
 
@@ -106,7 +107,13 @@ class RouteSettings:
     @property
     def failover(self) -> FailoverRules:
         """What failover reads of it."""
-        return FailoverRules(when_all_down=self.when_all_down, fail_over_on=frozenset(self.fail_over_on))
+        fail_over_on = frozenset(self.fail_over_on)
+        if self.when_all_down is None:
+            return FailoverRules(fail_over_on=fail_over_on)
+        # Who asks for it waits as long as there is time.
+        return FailoverRules(
+            when_all_down=self.when_all_down, breaker_patience=float("inf"), fail_over_on=fail_over_on
+        )
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -278,7 +278,7 @@ _route_settings = record(
         "targets": _targets,
         "strategy": word(*STRATEGIES),
         "weights": _weights,
-        "when_all_down": word("wait", "fail", "last_resort"),
+        "when_all_down": optional(word("wait", "fail", "last_resort")),
         "fail_over_on": words(
             "authentication", "permission", "model_not_found", "invalid_request", "content_filter", "refusal"
         ),

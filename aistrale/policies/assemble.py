@@ -78,10 +78,12 @@ def _remembering(settings: Settings, target_of: Callable[[str], Target]) -> dict
 
         answers = AnswerCache(settings.cache)
         policies["cache"] = Cache(answers)
-    if settings.degrade is not None:
-        from aistrale.policies.degrade import Degrade
+    degrade = settings.degrade
+    if degrade is not None or (settings.cache is not None and settings.cache.stale > 0):
+        from aistrale.policies.degrade import Degrade, DegradeSettings
 
-        policies["degrade"] = Degrade(settings.degrade, answers, target_of)
+        # Who keeps answers beyond their time wants them served when everything else fails.
+        policies["degrade"] = Degrade(degrade or DegradeSettings(steps=("stale_cache",)), answers, target_of)
     return policies
 
 

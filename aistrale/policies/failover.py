@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from aistrale.errors import AistraleError, AllTargetsFailed, PolicyError, QueueFull, QueueTimeout, StreamInterrupted
+from aistrale.errors import AistraleError, AllTargetsFailed, CircuitOpen, PolicyError, QueueFull, QueueTimeout, StreamInterrupted
 from aistrale.reliability.verdict import judge
 
 if TYPE_CHECKING:
@@ -34,11 +34,15 @@ class FailoverRules:
     Args:
         when_all_down: After every target has failed once: "wait" for the first of them that can be tried again, within
             the deadline and the number of attempts; "fail"; or "last_resort", one more attempt past an open breaker.
+        breaker_patience: Seconds that "wait" waits for an open breaker. 1: it stands for a provider that is down, and
+            calls that have gathered meanwhile would come back as a herd; with calls that wait out their deadline a
+            thousand simulated clients need twice as long to recover (docs/simulation.md).
         fail_over_on: Kinds of errors that are raised at once unless they stand here: "authentication", "permission",
             "model_not_found", "invalid_request", "content_filter".
     """
 
     when_all_down: WhenAllDown = "wait"
+    breaker_patience: float = 1.0
     fail_over_on: frozenset[str] = frozenset()
 
 
@@ -174,6 +178,11 @@ class Failover:
         return None
 
     def _may_again(self, call: Call, tried: _Tried) -> bool:
+        if isinstance(tried.error, CircuitOpen):
+            rules, wait = self._rules(call.route), tried.error.retry_after
+            if rules.when_all_down == "last_resort":
+                return True
+            return tried.refusals < _MAX_REFUSALS and wait is not None and wait <= rules.breaker_patience
         if isinstance(tried.error, PolicyError):
             return tried.refusals < _MAX_REFUSALS
         made = _attempts(call, tried.target)

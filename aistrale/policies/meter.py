@@ -86,8 +86,11 @@ def total_cost(call: Call) -> Cost:
         return Cost(None, unknown[0])
     if not known:
         return Cost(None, "no attempt reported usage")
-    doubtful = any(attempt.usage is None and attempt.status == 200 for attempt in call.attempts)
-    return Cost(sum(known[1:], known[0]), "attempts that broke off are not included" if doubtful else None)
+    total = sum(known[1:], known[0])
+    if any(attempt.usage is None and attempt.status == 200 for attempt in call.attempts):
+        return Cost(total, "attempts that broke off are not included")
+    guessed = any(attempt.usage is not None and attempt.usage.source == "estimated" for attempt in call.attempts)
+    return Cost(total, "the tokens of attempts that broke off are estimated" if guessed else None)
 
 
 def total_usage(call: Call) -> Usage | None:
@@ -144,7 +147,7 @@ def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
     attempts, context = call.attempts, call.context
     last = call.attempt
     cost = total_cost(call)
-    prepared = call.prepared.get(call.target.name)
+    prepared = None if call.degraded in UNSENT else call.prepared.get(call.target.name)
     row = CallRow(
         call_id=call.id,
         at=call.at,

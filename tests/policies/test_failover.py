@@ -146,8 +146,16 @@ def test_announced_waits_are_free(script):
 def test_an_open_breaker_is_waited_for(script):
     steps = {ONE: [CircuitOpen("open", retry_after=4.0), "fine"]}
     sim = script(steps=steps)
-    assert sim.run(**policies()) == "fine"
+    assert sim.run(**policies(breaker_patience=5.0)) == "fine"
     assert sim.runtime.slept == [4.0]
+
+
+@pytest.mark.parametrize("wait", [1.1, None])
+def test_an_open_breaker_is_waited_for_no_longer_than_the_rules_say(script, wait):
+    sim = script(steps={ONE: [CircuitOpen("open", retry_after=wait), "fine"]})
+    with pytest.raises(CircuitOpen):
+        sim.run(**policies())
+    assert sim.runtime.slept == []
 
 
 def test_a_breaker_that_never_closes_ends_in_its_own_error(script):
@@ -162,7 +170,7 @@ def test_the_last_resort_passes_an_open_breaker_once(script):
     class Door:
         async def __call__(self, call, call_next):
             if call.target.name == ONE and not call.forced:
-                raise CircuitOpen("open", retry_after=5.0)
+                raise CircuitOpen("open", retry_after=5.0, reason="failures")
             forced.append(call.forced)
             return await call_next(call)
 
