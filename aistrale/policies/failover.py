@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from aistrale.errors import AistraleError, AllTargetsFailed, CircuitOpen, PolicyError, QueueFull, QueueTimeout, StreamInterrupted
+from aistrale.errors import (
+    AistraleError,
+    AllTargetsFailed,
+    CircuitOpen,
+    PolicyError,
+    QueueFull,
+    QueueTimeout,
+    StreamInterrupted,
+)
 from aistrale.reliability.verdict import judge
 
 if TYPE_CHECKING:
