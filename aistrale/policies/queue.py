@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aistrale.cost.tokens import estimate_request
-from aistrale.errors import NetworkError
+from aistrale.errors import ConfigurationError, InvalidRequestError, NetworkError, PolicyError
 from aistrale.reliability.backoff import spread
 from aistrale.reliability.verdict import judge
 
@@ -112,11 +112,20 @@ def _ended(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None, erro
             outcome = "dropped"
         elif not isinstance(error, Exception):
             outcome = "cancelled"
-        elif attempt.status is None and not (isinstance(error, NetworkError) and error.sent):
+        elif _unsent(error):
             outcome = "unsent"
         if verdict.throttle and verdict.wait is not None:
             gate.throttled(spread(verdict.wait, call.runtime.random), now)
     _leave(call, gate, ticket, attempt, outcome)
+
+
+def _unsent(error: BaseException) -> bool:
+    """Whether it is certain that nothing of the attempt reached the provider."""
+    if isinstance(error, NetworkError):
+        return not error.sent
+    if isinstance(error, InvalidRequestError):
+        return error.status is None
+    return isinstance(error, (ConfigurationError, PolicyError))
 
 
 def _leave(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None, outcome: Outcome) -> None:
