@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_BODY: Final = 64 * 1024 * 1024
 READ_SIZE: Final = 64 * 1024
 _LEFTOVERS: Final = 8
+# Longer numbers are no lengths, and slow to read.
+_DIGITS: Final = 20
 
 
 class Source(Protocol):
@@ -93,18 +95,32 @@ class HttpResponse:
             The body with its content coding undone.
 
         Raises:
-            HttpTooLarge: It exceeds `max_body`; the rest was not read and the connection is closed.
+            HttpTooLarge: It exceeds `max_body`, or its head says that it will; the rest was not read and the connection
+                is closed.
             HttpError: Any other failure, by its class.
         """
-        size = 0
-        pieces = []
-        while data := await self.next_chunk(until):
-            size += len(data)
-            if size > self._max_body:
-                await self.close()
-                raise HttpTooLarge(f"the response body is larger than {self._max_body} bytes", phase="body", sent=True)
-            pieces.append(data)
+        size, told, data = 0, self._length(), b""
+        pieces: list[bytes] = []
+        try:
+            while data := await self.next_chunk(until):
+                size += len(data)
+                if size > self._max_body or told > self._max_body:
+                    await self.close()
+                    raise HttpTooLarge(  # noqa: TRY301 - cleaned up like any other failure
+                        f"the response body is larger than {self._max_body} bytes", phase="body", sent=True
+                    )
+                pieces.append(data)
+        except BaseException:
+            # A traceback keeps local variables: what had come is neither to be shown there nor to take up memory.
+            data = b""
+            pieces.clear()
+            raise
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _length(self) -> int:
+        """The length that the head tells; 0 where it tells none."""
+        told = self.headers.lowered.get("content-length", "")
+        return int(told) if told.isdecimal() and len(told) < _DIGITS else 0
 
     async def next_chunk(self, until: float | None) -> bytes:
         """Read the next piece of the body as soon as there is one.
