@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import pytest
 
@@ -44,6 +44,7 @@ class Expect:
         attempts: How many exchanges each target has seen in all calls together.
         breaker: What target a's breaker must have counted, see `play.check_breakers`; None checks nothing.
         inner: Where all targets failed: the classes of what the error holds, in order.
+        each: What every single call must come to, where they differ; their attempts are not looked at.
     """
 
     answer: str | None = None
@@ -53,6 +54,7 @@ class Expect:
     attempts: Mapping[str, Count] = field(default_factory=dict)
     breaker: str | None = None
     inner: tuple[type[BaseException], ...] | None = None
+    each: tuple[Expect, ...] = ()
 
 
 def answers(target: str, *, text: str = GOOD, breaker: str | None = None, **attempts: Count) -> Expect:
@@ -98,6 +100,7 @@ class Case:
         colours: Which runtimes.
         within: Most seconds that a call may take; its deadline when None.
         least: Fewest seconds.
+        lingers: Whether the server cannot know at once that we are gone.
         timed: Whether how far a call gets is a matter of time, so that texts may differ between modes.
         scenario: What is asked instead of one call.
         check: Looks at the whole run when all else is right.
@@ -119,14 +122,27 @@ class Case:
     colours: tuple[str, ...] = BOTH
     within: float | None = None
     least: float = 0.0
+    lingers: bool = False
     timed: bool = False
     scenario: Scenario | None = None
     check: Callable[[Run], None] | None = None
+
+    @property
+    def hurried(self) -> bool:
+        """Whether it is a matter of fractions of a second what happens."""
+        clocks = cast("Mapping[str, float]", self.settings.get("clocks", {}))
+        limits = [*clocks.values(), self.settings.get("timeout"), self.options.get("deadline"), self.within]
+        return any(isinstance(limit, float) and limit < 2.0 for limit in limits)
 
     def id(self, *, streamed: bool) -> str:
         """The test's id."""
         parts = [f"{self.row:03d}", self.name or self.fault, self.provider if self.provider != "compatible" else ""]
         return "-".join(part for part in (*parts, "stream" if streamed else "plain") if part)
+
+
+def in_turn(*each: Expect, **attempts: Count) -> Expect:
+    """Calls that come to different things."""
+    return Expect(each=each, attempts=attempts)
 
 
 def errors_of(*names: str, target: str = "a") -> Callable[[Run], None]:
@@ -149,7 +165,11 @@ def uncertain(run: Run) -> None:
     """A check: what target a received and did not answer may have been billed; the ledger claims no amount."""
     failed = [row for row in run.attempts("a") if row.outcome != "success"]
     assert failed
-    assert all(row.cost is None and "no usage" in row.cost_reason for row in failed)
+    for row in failed:
+        assert row.cost is None
+        assert row.cost_reason
+        # Where text has come, it has been counted.
+        assert row.usage_source == ("estimated" if row.outcome == "interrupted" else None)
 
 
 def gone(run: Run) -> None:

@@ -24,7 +24,8 @@ from tests.faults.matrix import HTTPS, KEY, SLACK, Case, Expect
 # What is left over after a call goes away by itself in a moment, on a busy machine in a longer one.
 PATIENCE = 2000
 MOMENT = 0.005
-# How often a call is made again because it took too long, before the time counts as the library's own.
+# How often a case with clocks of less than a second is played before what it shows counts: on a busy machine, the good
+# answer of another target may come later than such a clock allows.
 MEASUREMENTS = 4
 ROUTE = "chat"
 PATHS = {"compatible": "/v1", "openai": "/v1"}
@@ -112,13 +113,16 @@ def play(case, server, directory, *, streamed, http=None):
 
 
 def _measured(case, server, directory, *, colour, http, streamed):
-    for left in reversed(range(MEASUREMENTS)):
+    for left in reversed(range(MEASUREMENTS if case.hurried else 1)):
         run = start(case, server, directory, colour=colour, http=http, streamed=streamed)
-        go(run)
-        limit = _limit(run)
-        if not left or limit is None or all(seen.seconds <= limit for seen in run.asked):
+        try:
+            go(run)
+            check(run)
+        except AssertionError:
+            if not left:
+                raise
+        else:
             break
-    check(run)
     return run
 
 
@@ -182,7 +186,8 @@ def go(run):
     assert run.tasks == 0, f"I3: {run.tasks} tasks are left"
     settle(lambda: not running_threads() - threads, "I3: a thread is left")
     settle(lambda: not open_sockets() - files, "I3: a socket is left")
-    settle(lambda: run.server.stats()["open_now"] <= run.server.base, "I3: the server has a connection left")
+    if not case.lingers:
+        settle(lambda: run.server.stats()["open_now"] <= run.server.base, "I3: the server has a connection left")
     run.stats = run.server.stats()
 
 
@@ -228,8 +233,9 @@ def open_sockets():
 
 def check(run):
     """Everything that holds for every case, then the case's own check."""
-    for seen in run.asked:
-        check_outcome(run, seen)
+    each = run.expect.each or (run.expect,) * len(run.asked)
+    for seen, expect in zip(run.asked, each, strict=True):
+        check_outcome(run, seen, expect)
         check_secrets(seen)
         check_time(run, seen)
     check_ledger(run)
@@ -239,9 +245,8 @@ def check(run):
         run.case.check(run)
 
 
-def check_outcome(run, seen):
+def check_outcome(run, seen, expect):
     """I1: one result or one error, and the right one."""
-    expect = run.expect
     assert seen.results == 1
     if expect.error is None:
         assert seen.error is None, told(seen.error)
@@ -265,7 +270,7 @@ def check_outcome(run, seen):
 
 def told(error):
     """An error with everything under it, for the message of a failed test."""
-    return "" if error is None else "".join(traceback.format_exception(error))[-3000:]
+    return "" if error is None else "".join(traceback.format_exception(error, limit=-2))[-2000:]
 
 
 def check_secrets(seen):
@@ -340,7 +345,8 @@ def check_counts(run):
         if target != "a":
             assert arrived == made, f"I2: {made} attempts on {name}, {arrived} requests"
         elif run.case.arrives:
-            assert arrived == made + run.retried, f"I2: {made} attempts on {name}, {arrived} requests"
+            # A request that was repeated on a fresh connection may have arrived on the dead one, too.
+            assert made <= arrived <= made + run.retried, f"I2: {made} attempts on {name}, {arrived} requests"
 
 
 def check_breakers(run):

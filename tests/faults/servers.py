@@ -1,4 +1,4 @@
-"""The shared fault server as a process of its own, and what it saw."""
+"""The servers that play the faults: the shared one, a process of its own, and our simulator in its place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import http.client
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+
+from aistrale.testing.faults import GOOD
 
 FAULT_SERVER = Path(__file__).resolve().parents[2] / ".." / "shared" / "fault_server.py"
 
@@ -61,3 +64,35 @@ class FaultServer:
         self._process.terminate()
         self._process.wait()
         self._process.stdout.close()
+
+
+class Simulated:
+    """The simulator with the face of the fault server: OpenAI plays target a, Groq plays b.
+
+    A script holds steps of `aistrale.testing` instead of names.
+    """
+
+    ca = None
+    base = 0
+
+    def __init__(self, simulator):
+        self._simulator = simulator
+
+    def url(self, fault):
+        """The root of target b's URLs for "ok", of a's for all else."""
+        return f"{self._simulator.url}/{'groq/openai' if fault == 'ok' else 'openai'}"
+
+    def stats(self):
+        """What arrived since the last reset."""
+        keys = Counter(received.headers.get("x-fault-key", "") for received in list(self._simulator.requests))
+        return {"open_now": self._simulator.connections, "by_key": dict(keys)}
+
+    def reset(self):
+        """Forget what arrived, and scripts."""
+        self._simulator.reset()
+
+    def script(self, key, steps):
+        """What happens to the successive requests to target a; the last step stays."""
+        self._simulator.script(*steps[:-1], provider="openai")
+        if steps[-1] is not GOOD:
+            self._simulator.outage("openai", steps[-1])
