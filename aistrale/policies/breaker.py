@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _LONG_WAIT: Final = 30.0
 # What a target that is out of money or forbidden gets where the provider says nothing.
 _DEFAULT_OPEN: Final = 600.0
+# How much an error weighs in the statistics that every call will meet until somebody does something about it.
+_LASTING: Final = 3.0
 _OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
     {"success": "success", "failure": "failure", "slow": "slow", "ignore": "ignored", "open": "ignored"}
 )
@@ -102,22 +104,26 @@ class CircuitBreaker:
         now = call.runtime.now()
         attempt = call.attempt if sent else None
         latency = None if attempt is None else now - attempt.started
-        first_token = None if attempt is None else attempt.first_token
+        first_token = attempt.first_token if attempt is not None and call.stream else None
+        severity = None
         if error is None:
             outcome: Outcome = "success"
+            seen: Outcome = outcome
             state.key.worked()
             if latency is not None:
-                state.latency.add(first_token if call.stream and first_token is not None else latency)
+                state.latency.add(latency if first_token is None else first_token)
         else:
             verdict = judge(error)
-            outcome = _OUTCOMES[verdict.breaker]
+            outcome = seen = _OUTCOMES[verdict.breaker]
+            if verdict.breaker == "open":
+                seen, severity = "failure", _LASTING
             if self._enabled and verdict.breaker == "open":
                 self._open(state, error, verdict.scope, verdict.wait, now)
             elif self._enabled and verdict.wait is not None and verdict.wait >= _LONG_WAIT:
                 state.breaker.open_until(now + verdict.wait, now, "retry_after")
         if permit is not None:
             state.breaker.report(permit, outcome, now)
-        state.stats.ended(now, outcome=outcome, latency=latency, first_token=first_token)
+        state.stats.ended(now, outcome=seen, latency=latency, first_token=first_token, severity=severity)
 
     @staticmethod
     def _open(state: TargetState, error: BaseException, scope: str, wait: float | None, now: float) -> None:

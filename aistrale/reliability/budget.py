@@ -56,7 +56,8 @@ class RetryBudget:
         self._most = round(settings.tokens * _UNIT)
         self._ratio = round(settings.ratio * _UNIT)
         self._tokens = self._most
-        self._lock = threading.Lock()
+        # Re-entrant: a finalizer may settle a call inside whatever this thread does under the lock.
+        self._lock = threading.RLock()
 
     @property
     def tokens(self) -> float:
@@ -90,4 +91,4 @@ class RetryBudget:
 
     def after_fork(self) -> None:
         """A new lock for a forked child, whose parent may have held the old one; the budget stays as it was."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

@@ -65,7 +65,8 @@ class KeyHold:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._lock = threading.Lock()
+        # Re-entrant: a finalizer may settle a call inside whatever this thread does under the lock.
+        self._lock = threading.RLock()
         self._count = 0
         self.hold: Hold | None = None
         """The last hold; it may be over."""
@@ -104,4 +105,4 @@ class KeyHold:
 
     def after_fork(self) -> None:
         """A new lock for a forked child; what is known of the key stays true."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

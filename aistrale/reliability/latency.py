@@ -17,7 +17,8 @@ class LatencyTrack:
     __slots__ = ("_added", "_lock", "_next", "_sorted", "_values")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a finalizer may settle a call inside whatever this thread does under the lock.
+        self._lock = threading.RLock()
         self._values: list[float] = []
         self._next = 0
         self._added = 0
@@ -55,4 +56,4 @@ class LatencyTrack:
 
     def after_fork(self) -> None:
         """A new lock for a forked child."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
