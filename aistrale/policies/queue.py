@@ -52,11 +52,12 @@ class Queue:
         try:
             reply = await call_next(call)
         except BaseException as error:
-            _ended(call, gate, ticket, call.attempt if call.attempt is not before else None, error)
+            attempt = call.attempt if call.attempt is not before else None
+            _heed(call, gate, ticket, attempt)
+            _ended(call, gate, ticket, attempt, error)
             raise
         attempt = call.attempt
-        if attempt is not None and attempt.limits is not None:
-            gate.headers(attempt.limits, call.runtime.now(), ticket)
+        _heed(call, gate, ticket, attempt)
 
         def closed(reply: Reply, error: BaseException | None) -> None:
             if error is not None:
@@ -98,6 +99,12 @@ def _patience(call: Call, gate: Gate) -> float | None:
     return max(min(limits), 0.0) if limits else None
 
 
+def _heed(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None) -> None:
+    """Pass on what the headers of a response said of the provider's limits."""
+    if attempt is not None and attempt.limits is not None:
+        gate.headers(attempt.limits, call.runtime.now(), ticket)
+
+
 def _ended(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None, error: BaseException) -> None:
     """An attempt failed, was cancelled, or was not even begun."""
     now = call.runtime.now()
@@ -106,8 +113,6 @@ def _ended(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None, erro
     if attempt is None:
         outcome = "unsent"
     else:
-        if attempt.limits is not None:
-            gate.headers(attempt.limits, now, ticket)
         if verdict.throttle:
             outcome = "dropped"
         elif not isinstance(error, Exception):

@@ -113,8 +113,8 @@ class Admission:
                 return None
             ticket = Ticket(gate, self.epoch, now, most, usual)
             ticket.marks = rates.take(most, usual, now)
-        self.in_flight += 1
-        ticket.state = "admitted"
+        # One statement wherever a place changes hands, so that no interrupt parts the two.
+        self.in_flight, ticket.state = self.in_flight + 1, "admitted"
         return ticket
 
     def join(
@@ -160,8 +160,8 @@ class Admission:
             pause = self._pause(head, now)
             if pause > 0.0:
                 break
-            line.remove(head)
             self._let_in(head, now)
+            line.remove(head)
             if head.wake is not None and head is not asking:
                 woken.append(head.wake)
         if head is not self._next:
@@ -199,24 +199,23 @@ class Admission:
         return max(delay, blocked)
 
     def _let_in(self, ticket: Ticket, now: float) -> None:
-        self.in_flight += 1
         if self.rates.limiting:
             ticket.marks = self.rates.take(ticket.most, ticket.usual, now)
         ticket.since = now
-        ticket.state = "admitted"
+        self.in_flight, ticket.state = self.in_flight + 1, "admitted"
 
     # --- out -------------------------------------------------------------------------------------------------------
 
     def _expire(self, ticket: Ticket, woken: list[Wake]) -> None:
-        self.line.remove(ticket)
         ticket.state = "expired"
+        self.line.remove(ticket)
         if ticket.wake is not None:
             woken.append(ticket.wake)
 
     def drop(self, ticket: Ticket, now: float, woken: list[Wake]) -> None:
         """Take a call out of the line, and move it on."""
-        self.line.remove(ticket)
         ticket.state = "left"
+        self.line.remove(ticket)
         self.move(now, woken)
 
     def depart(
@@ -236,14 +235,14 @@ class Admission:
             tokens: Input, output, and how much of the input came from the provider's cache; None for what is not known.
             woken: Gets callbacks.
         """
-        state, ticket.state = ticket.state, "left"
+        state = ticket.state
         if ticket.epoch != self.epoch:
-            return
-        if state == "waiting":
+            ticket.state = "left"
+        elif state == "waiting":
             self.drop(ticket, now, woken)
         elif state == "admitted":
+            self.in_flight, ticket.state = self.in_flight - 1, "left"
             self._learn(ticket.since, now, outcome)
-            self.in_flight -= 1
             if ticket.marks is not None:
                 if outcome == "success" and tokens[1]:
                     self.rates.learn(tokens[1])
@@ -254,15 +253,16 @@ class Admission:
                 self.move(now, woken)
 
     def _learn(self, since: float, now: float, outcome: Outcome) -> None:
+        """Heed the end of a call that is no longer counted as under way."""
         aimd = self._aimd
         if outcome == "success":
             took, service = now - since, self._service
             self._service = took if service is None else service + _WEIGHT * (took - service)
             if aimd is not None and aimd.limit < aimd.maximum:
-                aimd.success(self.in_flight, since, now)
+                aimd.success(self.in_flight + 1, since, now)
                 self.limit = aimd.limit
         elif outcome == "dropped" and aimd is not None:
-            aimd.drop(self.in_flight, since, now)
+            aimd.drop(self.in_flight + 1, since, now)
             self.limit = aimd.limit
 
     def block(self, seconds: float, now: float, woken: list[Wake]) -> None:

@@ -60,8 +60,9 @@ class Ticket:
         return self.state == "admitted"
 
     def __del__(self) -> None:
-        # An interrupt can strike between the admission and the first line that would give the place back.
-        if self.state == "admitted":
+        # An interrupt can strike between the admission and the first line that would give the place back; or before
+        # there is a state.
+        if getattr(self, "state", None) == "admitted":
             self._gate.leave(self, self.since, outcome="cancelled")
 
 
@@ -111,6 +112,8 @@ class Line:
     def remove(self, ticket: Ticket) -> None:
         """Leave the line, from anywhere in it."""
         lane = self._lanes[ticket.lane]
+        if ticket not in lane:
+            return
         del lane[ticket]
         self.count -= 1
         if not lane:
@@ -128,6 +131,10 @@ class Line:
                 ticket = next(iter(lane))
                 if first is None or ticket.key < first.key:
                     first = ticket
+        if first is not None and first.state != "waiting":
+            # An interrupt struck when it was about to be removed.
+            self.remove(first)
+            return self.head()
         return first
 
     def ahead(self, key: float) -> list[float]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import linecache
 import os
 import random
 import sys
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from aistrale.dialects.headers import RateLimits, Window
 from aistrale.errors import QueueFull, QueueTimeout
 from aistrale.reliability.gate import Gate
 from aistrale.reliability.limits import LimitSettings
@@ -190,3 +192,63 @@ def test_a_child_that_is_forked_while_others_hold_the_gate_can_use_it():
         stop.set()
         thread.join()
     assert gate.in_flight == len(held) == 2
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at the n-th line that is run in the package, as Ctrl-C may."""
+
+    def __init__(self, number):
+        self.left = number
+
+    def __call__(self, frame, event, argument):
+        if "reliability" not in frame.f_code.co_filename or frame.f_code.co_name == "__del__":
+            return None  # what is raised in a finalizer goes nowhere
+        if event == "line" and not self.is_with(frame):
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+    def is_with(self, frame):
+        # A tracer is asked between the block and the release of the lock, where no interrupt can strike.
+        return linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with ")
+
+
+def business(gate):
+    """Everything that a gate does, with two calls under way and two in line."""
+    holders = [gate.admit(now=0.0, tokens_in=10), gate.admit(now=0.0, tokens_in=10)]
+    waiting = [gate.enter(int, now=0.0, tokens_in=10, wait=9.0), gate.enter(int, now=0.0, priority="low")]
+    gate.throttled(1.0, 0.5)
+    gate.headers(RateLimits(requests=Window(60, 30, 30.0)), 0.6, holders[0])
+    gate.leave(holders[0], 2.0, outcome="success", tokens_in=12, tokens_out=3)
+    gate.poll(waiting[0], 2.0)
+    gate.leave(holders[1], 3.0, outcome="dropped")
+    for ticket in waiting:
+        gate.leave(ticket, 4.0, outcome="cancelled")
+
+
+def test_an_interrupt_anywhere_leaves_a_gate_that_works():
+    count = 0
+    interrupted = True
+    while interrupted:
+        count += 1
+        gate = Gate("openai/x", LimitSettings(concurrency="auto", max_concurrency=2, tpm=60_000))
+        interrupted = False
+        before = sys.gettrace()
+        sys.settrace(Interrupt(count))
+        try:
+            business(gate)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            sys.settrace(before)
+        gc.collect(0)
+        assert not gate._lock.locked()
+        for instant in (100.0, 101.0, 102.0):
+            gate.expected_wait(instant)
+            ticket = gate.admit(priority="low", now=instant) or gate.enter(int, priority="low", now=instant)
+            gate.leave(ticket, instant, outcome="success")
+            del ticket
+        assert gate.in_flight == 0, count
+        assert all(gate.admit(now=103.0) for _ in range(2)), count
+    assert count > 200
