@@ -27,6 +27,15 @@ ALL = ("sync", "asyncio", "trio")
 SLACK = 0.05
 """How much longer than its deadline a call may take, in seconds."""
 
+COUNTED: Mapping[int, str] = {
+    **dict.fromkeys((1, 2, 4, 6, 11, 12, 14, 15, 18, 19, 20, 21, 22, 34, 37, 39, 41, 44, 45, 48, 49), "failure"),
+    **dict.fromkeys((3, 25, 28, 29, 35), "slow"),
+    **dict.fromkeys((30, 31, 36), "failure"),
+    **dict.fromkeys((8, 9, 10, 13), "ignored"),
+}
+"""As what the breaker of target a counts each failure of a row, unless a case says something else (I6)."""
+
+Provider: TypeAlias = Literal["compatible", "openai", "anthropic", "gemini", "groq", "huggingface"]
 Count: TypeAlias = int | Collection[int]
 """How many attempts; where the specification leaves room, a range."""
 Scenario: TypeAlias = "Callable[[Face, Run], Awaitable[list[Asked]]]"
@@ -42,7 +51,9 @@ class Expect:
         error: The class of the error, exactly; a tuple where several are right.
         partial: The text that the error of a stream carries.
         attempts: How many exchanges each target has seen in all calls together.
-        breaker: What target a's breaker must have counted, see `play.check_breakers`; None checks nothing.
+        breaker: As what target a's breaker must have counted each failed attempt: "failure", "slow" or "ignored";
+            "open": it was opened at once, or nothing more is sent with the key. None leaves it to the case.
+            The caller's own deadline is never counted.
         inner: Where all targets failed: the classes of what the error holds, in order.
         each: What every single call must come to, where they differ; their attempts are not looked at.
     """
@@ -93,11 +104,14 @@ class Case:
         fallback: Whether the call goes along the route a, b; b's server is well.
         second: The fault of b, where it is not well.
         provider: Who target a is: an OpenAI-compatible server, or one of the five providers.
+        second_provider: The same for b.
+        path: What stands before target a's paths, where it decides how the server answers.
         settings: Of the client, over the harness' own.
         options: Of the call.
         prompt: The prompt.
         arrives: Whether the server counts the requests: not those to a listener, nor those that are cut off.
         colours: Which runtimes.
+        breaker: As in Expect, for plain and streamed calls alike; None takes what the row says.
         within: Most seconds that a call may take; its deadline when None.
         least: Fewest seconds.
         lingers: Whether the server cannot know at once that we are gone.
@@ -114,12 +128,15 @@ class Case:
     script: tuple[str, ...] = ()
     fallback: bool = False
     second: str = "ok"
-    provider: Literal["compatible", "openai", "anthropic", "gemini", "groq", "huggingface"] = "compatible"
+    provider: Provider = "compatible"
+    second_provider: Provider = "compatible"
+    path: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
     prompt: str = "Hi"
     arrives: bool = True
     colours: tuple[str, ...] = BOTH
+    breaker: str | None = None
     within: float | None = None
     least: float = 0.0
     lingers: bool = False

@@ -19,7 +19,7 @@ from aistrale.store.reader import read_segment
 from aistrale.store.records import AttemptRow, CallRow, IntentRow
 from aistrale.store.segment import segments_in
 from tests.faults.faces import FACES, Asked, drive
-from tests.faults.matrix import HTTPS, KEY, SLACK, Case, Expect
+from tests.faults.matrix import COUNTED, HTTPS, KEY, SLACK, Case, Expect
 
 # What is left over after a call goes away by itself in a moment, on a busy machine in a longer one.
 PATIENCE = 2000
@@ -56,6 +56,8 @@ class Run:
     rows: list = field(default_factory=list)
     stats: dict = field(default_factory=dict)
     connections: list[dict[str, int]] = field(default_factory=list)
+    breakers: dict = field(default_factory=dict)
+    held: dict[str, bool] = field(default_factory=dict)
     tasks: int = 0
 
     @property
@@ -135,11 +137,12 @@ def start(case, server, directory, *, colour, http, streamed):
         server.script(f"{key}-a", case.script)
     names = {}
     providers = {}
-    for target, fault, provider in (("a", case.fault, case.provider), ("b", case.second, "compatible")):
+    for target, fault, provider in (("a", case.fault, case.provider), ("b", case.second, case.second_provider)):
         name = target if provider == "compatible" else provider
         names[target] = f"{name}/{MODELS.get(provider, 'm')}"
         providers[name] = {
-            "base_url": server.url(fault) + PATHS.get(provider, ""),
+            "base_url": server.url(fault)
+            + (case.path if target == "a" and case.path is not None else PATHS.get(provider, "")),
             "api_key": f"{KEY}-{target}",
             "headers": {"x-fault-key": f"{key}-{target}"},
         }
@@ -178,6 +181,8 @@ def go(run):
         run.asked, run.tasks = drive(run.colour, body, run.client)
     finally:
         run.connections = [http.stats() for http in https]
+        run.breakers = run.client.breakers()
+        run.held = {name: state.key.hold is not None for name, state in engine.states.known().items()}
         run.rows = ledger_rows(run.client)
         run.client.close()
         run.client.ledger.close()
@@ -241,6 +246,7 @@ def check(run):
     check_ledger(run)
     check_counts(run)
     check_breakers(run)
+    check_idle(run)
     if run.case.check is not None:
         run.case.check(run)
 
@@ -349,9 +355,40 @@ def check_counts(run):
             assert made <= arrived <= made + run.retried, f"I2: {made} attempts on {name}, {arrived} requests"
 
 
+def counted_as(run):
+    """As what target a's breaker must have counted its failures; None where nobody says."""
+    if run.expect.error is DeadlineExceeded:
+        return "ignored"
+    return run.expect.breaker or run.case.breaker or COUNTED.get(run.case.row)
+
+
 def check_breakers(run):
-    """I6: what target a's breaker has counted. Here, as the one place, once clients have `breakers()`."""
-    breakers = getattr(run.client, "breakers", None)
-    if breakers is None or run.expect.breaker is None:
-        return
-    raise NotImplementedError("say here how a snapshot is read")
+    """I6: what target a's breaker has counted, as its case says, and that a good target's has counted nothing bad."""
+    for target, name in run.names.items():
+        word = counted_as(run) if target == "a" else None
+        made = run.attempts(target)
+        failed = [row for row in made if row.outcome != "success"]
+        if word is None and (failed or not made):
+            continue
+        seen = run.breakers[name]
+        if word == "open":
+            assert seen.state == "open" or run.held[name], f"I6: {seen}"
+            continue
+        counted = round(seen.calls * seen.failure_rate), round(seen.calls * seen.slow_rate)
+        if seen.openings:
+            # The window is empty then; why it opened is what is left of it.
+            assert seen.reason == {"failure": "failures", "slow": "slow"}.get(word), f"I6: {seen}"
+        elif word in {"failure", "slow"}:
+            expected = (len(failed), 0) if word == "failure" else (0, len(failed))
+            assert (seen.calls, counted) == (len(made), expected), f"I6: {seen}"
+        else:
+            assert (seen.calls, counted) == (len(made) - len(failed), (0, 0)), f"I6: {seen}"
+        assert seen.probes == 0, f"I6: a permit is out: {seen}"
+
+
+def check_idle(run):
+    """I3: no place of a queue, no permit of a breaker and no count of calls under way is left with anybody."""
+    for name, queue in run.client.queues().items():
+        assert (queue.in_flight, queue.waiting) == (0, 0), f"I3: calls are under way at {name}"
+    assert not any(breaker.probes for breaker in run.client.breakers().values()), "I3: a probe is out"
+    assert not any(health.in_flight for health in run.client.health().values()), "I3: a call was not counted out"

@@ -33,8 +33,15 @@ CODED = [
 ]
 EMPTY = [
     *(
-        both(50, fault, fails(ResponseError, a=2), provider=provider, colours=ALL if provider == "compatible" else BOTH)
-        for fault in ("empty_200", "empty_object", "no_choices")
+        both(
+            50,
+            fault,
+            fails(ResponseError, a=2),
+            provider=provider,
+            breaker=counted,
+            colours=ALL if provider == "compatible" else BOTH,
+        )
+        for fault, counted in (("empty_200", "failure"), ("empty_object", None), ("no_choices", "slow"))
         for provider in ("compatible", "openai", "anthropic", "gemini", "groq", "huggingface")
     ),
     *(

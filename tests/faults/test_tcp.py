@@ -37,7 +37,7 @@ CONNECTING = [
     both(2, "port/blackhole", fails(DeadlineExceeded, a=1), name="blackhole D1", arrives=False, colours=ALL,
          settings={"timeout": 0.2}, least=0.2),
     both(2, "port/blackhole", answers("b", a=1, b=1), name="blackhole share", fallback=True, arrives=False,
-         settings={"timeout": 0.4}),
+         settings={"timeout": 0.4}, breaker="slow"),
     both(3, "port/silent", answers("b", a=1, b=1), fallback=True, arrives=False, settings=WAITING, within=1.0,
          colours=ALL, check=errors_of("AttemptTimeout")),
     both(4, "port/rst_accept", answers("b", a=range(1, 3), b=1), fallback=True, arrives=False, colours=ALL),
@@ -169,7 +169,7 @@ def test_7_a_resolver_that_hangs_does_not_outlive_the_deadline(play, resolver, s
     case = both(7, "host/nowhere.invalid", fails(DeadlineExceeded, a=1), arrives=False, colours=ALL, check=unbilled,
                 settings={"timeout": 0.2}, scenario=scenario)  # fmt: skip
     play(case, streamed)
-    share = replace(case, fallback=True, settings={"timeout": 0.4})
+    share = replace(case, fallback=True, settings={"timeout": 0.4}, breaker="slow")
     share = replace(share, plain=answers("b", a=1, b=1), stream=answers("b", a=1, b=1), colours=("sync", "asyncio"))
     play(share, streamed)
 
