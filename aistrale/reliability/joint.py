@@ -157,7 +157,8 @@ def _has_state(wire: Wire | None) -> bool:
 
 def _holds_state(value: object) -> bool:
     if isinstance(value, dict):
-        return any((name in _STATE and bool(item)) or _holds_state(item) for name, item in value.items())
+        # An empty one is the place of one that was to come: the thought is no use to its own provider without it.
+        return any((name in _STATE and item is not None) or _holds_state(item) for name, item in value.items())
     return isinstance(value, list) and any(map(_holds_state, value))
 
 
