@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aistrale.cost.tokens import estimate_request
 from aistrale.errors import ConfigurationError, InvalidRequestError, NetworkError, PolicyError
-from aistrale.reliability.backoff import spread
+from aistrale.reliability.backoff import room, spread
 from aistrale.reliability.verdict import judge
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def _ended(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None, erro
         elif _unsent(error):
             outcome = "unsent"
         if verdict.throttle and verdict.wait is not None:
-            gate.throttled(spread(verdict.wait, call.runtime.random), now)
+            # Within the same bound as the wait of the retry, which would else find the gate still closed.
+            gate.throttled(spread(verdict.wait, call.runtime.random, room(call)), now)
     _leave(call, gate, ticket, attempt, outcome)
 
 

@@ -57,7 +57,7 @@ class Backoff:
         """
         announced = getattr(error, "retry_after", None)
         if announced is not None:
-            return spread(announced, call.runtime.random, _room(call))
+            return spread(announced, call.runtime.random, room(call))
         if self.wait is not None:
             # In this order, so that what is no number stays none and fits nowhere.
             return max(float(self.wait(_state(made, call, error))), 0.0)
@@ -72,9 +72,9 @@ class Backoff:
             delay: Seconds.
             error: Why the last attempt failed; an announced wait of more than ten minutes is not waited for.
         """
-        room = _room(call)
+        left = room(call)
         patient = (getattr(error, "retry_after", None) or 0.0) <= _PATIENCE
-        return patient and isfinite(delay) and (room is None or delay <= room)
+        return patient and isfinite(delay) and (left is None or delay <= left)
 
 
 def spread(announced: float, rng: random.Random, room: float | None = None) -> float:
@@ -91,7 +91,7 @@ def spread(announced: float, rng: random.Random, room: float | None = None) -> f
     return announced + rng.uniform(0.0, width)
 
 
-def _room(call: Call) -> float | None:
+def room(call: Call) -> float | None:
     """Seconds after which an attempt can still begin; None for no limit."""
     instants = [instant for instant in (call.deadline, call.share_until) if instant is not None]
     return min(instants) - call.runtime.now() - _MIN_ATTEMPT if instants else None

@@ -178,6 +178,15 @@ def test_every_way_out_gives_the_place_back(error):
     assert house.is_idle()
 
 
+def test_a_pause_that_fits_into_the_deadline_of_a_call_is_over_before_it():
+    for seed in range(20):
+        house = House([RateLimitError("slow down", status=429, retry_after=1.0)], took=0.0)
+        house.runtime.random.seed(seed)
+        assert isinstance(house.outcome(total=1.4), RateLimitError)
+        # Its retry comes within 1.35 s, and must not find the gate closed for longer than that.
+        assert 1.0 <= house.gate.snapshot(house.runtime.now()).blocked <= 1.35
+
+
 def test_a_reply_that_is_forgotten_gives_its_place_back():
     house = House([Reply([TextDelta("half")], Endless())], concurrency=1)
     reply = house.runtime.run(house.policy(call_of(house.runtime), house.server.send))
