@@ -69,7 +69,7 @@ CUT = [
         for row, fault, colours in ((20, "fin_mid_chunk", ALL), (22, "fin_between_chunks", ("sync", "asyncio")))
     ),
     *(
-        Case(row=row, fault=f"{fault}:after={after}", fallback=True, stream=answers("b", a=range(1, 3), b=1))
+        both(row, f"{fault}:after={after}", answers("b", a=range(1, 3), b=1), fallback=True)
         for row, fault in ((20, "fin_mid_chunk"), (21, "rst_mid_chunk"), (22, "fin_between_chunks"))
         for after in (0, 1)
     ),
