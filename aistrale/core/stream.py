@@ -146,9 +146,6 @@ class StreamSource:
             until = asked + max(limit - self._idle, 0.0)
         if pace is not None:
             left = pace.left
-            if left <= 0.0:
-                await self._response.close()
-                raise too_slow(call, self._attempt)
             if until is None or asked + left < until:
                 until, clock = asked + left, "min_rate"
         batch = await self._read(until, clock=clock)

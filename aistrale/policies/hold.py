@@ -99,8 +99,6 @@ async def _gather(call: Call, reply: Reply, rules: StreamRules) -> None:
         code="too_large",
         hint="Raise streams={'max_buffer': ...}, limit max_tokens, or take another mode.",
     )
-    # The same question would bring as much again.
-    error.should_retry = False
     await reply.fail(error)
     raise error
 

@@ -52,8 +52,7 @@ class Overlap:
     __slots__ = ("_new", "_old", "size")
 
     def __init__(self, old: str) -> None:
-        # One more, to see whether the longest overlap would begin within a word.
-        self._old = old[-LONGEST_OVERLAP - 1 :]
+        self._old = old[-LONGEST_OVERLAP:]
         self._new = ""
         self.size: int | None = None
         """How many characters are repeated; None as long as that is open."""
@@ -69,16 +68,14 @@ class Overlap:
     def finish(self) -> int:
         """There is no more of the new text: the size of the overlap."""
         if self.size is None:
-            longest = min(len(self._old), len(self._new), LONGEST_OVERLAP)
+            longest = min(len(self._old), len(self._new))
             self.size = next((size for size in range(longest, 0, -1) if self._counts(size)), 0)
         return self.size
 
     def _open(self) -> bool:
         """Whether an overlap longer than what has come of the new text is possible."""
-        new, old = self._new, self._old
-        place = old.find(new, max(len(old) - LONGEST_OVERLAP, 0))
         # The end itself is no longer one: there the overlap is all of what has come.
-        return 0 <= place < len(old) - len(new)
+        return 0 <= self._old.find(self._new) < len(self._old) - len(self._new)
 
     def _counts(self, size: int) -> bool:
         old, start = self._old, len(self._old) - size

@@ -370,6 +370,20 @@ def test_nothing_is_read_beyond_the_terminal_event():
     assert type(events[-1]) is ReplyEnd
 
 
+def test_nothing_is_delivered_after_the_terminal_event_whatever_a_decoder_makes_of_it():
+    class Talkative:
+        def feed(self, event):
+            return [TextDelta("a", 0), ReplyEnd(), TextDelta("b", 0)]
+
+        def finish(self):
+            return [TextDelta("c", 0)]
+
+    source = stream([ROLE + ROLE, ROLE])
+    source._decoder = Talkative()
+    events = run_sync(read(source))
+    assert [type(event) for event in events] == [TextDelta, ReplyEnd]
+
+
 def noise(count):
     return [(1, PING)] * count
 
@@ -394,6 +408,14 @@ def test_a_provider_may_repeat_the_request_before_it_answers():
     room = 64 * 1024 // len(PING)
     source = stream([ROLE, *noise(3 * room), (1, chunk(content="abcd")), *ENDED], body=b"x" * 128 * 1024)
     assert says(run_sync(source.first())[-1])
+
+
+def test_what_has_been_delivered_in_part_keeps_its_time():
+    """Nobody can take over any more, so that there is nobody to share with."""
+    room = 64 * 1024 // len(PING)
+    source = stream([ROLE, *noise(2 * room), (1, chunk(content="abcd")), *ENDED], deadline=10_000.0)
+    source._call.share_until = 1000.0 + 1.5 * room
+    assert collect(run_sync(read(source))).text == "abcd"
 
 
 def test_what_never_comes_to_an_answer_is_ended_by_the_clock_of_the_first_content():
