@@ -122,8 +122,6 @@ class Circuit:
 
     def ready_in(self, now: float, *, last: bool) -> float | None:
         """Seconds until a permit may be had; None when never, by hand."""
-        if self.door is not None:
-            return 0.0
         if self._state == "forced_open":
             return None
         now = self._clock(now)
@@ -217,7 +215,7 @@ class Circuit:
         now = self._clock(now)
         if state is None:
             if self._state in _BY_HAND:
-                self._begin("closed", "released", now, start_over=True)
+                self._begin("closed", "released", now)
         elif _FORCED[state] != self._state:
             self._begin(_FORCED[state], "forced", now, "forced", start_over=True)
 
@@ -264,7 +262,6 @@ class Circuit:
         elif state == "closed":
             self._window.clear()
             self._row = 0
-            self._until = self._barred = -math.inf
         self._openings += state == "open"
         self._reason = reason
         self._state, self._since = state, now

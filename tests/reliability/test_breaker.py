@@ -75,6 +75,7 @@ def test_a_fresh_breaker_lets_every_call_pass() -> None:
     assert not any(given.probe or given.returned for given in permits)
     assert len({id(given) for given in permits}) == 100
     assert (breaker.state(0.0), breaker.ready_in(0.0)) == ("closed", 0.0)
+    assert (breaker.name, breaker.settings, breaker.snapshot(0.0).name) == ("openai/gpt", DEFAULTS, "openai/gpt")
 
 
 def test_three_failures_in_a_row_open_it() -> None:
@@ -696,6 +697,7 @@ def test_every_change_is_told_with_what_one_needs_to_know() -> None:
     breaker.report(permit(breaker, 6.5), "success", 7.0)
     breaker.open_until(100.0, 8.0, "quota")
     breaker.open_until(200.0, 9.0, "auth")
+    breaker.open_until(200.0, 9.0, "auth")
     breaker.force("open", 10.0)
     breaker.force("metrics_only", 11.0)
     breaker.force(None, 12.0)
@@ -768,6 +770,12 @@ def test_a_clock_that_was_set_back_means_that_no_time_passed() -> None:
     assert permit(breaker, -4980.0).probe
 
 
+def test_a_window_back_is_still_a_little_in_the_past() -> None:
+    breaker = opened(1000.0)
+    assert rejected(breaker, 970.0).since == 1000.0
+    assert rejected(breaker, 969.0).since == 969.0
+
+
 def test_a_clock_that_jumps_ahead_and_back_keeps_news_and_trickle() -> None:
     breaker = opened(base=1000.0, cap=1000.0)
     breaker.open_until(600.0, 0.0, "quota")
@@ -793,8 +801,35 @@ def test_no_instant_breaks_it(now: float) -> None:
         breaker.reset(now)
         later = 10.0
         calls(breaker, "fff", later)
-        assert breaker.state(later) == "open"
-        close(breaker, later + 5.0)
+        assert breaker.snapshot(later).until == 15.0
+        assert isinstance(breaker.admit(14.9), Rejected)
+        close(breaker, 15.0)
+
+
+def test_old_instants_count_as_the_latest_wherever_they_come_in() -> None:
+    events: list[BreakerEvent] = []
+    breaker = make(listener=events.append)
+    calls(breaker, "fff", 100.0)
+    assert breaker.state(110.0) == "half_open"
+    permit(breaker, 104.0, lease=20.0)
+    assert (events[-1].name, events[-1].at) == ("half_opened", 110.0)
+    assert isinstance(breaker.admit(129.0), Rejected)
+    assert breaker.snapshot(130.0).probes == 0
+    assert breaker.snapshot(129.0).probes == 0
+    breaker.open_until(129.5, 129.0, "quota")
+    assert breaker.state(130.0) == "half_open"
+    breaker.force("open", 105.0)
+    breaker.reset(106.0)
+    assert [event.at for event in events] == [100.0, 110.0, 130.0, 130.0]
+
+
+def test_what_is_old_when_the_clock_is_set_back_stays_as_old() -> None:
+    breaker = make()
+    calls(breaker, "f", 0.0)
+    calls(breaker, "i", 25.0)
+    assert breaker.snapshot(-1000.0).calls == 1
+    assert breaker.snapshot(-996.1).calls == 1
+    assert breaker.snapshot(-996.0).calls == 0
 
 
 # --- settings ---

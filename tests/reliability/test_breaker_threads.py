@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aistrale.reliability.breaker import Breaker, BreakerEvent, BreakerSettings, Permit, Rejected
+from aistrale.reliability.circuit import Circuit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,10 +174,19 @@ def test_admission_while_closed_takes_no_lock() -> None:
     held.wait(10.0)
     try:
         within(5.0, lambda: [permit(breaker, 0.0) for _ in range(10)])
-        assert breaker.ready_in(0.0) == 0.0
+        # Neither does looking at it, which choosing a target does for every call.
+        within(5.0, lambda: (breaker.ready_in(0.0), breaker.state(0.0)))
     finally:
         release.set()
         thread.join()
+
+
+def test_a_breaker_that_closed_while_a_caller_waited_for_its_lock_gives_no_probe() -> None:
+    circuit = Circuit("x", BreakerSettings(), random.Random(1))
+    answer = circuit.admit(0.0, last=False, lease=None)
+    assert isinstance(answer, Permit)
+    assert not answer.probe
+    assert circuit.snapshot(0.0).probes == 0
 
 
 def test_a_listener_that_hangs_holds_up_nobody_else() -> None:
@@ -268,6 +278,25 @@ def test_steering_in_the_midst_of_a_change_is_done_after_it() -> None:
     assert seen == ["closed"]
     assert [event.name for event in events] == ["opened", "extended"]
     assert breaker.snapshot(0.0).until == 100.0
+
+
+def test_what_waited_is_not_interrupted_either() -> None:
+    hook = Hook()
+    breaker = Breaker("x", BreakerSettings(), hook)
+    fail(breaker)
+    overdue = permit(breaker, 5.0)
+
+    def first() -> None:
+        hook.act = second
+        breaker.report(overdue, "failure", 65.0)
+
+    def second() -> None:
+        breaker.reset(65.0)
+
+    hook.act = first
+    within(10.0, lambda: permit(breaker, 65.0))
+    assert breaker.snapshot(65.0).openings == 2
+    assert breaker.state(65.0) == "closed"
 
 
 def test_asking_in_the_midst_of_a_change_does_not_hang() -> None:

@@ -74,6 +74,15 @@ def test_a_clock_that_was_set_back_by_a_window_goes_on_from_there() -> None:
     assert counts(window, 9_990.0) == (0, 0, 0)
 
 
+def test_exactly_a_window_back_is_set_back_and_less_is_not() -> None:
+    back, late = Window(30.0, 10), Window(30.0, 10)
+    for window, instant in ((back, 270.0), (late, 273.0)):
+        window.add(300.0, "failure")
+        window.add(instant, "failure")
+    assert counts(back, 300.0) == (0, 0, 0)
+    assert counts(late, 329.9) == (2, 2, 0)
+
+
 def test_clearing_forgets_everything_and_the_time_too() -> None:
     window = Window(30.0, 10)
     window.add(10.0, "failure")
