@@ -26,7 +26,14 @@ GATED = ("aistrale/core/*", "aistrale/dialects/*", "aistrale/policies/*")
 GATE_PERCENT = 95
 NO_TESTS_COLLECTED = 5
 # What depends on the HTTP library that is installed; the rest needs no second run.
-WIRE_TESTS = ("tests/core", "tests/colours", "tests/acceptance", "tests/test_client.py", "tests/test_default.py")
+WIRE_TESTS = (
+    "tests/core",
+    "tests/colours",
+    "tests/acceptance",
+    "tests/faults",
+    "tests/test_client.py",
+    "tests/test_default.py",
+)
 # What selects a provider or a place for data; a session must not depend on the machine that it runs on.
 PRIVATE_PREFIXES = ("AISTRALE_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "GROQ_", "HF_", "HUGGING")
 

@@ -131,7 +131,7 @@ class Settings:
         retry_budget: What retries and hedges of one provider may spend, see BudgetSettings.
         breaker: When a failing target is left alone, see BreakerSettings; None never leaves one alone.
         limits: How many calls at once and per minute, see LimitSettings; by target, by provider, and under "default"
-            for the others.
+            for the others; False sends everything at once, throttled or not.
         hedge: A second attempt beside a slow one, see HedgeSettings; None (the default) starts none.
         streams: How streams survive a break, see StreamRules.
         cache: Remembered answers of identical requests, see CacheSettings; None (the default) remembers none.

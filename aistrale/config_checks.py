@@ -128,7 +128,9 @@ _limit = record(
 
 
 def _limits(name: str, value: Setting) -> dict[str, LimitSettings]:
-    """By target, provider and "default"; fields that stand here by themselves are those of "default"."""
+    """By target, provider and "default"; fields that stand here by themselves are those of "default"; off is empty."""
+    if _off(value):
+        return {}
     if isinstance(value, LimitSettings):
         value = {"default": value}
     given = table(name, value)

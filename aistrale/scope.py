@@ -86,7 +86,7 @@ def extended(outer: Context, values: ContextValues) -> Context:
         elif name == "tags":
             _check_tags(value)
         elif name == "priority":
-            if value not in {"high", "normal", "low", None}:
+            if value is not None and value not in ("high", "normal", "low"):
                 raise ConfigurationError("priority must be 'high', 'normal' or 'low'", field="priority")
         elif not isinstance(value, (str, NoneType)):
             raise ConfigurationError(f"{name} must be text", field=name)

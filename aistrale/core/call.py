@@ -156,6 +156,9 @@ class Attempt:
     conditions: dict[str, str] = field(default_factory=dict)
     """What the answer said that its price depends on: `service_tier`, `inference_provider`."""
 
+    sent: bool = True
+    """Whether anything of the request may have reached the provider; False where it failed before."""
+
     limits: RateLimits | None = None
     """What the provider says is left of its rate limits; None when it said nothing."""
 

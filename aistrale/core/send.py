@@ -14,7 +14,7 @@ from aistrale.core.stream import StreamSource, first_instant
 from aistrale.dialects import chat_dialect
 from aistrale.dialects.headers import rate_limits, request_id, retry_after
 from aistrale.dialects.shape import MalformedBody, as_object, parse_json
-from aistrale.errors import AistraleError, APIError, ConfigurationError, ResponseError, StreamInterrupted
+from aistrale.errors import AistraleError, APIError, ConfigurationError, NetworkError, ResponseError, StreamInterrupted
 from aistrale.providers.verdict import api_error
 from aistrale.types import Completion, Embedded, EmbedRequest, ProviderPart, TextPart, Usage, Whole
 
@@ -70,6 +70,10 @@ def settle(call: Call, attempt: Attempt, outcome: Outcome, error: BaseException 
     attempt.latency = call.runtime.now() - attempt.started
     if error is not None:
         attempt.error = type(error).__name__
+        # A deadline that passed while the connection was being made is told by its cause.
+        broke = error if isinstance(error, NetworkError) else error.__cause__
+        if isinstance(broke, (NetworkError, HttpError)):
+            attempt.sent = broke.sent
     if isinstance(error, APIError):
         attempt.status = error.status or attempt.status
         attempt.request_id = error.request_id or attempt.request_id

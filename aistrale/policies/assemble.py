@@ -59,8 +59,9 @@ def reliability(
         "breaker": CircuitBreaker(states.of, enabled=settings.breaker is not None),
         "resume": Resume(states.budget),
         "hold": Hold(_predicates(settings)),
-        "queue": Queue(lambda target: states.of(target).gate),
     }
+    if settings.limits:
+        policies["queue"] = Queue(lambda target: states.of(target).gate)
     if settings.hedge is not None:
         from aistrale.policies.hedge import Hedge
 

@@ -6,12 +6,12 @@ It fills the pipeline's Reserve place: budgets will reserve the attempt's upper-
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from aistrale.cost.estimate import estimate_usage
+from aistrale.cost.estimate import estimate_usage, prompt_tokens
 from aistrale.errors import DeadlineExceeded, StreamInterrupted
 from aistrale.store.records import AttemptRow, IntentRow, UsageColumns
-from aistrale.types import Cost, EmbedRequest
+from aistrale.types import Cost, EmbedRequest, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +20,9 @@ if TYPE_CHECKING:
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
     from aistrale.store.records import Row
-    from aistrale.types import Request, Usage
+    from aistrale.types import Request
 
     Price = Callable[..., Cost]
-
-
-_NEVER_SENT: Final = frozenset({"ConnectError", "TLSError"})
 
 
 class Log(Protocol):
@@ -59,6 +56,9 @@ class Journal:
         try:
             reply = await call_next(call)
         except BaseException:
+            if attempt.outcome == "cancelled" and not isinstance(call.request, EmbedRequest):
+                # Whoever lost a race or was cancelled may be billed all the same, for its prompt at least.
+                attempt.usage = Usage(input=prompt_tokens(call.request), source="estimated")
             self._settle(call, attempt)
             self._log.append(*taken(call))
             raise
@@ -104,7 +104,7 @@ def _without_usage(attempt: Attempt) -> Cost:
     """What an exchange without usage costs: nothing when it was refused or never sent, else nobody knows."""
     if attempt.status is not None and attempt.status >= 400:
         return Cost(Decimal(0), f"refused with status {attempt.status}")
-    if attempt.error in _NEVER_SENT:
+    if not attempt.sent:
         return Cost(Decimal(0), "never sent")
     return Cost(None, f"no usage reported ({attempt.outcome})")
 

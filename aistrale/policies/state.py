@@ -102,7 +102,7 @@ class States:
 
     def _make(self, target: Target) -> TargetState:
         name, provider = target.name, target.provider.name
-        limits = self._limits.get(name) or self._limits.get(provider) or self._limits["default"]
+        limits = self._limits.get(name) or self._limits.get(provider) or self._limits.get("default")
         with self._lock:
             shared = self._shared.get(provider)
             if shared is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aistrale.errors import DeadlineExceeded
+from aistrale.errors import AttemptTimeout, DeadlineExceeded
 
 MODEL = "openai/gpt-5-mini"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: "
@@ -65,14 +65,15 @@ def test_the_end_of_the_body_is_not_awaited_beyond_the_deadline(face, raw, balan
     balance(asked.client)
 
 
-def test_a_silent_server_ends_with_the_deadline_also_when_retries_are_left(face, raw, balance, colour):
+def test_a_silent_server_is_not_asked_again_and_counts_as_slow(face, raw, balance, colour):
     raw.say(b"", pause=5.0)
     asked = face(colour, False, **raw.settings(), timeout=0.3, clocks={"first_token": 0.1}, retry={"base": 0.001})
     seen = asked.ask(model=MODEL)
-    assert seen.error is not None
+    assert isinstance(seen.error, AttemptTimeout)
     assert seen.seconds < 3.0
     ((call,), (attempts,)) = balance(asked.client)
-    assert call.attempts == len(attempts) > 1
+    assert call.attempts == len(attempts) == 1
+    assert asked.client.breakers()[MODEL].slow_rate == 1.0
 
 
 @pytest.mark.soak

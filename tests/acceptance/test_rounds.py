@@ -8,7 +8,7 @@ import time
 import pytest
 
 import aistrale
-from aistrale.errors import ConfigurationError, DeadlineExceeded, RateLimitError
+from aistrale.errors import CircuitOpen, ConfigurationError, DeadlineExceeded, RateLimitError
 from aistrale.scope import current
 from aistrale.testing import Fault, Say
 
@@ -100,10 +100,13 @@ def test_an_async_client_takes_tools_of_every_kind(client, tool):
 
 
 def test_a_wait_of_hours_is_the_callers_to_know_also_without_a_deadline(sim, balance):
-    with aistrale.Client(**sim.settings(), timeout=None) as client:
-        for announced in (601, 90_000):
+    for calls, announced in enumerate((601, 90_000), start=1):
+        with aistrale.Client(**sim.settings(), timeout=None) as client:
             sim.script(Fault(status=429, retry_after=announced))
             with pytest.raises(RateLimitError) as caught:
                 client.run("Hi", model=MODEL)
             assert caught.value.retry_after == announced
-        balance(client, 2)
+            with pytest.raises(CircuitOpen) as left_alone:
+                client.run("Hi", model=MODEL)
+            assert announced - 5 <= left_alone.value.retry_after <= announced + 1
+            balance(client, 2 * calls)

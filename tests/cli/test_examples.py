@@ -16,7 +16,7 @@ SAYS = {
     "embeddings": ["64 numbers each, by openai/text-embedding-3-small"],
     "failover": [
         "attempt 1 at nowhere: error ConnectError",
-        "attempt 2 at openai: success",
+        "attempt 3 at openai: success",
         "in the ledger: nowhere/some-model error",
         "in the ledger: openai/",
     ],

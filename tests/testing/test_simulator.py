@@ -193,7 +193,7 @@ def test_scripts_are_taken_by_one_request_each_however_many_ask(sim):
     failed = []
 
     def work():
-        with aistrale.Client(**sim.settings(), ledger="off", retry=None) as client:
+        with aistrale.Client(**sim.settings(), ledger="off", retry=None, breaker=None) as client:
             for _ in range(20):
                 try:
                     client.run("Hello", model="openai/m")
