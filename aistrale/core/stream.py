@@ -45,6 +45,8 @@ _HELD: Final = 64 * 1024
 _ECHOES: Final = 4
 # Seconds that we wait, after the terminal event, for the end of the body that makes the connection reusable.
 _DRAIN: Final = 0.25
+# Seconds that we wait for token counts and terminator once the answer itself is complete.
+_REST: Final = 1.0
 
 
 def says(event: Event) -> bool:
@@ -177,11 +179,17 @@ class StreamSource:
             strict: Whether an error hides the events that came in one piece with it; else it is raised after them.
         """
         events: list[Event] = []
+        if self._decoder.whole:
+            # Only what may come after an answer is missing; whoever sends it does so at once.
+            rest = self._call.runtime.now() + _REST
+            until = rest if until is None else min(until, rest)
         try:
             while not events and self._failure is None:
                 events = self._decode(await self._response.next_chunk(until))
         except HttpError as error:
             await self._response.close()
+            if self._decoder.whole:
+                return self._finished()
             if clock == "min_rate" and isinstance(error, HttpTimeout):
                 raise too_slow(self._call, self._attempt) from error
             raise network_error(error, self._call, self._attempt, clock=clock) from error
@@ -193,6 +201,12 @@ class StreamSource:
             events = []
             await self._response.close()
             raise self._failure
+        return events
+
+    def _finished(self) -> list[Event]:
+        """The end of the answer, if the bytes may end here."""
+        events = self._decoder.finish()
+        self.ended = bool(events) and type(events[-1]) is ReplyEnd
         return events
 
     def _decode(self, chunk: bytes) -> list[Event]:
@@ -222,9 +236,7 @@ class StreamSource:
                     return None
         if chunk:
             return None
-        last = decoder.finish()
-        events.extend(last)
-        self.ended = bool(last) and type(last[-1]) is ReplyEnd
+        events.extend(self._finished())
         return None if self.ended else self._truncated()
 
     def _refused(self, event: StreamError) -> AistraleError:

@@ -113,6 +113,11 @@ class Decoder:
             return handler(self, data)
         return [Other(NAME, event.event or kind, data)] if self._started else []
 
+    @property
+    def whole(self) -> bool:
+        """Never before `message_stop`, and then it has ended."""
+        return False
+
     def finish(self) -> list[Event]:
         """Nothing: `message_stop`, and only that, ends a reply."""
         return []

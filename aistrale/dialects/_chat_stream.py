@@ -100,11 +100,14 @@ class Decoder:
             self._count(usage, chunk, events)
         return events
 
+    @property
+    def whole(self) -> bool:
+        """Whether every choice that began is complete; the token counts and `[DONE]` may still come."""
+        return bool(self._choices) and not (self._open or self._ended)
+
     def finish(self) -> list[Event]:
         """The bytes ended: ReplyEnd, if every choice that began is complete."""
-        if self._ended or self._open or not self._choices:
-            return []
-        return self._end([])
+        return self._end([]) if self.whole else []
 
     # --- the reply -----------------------------------------------------------------------------------------------
 

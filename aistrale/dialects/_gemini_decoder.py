@@ -50,7 +50,7 @@ _CANDIDATE: Final = frozenset({"content", "index"})
 class _Choice:
     """What is open in one candidate."""
 
-    __slots__ = ("arguments", "block", "called", "fields", "kind", "next", "reason", "state")
+    __slots__ = ("arguments", "block", "called", "fields", "kind", "next", "open", "reason", "state")
 
     def __init__(self) -> None:
         self.kind = _NONE
@@ -60,7 +60,13 @@ class _Choice:
         self.arguments = PartialArguments()
         self.called = False
         self.reason: JSON = None
+        self.open = False
         self.fields: JSONObject = {}
+
+    @property
+    def ended(self) -> bool:
+        """Whether its finish reason means what it says: older models write STOP into every chunk, also the first."""
+        return self.open and self.reason is not None
 
 
 class Decoder:
@@ -93,11 +99,17 @@ class Decoder:
                 self._chunk(as_object(item, "data"), events)
         return events
 
+    @property
+    def whole(self) -> bool:
+        """Whether every candidate has certainly ended; there is no terminal event."""
+        choices = self._choices
+        return bool(choices) and not self._over and all(choice.ended for choice in choices.values())
+
     def finish(self) -> list[Event]:
         """Close what is open and end the reply, if every candidate has its finish reason or the prompt was blocked."""
         choices = self._choices
-        whole = choices and all(choice.reason is not None for choice in choices.values())
-        if self._over or not (whole or self._blocked):
+        told = choices and all(choice.reason is not None for choice in choices.values())
+        if self._over or not (told or self._blocked):
             return []
         self._over = True
         events: list[Event] = []
@@ -150,7 +162,8 @@ class Decoder:
             choice = self._choices[index] = _Choice()
         content = candidate.get("content")
         parts = None if content is None else as_object(content, "candidates.content").get("parts")
-        if parts is not None:
+        # What comes after the end is no part of the answer; metadata and token counts may.
+        if parts is not None and not choice.ended:
             for part in as_list(parts, "candidates.content.parts"):
                 if type(part) is dict and len(part) == 1 and type(text := part.get("text")) is str:
                     if text:
@@ -161,6 +174,8 @@ class Decoder:
                     self._part(as_object(part, "candidates.content.parts"), choice, index, events)
         if not _CANDIDATE.issuperset(candidate):
             _metadata(candidate, choice)
+        if choice.reason is None:
+            choice.open = True
 
     def _part(self, part: JSONObject, choice: _Choice, index: int, events: list[Event]) -> None:
         call = part.get("functionCall")

@@ -96,6 +96,11 @@ class Decoder:
         events: list[Event] = [Other(NAME, kind, body)] if handler is None else handler(self, body)
         return events if self._started else self._before_start(events)
 
+    @property
+    def whole(self) -> bool:
+        """Never before the terminal event, and then it has ended."""
+        return False
+
     def finish(self) -> list[Event]:
         """Nothing: the terminal event was told when it came."""
         return []

@@ -179,6 +179,11 @@ class EventDecoder(Protocol):
         """Decode one wire event. Raises MalformedBody on a shape that the dialect does not have."""
         ...
 
+    @property
+    def whole(self) -> bool:
+        """Whether the answer is certainly complete, so that the bytes may end here: no terminal event need come."""
+        ...
+
     def finish(self) -> list[Event]:
         """The bytes ended: ReplyEnd if the dialect's terminal condition was met and not yet told, else nothing.
 

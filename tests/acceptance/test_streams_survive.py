@@ -606,10 +606,18 @@ def test_a_beginning_that_is_refused_twice_leaves_the_original_error(faults, ask
 
 
 def test_data_after_the_end_is_no_part_of_the_answer(faults, ask):
-    for model in (A, B):
+    for model in (A, B, MODELS["gemini"]):
         events, error, _, _ = ask(options={"model": model}, **faults.settings("sse_after_done"))
         assert (error, text(events)) == (None, GOOD)
         assert type(events[-1]) is ReplyEnd
+
+
+def test_an_answer_is_complete_although_its_connection_lingers(faults, ask):
+    for model in (A, B, MODELS["gemini"]):
+        start = time.monotonic()
+        events, error, _, _ = ask(options={"model": model}, **faults.settings("half_close_linger"))
+        assert (error, text(events)) == (None, GOOD)
+        assert time.monotonic() - start < 3.0
 
 
 def test_tokens_that_nobody_counted_are_estimated(faults, ask, balance):

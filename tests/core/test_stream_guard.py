@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aistrale.core.call import Attempt, Call, Clocks, Prepared, StreamRules, Target
-from aistrale.core.http import HttpClosed, HttpRequest, HttpTimeout
+from aistrale.core.http import HttpClosed, HttpProtocolError, HttpRequest, HttpTimeout
 from aistrale.core.pace import CHARACTERS_PER_TOKEN, Pace
 from aistrale.core.reply import Reply, collect
 from aistrale.core.runtime import run_sync
@@ -131,6 +131,8 @@ class Response:
         self.closed = self.abandoned = 0
 
     async def next_chunk(self, until):
+        if self.closed:
+            raise HttpClosed("closed", phase="body", sent=True)
         if not self.pieces:
             return b""
         delay, piece = self.pieces[0]
@@ -372,6 +374,8 @@ def test_nothing_is_read_beyond_the_terminal_event():
 
 def test_nothing_is_delivered_after_the_terminal_event_whatever_a_decoder_makes_of_it():
     class Talkative:
+        whole = False
+
         def feed(self, event):
             return [TextDelta("a", 0), ReplyEnd(), TextDelta("b", 0)]
 
@@ -382,6 +386,40 @@ def test_nothing_is_delivered_after_the_terminal_event_whatever_a_decoder_makes_
     source._decoder = Talkative()
     events = run_sync(read(source))
     assert [type(event) for event in events] == [TextDelta, ReplyEnd]
+
+
+FINISHED = ENDED[0][1]
+COUNTS = sse({"id": "c1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}})
+
+
+def test_a_complete_answer_does_not_wait_for_its_terminator():
+    source = stream([chunk(content="abcd"), FINISHED, (0.9, COUNTS), (60, b"")], between_tokens=30.0)
+    answer = collect(run_sync(read(source)))
+    assert (answer.text, answer.finish_reason, answer.usage.input) == ("abcd", "stop", 3)
+    assert source._call.runtime.time == 1000.0 + 0.9 + 1.0
+
+
+@pytest.mark.parametrize("error", [HttpClosed, HttpTimeout, HttpProtocolError])
+def test_what_breaks_after_a_complete_answer_takes_nothing_from_it(error):
+    source = stream([chunk(content="abcd"), FINISHED, (0, error("broke", phase="body", sent=True))])
+    events = run_sync(read(source))
+    assert collect(events).text == "abcd"
+    assert [type(event) for event in events].count(ReplyEnd) == 1
+
+
+def test_a_complete_answer_in_time_meets_its_deadline():
+    source = stream([chunk(content="abcd"), (0.5, FINISHED), (60, b"")], deadline=1.0)
+    assert collect(run_sync(read(source))).text == "abcd"
+    assert source._call.runtime.time == 1001.0
+
+
+def test_an_answer_without_its_finish_reason_is_not_complete():
+    source = stream([chunk(content="abcd"), (0, HttpClosed("reset", phase="body", sent=True))])
+    fails(StreamInterrupted, source)
+    stopped = anthropic("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 3})
+    delta = anthropic("content_block_delta", index=0, delta={"type": "text_delta", "text": "Hi"})
+    source = stream([*OPENED, delta, stopped, (60, b"")], dialect="anthropic_messages", between_tokens=30.0)
+    assert fails(StreamInterrupted, source).partial_text == "Hi"
 
 
 def noise(count):

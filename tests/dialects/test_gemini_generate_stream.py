@@ -227,6 +227,26 @@ def test_older_models_repeat_stop_on_every_chunk():
     assert (completion.text, completion.finish_reason, len(completion.message.parts)) == ("ab", "stop", 1)
 
 
+def test_what_comes_after_the_end_is_no_part_of_the_answer():
+    late = chunk({"text": "c"}, usageMetadata={"promptTokenCount": 1})
+    answer = collect(decode(chunk({"text": "a"}), chunk({"text": "b"}, finish="STOP"), late))
+    assert (answer.text, answer.usage.input) == ("ab", 1)
+
+
+def test_an_answer_is_certainly_whole_when_its_finish_reason_is_a_new_one():
+    def whole(*chunks):
+        decoder = gemini.event_decoder(ANY)
+        for each in chunks:
+            decoder.feed(SSE("", json.dumps(each)))
+        return decoder.whole
+
+    assert whole(chunk({"text": "a"}), STOP)
+    assert not whole(chunk({"text": "a"}))
+    assert not whole()
+    # One that comes with the first chunk may be one of those that come with every chunk.
+    assert not whole(chunk({"text": "a"}, finish="STOP"))
+
+
 def test_several_candidates():
     events = decode(
         {
