@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What a provider that refuses for money is given when it does not say until when.
 QUOTA_HOLD: Final = 600.0
+# A limit that is said to last for weeks can be raised by hand at any moment: somebody looks once an hour.
+QUOTA_LONGEST: Final = 3600.0
 # A rejected key is asked about again soon, since somebody may be mending it at this moment; the pause doubles.
 _FIRST: Final = 5.0
 _LONGEST: Final = 300.0
@@ -86,7 +88,7 @@ class KeyHold:
         """
         with self._lock:
             if isinstance(error, QuotaExceededError):
-                seconds = QUOTA_HOLD if wait is None else wait
+                seconds = QUOTA_HOLD if wait is None else min(wait, QUOTA_LONGEST)
             else:
                 pause = min(_LONGEST, _FIRST * 2.0 ** min(self._count, _MAX_EXPONENT))
                 seconds = pause * self._rng.uniform(0.5, 1.5)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 from aistrale.errors import AuthenticationError, QuotaExceededError
-from aistrale.reliability.key_hold import QUOTA_HOLD, KeyHold
+from aistrale.reliability.key_hold import QUOTA_HOLD, QUOTA_LONGEST, KeyHold
 
 
 def rejected():
@@ -42,8 +42,10 @@ def test_quota_is_held_until_its_reset_or_ten_minutes():
     key = KeyHold(random.Random(1))
     key.refused(spent(), None, 5.0)
     assert key.check(5.0).until == 5.0 + QUOTA_HOLD
-    key.refused(spent(), 86_400.0, 6.0)
-    assert key.check(6.0).until == 86_406.0
+    key.refused(spent(), 1_800.0, 6.0)
+    assert key.check(6.0).until == 1_806.0
+    key.refused(spent(), 86_400.0, 7.0)
+    assert key.check(7.0).until == 7.0 + QUOTA_LONGEST
 
 
 def test_later_news_does_not_shorten_a_hold():
@@ -71,5 +73,5 @@ def test_a_fork_keeps_what_is_known_of_the_key():
     key.refused(spent(), None, 0.0)
     key._lock.acquire()
     key.after_fork()
-    key.refused(spent(), 9_000.0, 0.0)
-    assert key.check(1.0).until == 9_000.0
+    key.refused(spent(), 3_000.0, 0.0)
+    assert key.check(1.0).until == 3_000.0
