@@ -217,8 +217,8 @@ def ledger_rows(client):
 
 
 def running_threads():
-    """The threads of this process, without those that trio keeps idle for some seconds under this name."""
-    return {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}
+    """The threads of this process, without those that trio keeps idle for some seconds, and those of a test's server."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith(("Trio thread", "little server"))}
 
 
 def open_sockets():
