@@ -194,6 +194,10 @@ def test_a_reply_that_is_forgotten_gives_its_place_back():
     del reply
     gc.collect()
     assert house.is_idle()
+    # It tells nothing of how long a whole answer takes.
+    holder = house.gate.admit(now=1.0)
+    assert holder
+    assert house.gate.expected_wait(1.0) is None
 
 
 def test_a_coroutine_that_is_dropped_in_the_middle_gives_its_place_back():
@@ -457,7 +461,7 @@ def test_rate_limit_headers_are_heeded(fails):
 
 
 def test_tokens_are_reserved_and_settled_with_the_usage():
-    usage = Usage(input=70, cache_read=30, output=11, reasoning=9)
+    usage = Usage(input=1070, cache_read=3000, output=511, reasoning=9)
     house = House(tpm=6000, itpm=6000, otpm=6000, usage=usage)
     task = house.start(max_tokens=1000)
     house.runtime.kernel.run(until=0.5)
@@ -466,7 +470,7 @@ def test_tokens_are_reserved_and_settled_with_the_usage():
     house.run()
     assert task.result == "fine"
     left = house.gate.snapshot(house.runtime.now()).left
-    assert left == {"tokens": 5980, "input_tokens": 6000, "output_tokens": 6000}
+    assert left == {"tokens": 6100 - 4590, "input_tokens": 6100 - 1070, "output_tokens": 6100 - 520}
 
 
 @pytest.mark.parametrize(
@@ -490,6 +494,16 @@ def test_a_failed_attempt_gives_back_what_it_cannot_have_used(error, left):
     assert tuple(house.gate.snapshot(0.0).left.values()) == left
 
 
+def test_a_call_that_is_cancelled_under_way_has_used_its_request_and_its_input():
+    house = House(rpm=10, tpm=6000)
+    task = house.start(max_tokens=1000)
+    house.runtime.kernel.run(until=0.0)
+    task.cancel()
+    house.runtime.kernel.run(until=0.0)
+    assert isinstance(task.error, Cancelled)
+    assert house.gate.snapshot(0.0).left == {"requests": 9, "tokens": 5896}
+
+
 def test_a_call_that_fails_before_its_attempt_uses_nothing():
     house = House(rpm=10, tpm=6000)
 
@@ -499,6 +513,19 @@ def test_a_call_that_fails_before_its_attempt_uses_nothing():
     with pytest.raises(InvalidRequestError):
         house.runtime.run(house.policy(call_of(house.runtime, max_tokens=1000), refuse))
     assert house.gate.snapshot(0.0).left == {"requests": 10, "tokens": 6000}
+
+
+def test_the_attempt_before_is_not_taken_for_one_that_was_not_begun():
+    house = House(rpm=10)
+    call = call_of(house.runtime)
+    call.attempt = Attempt(1, ONE, 0.0, 0.0, status=429)
+
+    async def interrupt(call):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        house.runtime.run(house.policy(call, interrupt))
+    assert house.gate.snapshot(0.0).left == {"requests": 10}
 
 
 def test_without_a_limit_of_tokens_nothing_is_estimated(monkeypatch):

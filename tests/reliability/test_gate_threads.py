@@ -16,7 +16,7 @@ from aistrale.errors import QueueFull, QueueTimeout
 from aistrale.reliability.gate import Gate
 from aistrale.reliability.limits import LimitSettings
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 
 
 class Waiter:
@@ -130,6 +130,23 @@ def test_places_are_handed_on_without_a_patrol():
     assert (gate.in_flight, gate.waiting) == (0, 0)
 
 
+def test_a_place_is_given_back_in_the_middle_of_another_admission():
+    """A collection of garbage may end a forgotten reply while its thread holds the gate's lock."""
+    gate = Gate("openai/x", LimitSettings(concurrency=1))
+    woken = []
+
+    def work(number):
+        holder = gate.admit(now=0.0)
+        waiter = gate.enter(lambda: woken.append(1), now=0.0)
+        with gate._lock:
+            gate.leave(holder, 1.0, outcome="success")
+            assert (gate.in_flight, waiter.state) == (1, "waiting")
+        assert gate.expected_wait(1.0) is None
+        assert (gate.in_flight, waiter.state, woken) == (1, "admitted", [1])
+
+    in_threads(1, work)
+
+
 class Forgotten:
     """A reply that nobody closes: it gives its place back when it is collected, wherever that happens."""
 
@@ -214,10 +231,11 @@ class Interrupt:
         return linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with ")
 
 
-def business(gate):
+def business(gate, waiting):
     """Everything that a gate does, with two calls under way and two in line."""
     holders = [gate.admit(now=0.0, tokens_in=10), gate.admit(now=0.0, tokens_in=10)]
-    waiting = [gate.enter(int, now=0.0, tokens_in=10, wait=9.0), gate.enter(int, now=0.0, priority="low")]
+    waiting.append(gate.enter(int, now=0.0, tokens_in=10))
+    waiting.append(gate.enter(int, now=0.0, priority="low", wait=9.0))
     gate.throttled(1.0, 0.5)
     gate.headers(RateLimits(requests=Window(60, 30, 30.0)), 0.6, holders[0])
     gate.leave(holders[0], 2.0, outcome="success", tokens_in=12, tokens_out=3)
@@ -227,6 +245,18 @@ def business(gate):
         gate.leave(ticket, 4.0, outcome="cancelled")
 
 
+def see_through(gate, ticket):
+    """The caller of a ticket waits on, whatever has happened to the others."""
+    for instant in range(5, 50, 5):
+        try:
+            if not gate.poll(ticket, float(instant)):
+                gate.leave(ticket, float(instant), outcome="success")
+                return
+        except QueueTimeout:
+            return
+    pytest.fail("a call waits for ever")
+
+
 def test_an_interrupt_anywhere_leaves_a_gate_that_works():
     count = 0
     interrupted = True
@@ -234,16 +264,19 @@ def test_an_interrupt_anywhere_leaves_a_gate_that_works():
         count += 1
         gate = Gate("openai/x", LimitSettings(concurrency="auto", max_concurrency=2, tpm=60_000))
         interrupted = False
+        waiting = []
         before = sys.gettrace()
         sys.settrace(Interrupt(count))
         try:
-            business(gate)
+            business(gate, waiting)
         except KeyboardInterrupt:
             interrupted = True
         finally:
             sys.settrace(before)
         gc.collect(0)
         assert not gate._lock.locked()
+        while waiting:
+            see_through(gate, waiting.pop(0))
         for instant in (100.0, 101.0, 102.0):
             gate.expected_wait(instant)
             ticket = gate.admit(priority="low", now=instant) or gate.enter(int, priority="low", now=instant)

@@ -146,6 +146,14 @@ def test_those_ahead_are_waited_for():
     assert bucket.delay(3.0, 0.0, ahead=-100.0) == 0.0
 
 
+def test_a_clock_that_goes_back_neither_gives_nor_takes():
+    bucket = TokenBucket(1.0, 10.0, level=4.0, now=100.0)
+    assert bucket.level(50.0) == 4.0
+    assert bucket.take(1.0, 50.0) == 3.0
+    assert bucket.level(100.0) == 3.0
+    assert bucket.level(102.0) == 5.0
+
+
 def test_a_refund_does_not_overfill_and_a_debt_is_paid_off():
     bucket = TokenBucket(1.0, 10.0)
     assert bucket.take(25.0, 0.0) == -15.0

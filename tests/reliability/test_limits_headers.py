@@ -89,6 +89,9 @@ def test_a_limit_per_day_refills_by_the_day():
     one = allowance()
     one.correct(Window(14_400, 0, 86_400.0), 0.0, None, ALL)
     assert one.delay(1, 1, 0.0) == pytest.approx(6.0)
+    one = allowance()
+    one.correct(Window(60, 0, 10.0), 0.0, None, ALL)
+    assert one.delay(1, 1, 0.0) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -188,3 +191,8 @@ def test_a_limit_that_came_while_a_call_was_under_way_is_not_settled_by_it():
     rates.correct(RateLimits(tokens=Window(1000, 900, 6.0)), marks, 0.0)
     rates.settle(most, usual, marks, (0, 0, 0, 0), 0.0)
     assert rates.left(0.0) == {"requests": 60, "tokens": 900}
+    rates = Rates(LimitSettings(tpm=6000))
+    marks = rates.take(most, usual, 0.0)
+    rates.correct(RateLimits(tokens=Window(1000, 900, 6.0)), marks, 0.0)
+    rates.settle(most, usual, marks, (1, 2000, 1000, 1000), 0.0)
+    assert rates.left(0.0) == {"tokens": 900}
