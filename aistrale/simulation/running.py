@@ -69,8 +69,9 @@ class Run:
         # Arrivals have a source of randomness of their own, so that all policies meet the same calls.
         self._arrivals = random.Random(f"{seed} arrivals")  # noqa: S311 - repeatable by intention
         self._clients = [build(tried.make(self.world), self.world.send) for _ in range(scenario.clients)]
-        self._prompt = [Message.user("word" * scenario.input_tokens)]
+        self._words = "word" * scenario.input_tokens
         self._steps = sorted({edge for surge in scenario.surges for edge in (surge.start, surge.end)})
+        self._asked = 0
         self.records: list[CallRecord] = []
 
     def run(self) -> None:
@@ -107,9 +108,11 @@ class Run:
 
     async def _call(self, pipeline: Pipeline) -> None:
         scenario, targets = self._scenario, self.world.targets
+        self._asked += 1
         request = Request(
             model=targets[0].model,
-            messages=list(self._prompt),
+            # No two calls ask the same: what a cache is worth, a scenario does not know.
+            messages=[Message.user(f"{self._asked} {self._words}")],
             max_tokens=scenario.output_tokens,
             stream=scenario.stream,
         )

@@ -28,6 +28,7 @@ end = 30
 
 [policies.brisk]
 retry = { attempts = 2, base = 0.1, cap = 0.1 }
+breaker = false
 """
 
 

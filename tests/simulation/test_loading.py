@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 
@@ -122,6 +123,12 @@ def test_little_is_needed(tables):
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_the_examples_can_be_read(path):
     assert load(path).title
+
+
+def test_the_scenario_of_the_documentation_can_be_read():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "simulation.md").read_text("utf-8")
+    read = parse(tomllib.loads(page.partition("```toml\n")[2].partition("```")[0]))
+    assert (len(read.targets), list(read.policies), read.policies["stubborn"].breaker) == (2, ["stubborn"], None)
 
 
 def test_there_are_examples():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from aistrale.errors import ConfigurationError
 from aistrale.simulation import NAMES, Naive, parse, simulate
-from aistrale.simulation.policies import full_jitter
+from aistrale.simulation.policies import contender, full_jitter
+from aistrale.simulation.running import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -187,3 +189,58 @@ def test_a_second_target_takes_over(tables):
         found = simulate(parse(tables), name)
         assert found.ok == found.offered
         assert found.targets[1].answered > 200
+
+
+# --- the real policies on this runtime --------------------------------------------------------------------------------
+
+
+def test_hedging_shortens_the_tail_and_costs(tables):
+    tables.update(duration=120.0, clients={"count": 10, "rate": 2.0})
+    tables["calls"] = {"deadline": 30}
+    tables["targets"][0]["latency"] = {"kind": "lognormal", "median": 0.5, "p99": 4.0}
+    tables["policies"] = {"hedged": {"hedge": {"delay": 1.5}}}
+    scenario = parse(tables)
+    plain, hedged = simulate(scenario, "default"), simulate(scenario, "hedged")
+    assert plain.ok_share == hedged.ok_share == 1.0
+    assert hedged.p99 < 0.85 * plain.p99
+    assert plain.amplification == 1.0 < hedged.amplification < 1.3
+    assert hedged.cost > plain.cost
+    # The losers were left by their callers, and the provider went on with them.
+    assert hedged.wasted > 0.1 > plain.wasted
+
+
+def test_modes_of_streams_survive_as_much_as_they_promise(tables):
+    tables["calls"] = {"deadline": 30, "first_token": 10, "stream": True}
+    tables["targets"][0].update(latency=1.0, outages=[{"kind": "cut", "start": 10, "end": 50, "share": 0.5}])
+    tables["targets"].append({"name": "anthropic/claude-haiku-4-5", "latency": 0.5})
+    tables["policies"] = {mode: {"streams": {"mode": mode}} for mode in ("raise", "buffered", "resume")}
+    scenario = parse(tables)
+    found = {name: simulate(scenario, name) for name in ("none", "raise", "buffered", "resume")}
+    assert found["buffered"].ok_share == found["resume"].ok_share == 1.0
+    assert found["buffered"].targets[1].answered > 20
+    assert set(found["raise"].errors) == set(found["none"].errors) == {"StreamInterrupted"}
+
+
+def test_a_cache_never_has_the_answer(tables):
+    tables["policies"] = {"cached": {"cache": {}}}
+    assert simulate(parse(tables), "cached").amplification == 1.0
+
+
+def test_errors_leave_nothing_to_the_garbage_collector(tables):
+    tables["targets"][0]["outages"] = [{"kind": "error", "start": 0, "end": 100}]
+    scenario = parse(tables)
+    simulate(scenario)
+    gc.collect()
+    gc.disable()
+    try:
+        run = Run(scenario, contender("default", {}, ["openai/gpt-5-mini"]))
+        run.run()
+        calls = len(run.records)
+        del run
+        found = gc.collect()
+    finally:
+        gc.enable()
+    # What is left belongs to the clients that are gone, not to the calls that failed.
+    assert calls > 500
+    assert sum(isinstance(item, BaseException) for item in gc.get_objects()) < 50
+    assert found < 20 * 200
