@@ -111,9 +111,7 @@ class RouteSettings:
         if self.when_all_down is None:
             return FailoverRules(fail_over_on=fail_over_on)
         # Who asks for it waits as long as there is time.
-        return FailoverRules(
-            when_all_down=self.when_all_down, breaker_patience=float("inf"), fail_over_on=fail_over_on
-        )
+        return FailoverRules(when_all_down=self.when_all_down, breaker_patience=float("inf"), fail_over_on=fail_over_on)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -119,7 +119,7 @@ class CircuitBreaker:
                 seen, severity = "failure", _LASTING
             if self._enabled and verdict.breaker == "open":
                 self._open(state, error, verdict.scope, verdict.wait, now)
-            elif self._enabled and verdict.throttle and (verdict.wait or 0.0) >= _LONG_WAIT:
+            elif self._enabled and verdict.throttle and verdict.wait is not None and verdict.wait >= _LONG_WAIT:
                 state.breaker.open_until(now + verdict.wait, now, "retry_after")
         if permit is not None:
             state.breaker.report(permit, outcome, now)

@@ -47,6 +47,10 @@ def fresh(sim):
     return aistrale.Client(**sim.settings(), ledger="off", retry=None, breaker=None)
 
 
+def answered(client, model, *, streamed):
+    return client.stream("Hello", model=model).result() if streamed else client.run("Hello", model=model)
+
+
 @pytest.fixture
 def client(sim):
     with fresh(sim) as made:
@@ -59,10 +63,7 @@ def test_each_kind_is_worded_so_that_its_provider_is_understood(sim, provider, k
     for streamed in (False, True):
         sim.script(Fault(kind=kind))
         with fresh(sim) as client, pytest.raises(errors.APIError) as caught:
-            if streamed:
-                client.stream("Hello", model=TARGETS[provider]).result()
-            else:
-                client.run("Hello", model=TARGETS[provider])
+            answered(client, TARGETS[provider], streamed=streamed)
         expected = errors.InvalidRequestError if (provider, kind) in VAGUE else CLASSES[kind]
         assert type(caught.value) is expected
         assert caught.value.status == sim.last.status
