@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -268,7 +268,8 @@ def test_waiting_as_told_is_never_too_short() -> None:
     random_ = random.Random(7)
     for _ in range(2000):
         breaker = Breaker("x", DEFAULTS, random_)
-        start = random_.uniform(0.0, 1e8)
+        # Near zero the open time is no small part of the instants, which is where differences are rounded.
+        start = random_.uniform(0.0, random_.choice([0.1, 5.0, 1e8]))
         calls(breaker, "fff", start)
         asked = start + random_.random()
         wait = rejected(breaker, asked).retry_after
@@ -551,6 +552,14 @@ def test_news_lengthens_and_never_shortens() -> None:
     breaker.open_until(700.0, 2.0, "auth")
     assert (breaker.snapshot(2.0).until, breaker.snapshot(2.0).reason) == (700.0, "auth")
     assert (breaker.snapshot(2.0).openings, breaker.snapshot(2.0).since) == (1, 0.0)
+
+
+def test_shorter_news_does_not_open_the_way_for_a_trickle() -> None:
+    breaker = make()
+    breaker.open_until(600.0, 0.0, "quota")
+    breaker.open_until(60.0, 1.0, "retry_after")
+    assert isinstance(breaker.admit(599.9, last=True), Rejected)
+    assert permit(breaker, 600.0, last=True).probe
 
 
 def test_shorter_news_on_a_longer_opening_stops_its_trickle_for_that_time() -> None:
@@ -880,6 +889,19 @@ def test_settings_at_the_edge_of_their_range_are_taken() -> None:
         slices=1, minimum=1, rate=1.0, in_a_row=1, slow_rate=1.0, cap=5.0, healthy=0.0, closes_after=1, trickle=0.0
     )
     BreakerSettings(slices=1000, rate=0.001, slow_rate=0.001, base=0.001, lease=0.001, window=0.001)
+
+
+def test_settings_and_what_is_told_cannot_be_changed() -> None:
+    events: list[BreakerEvent] = []
+    breaker = make(listener=events.append)
+    breaker.force("open", 0.0)
+    for told in (DEFAULTS, events[0], breaker.snapshot(0.0)):
+        name = fields(told)[0].name
+        with pytest.raises(FrozenInstanceError):
+            setattr(told, name, "other")
+        assert not hasattr(told, "__dict__")
+    with pytest.raises(TypeError):
+        BreakerSettings(30.0)
 
 
 def test_jitter_is_half_to_one_and_a_half() -> None:

@@ -217,6 +217,30 @@ def test_a_listener_that_hangs_holds_up_nobody_else() -> None:
     assert heard == ["opened", "half_opened", "closed"]
 
 
+def test_an_event_that_comes_while_the_teller_leaves_is_told() -> None:
+    heard: list[str] = []
+    breaker = Breaker("x", BreakerSettings(), Hook(), lambda event: heard.append(event.name))
+
+    class Leaving:
+        """Lets another thread come between the teller's last look and its leave."""
+
+        def __init__(self) -> None:
+            self.lock, self.released = threading.Lock(), 0
+
+        def acquire(self, *, blocking: bool) -> bool:
+            return self.lock.acquire(blocking=blocking)
+
+        def release(self) -> None:
+            self.released += 1
+            if self.released == 1:
+                breaker.force(None, 2.0)
+            self.lock.release()
+
+    breaker._delivering = Leaving()
+    breaker.force("open", 1.0)
+    assert heard == ["forced", "released"]
+
+
 def test_a_stuck_listener_costs_bounded_memory() -> None:
     entered, release = threading.Event(), threading.Event()
 
