@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Final, Literal
 
 from aistrale.errors import (
@@ -14,6 +15,7 @@ from aistrale.errors import (
     QueueTimeout,
     StreamInterrupted,
 )
+from aistrale.reliability.backoff import spread
 from aistrale.reliability.verdict import judge
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _SHARE: Final = 0.6
 # How often one call may wait for a target to be let through by its breaker; attempts are limited by the backoff.
 _MAX_REFUSALS: Final = 20
+# The reason of a breaker that was opened because the provider asked for a long wait.
+_ANNOUNCED: Final = "retry_after"
 
 WhenAllDown = Literal["wait", "fail", "last_resort"]
 
@@ -63,6 +67,9 @@ class _Tried:
     verdict: Verdict
     ready: float
     """Monotonic seconds from which on it can be tried again."""
+
+    alone: bool
+    """Whether nobody else was left to go to when it failed: its breaker then lets a trickle through."""
 
     refusals: int = 0
 
@@ -117,16 +124,20 @@ class Failover:
                 return await call_next(call)
             except AistraleError as error:
                 failure = error
-            if failure not in call.errors:
-                call.errors.append(failure)
-            if not self._go_on(call, plan, failure):
-                raise failure
-            target = await self._next(call, plan)
-            if target is None:
-                if len(targets) == 1:
+            try:
+                if failure not in call.errors:
+                    call.errors.append(failure)
+                if not self._go_on(call, plan, failure):
                     raise failure
-                raise AllTargetsFailed(_summary(len(plan.tried), call), call.errors)
-            call.target = target
+                target = await self._next(call, plan)
+                if target is None:
+                    if len(targets) == 1:
+                        raise failure
+                    raise AllTargetsFailed(_summary(len(plan.tried), call), call.errors)
+                call.target = target
+            finally:
+                # An error that its own traceback holds would be left to the garbage collector.
+                del failure
 
     @staticmethod
     def _share(call: Call) -> float | None:
@@ -145,7 +156,7 @@ class Failover:
         if fails_over == "never" and verdict.kind not in self._rules(call.route).fail_over_on:
             return False
         before = plan.tried.get(failed.name)
-        tried = _Tried(failed, error, verdict, self._ready(call, error, verdict))
+        tried = _Tried(failed, error, verdict, self._ready(call, error, verdict), alone=not call.others)
         tried.refusals = (before.refusals if before is not None else 0) + isinstance(error, PolicyError)
         if isinstance(error, (QueueFull, QueueTimeout)) and not call.others:
             # It has waited its turn already.
@@ -158,6 +169,11 @@ class Failover:
 
     def _ready(self, call: Call, error: AistraleError, verdict: Verdict) -> float:
         now = call.runtime.now()
+        if isinstance(error, CircuitOpen) and call.others:
+            # Asked again when nobody else is left, its breaker may let a single call pass.
+            return now
+        if isinstance(error, CircuitOpen) and error.reason == _ANNOUNCED and error.retry_after is not None:
+            return now + spread(error.retry_after, call.runtime.random, call.remaining())
         if isinstance(error, PolicyError):
             return now + (verdict.wait or 0.0)
         return now + self._backoff.delay(max(1, _attempts(call, call.target)), call, error)
@@ -188,9 +204,10 @@ class Failover:
     def _may_again(self, call: Call, tried: _Tried) -> bool:
         if isinstance(tried.error, CircuitOpen):
             rules, wait = self._rules(call.route), tried.error.retry_after
-            if rules.when_all_down == "last_resort":
+            if rules.when_all_down == "last_resort" or not tried.alone:
                 return True
-            return tried.refusals < _MAX_REFUSALS and wait is not None and wait <= rules.breaker_patience
+            patience = inf if tried.error.reason == _ANNOUNCED else rules.breaker_patience
+            return tried.refusals < _MAX_REFUSALS and wait is not None and wait <= patience
         if isinstance(tried.error, PolicyError):
             return tried.refusals < _MAX_REFUSALS
         made = _attempts(call, tried.target)

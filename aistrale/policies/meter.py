@@ -51,6 +51,8 @@ class Meter:
     def _write(self, call: Call, outcome: Outcome, error: BaseException | None) -> None:
         if isinstance(error, AistraleError):
             error.attempts = tuple(attempt_infos(call))
+        # Their tracebacks hold the call that holds them; whoever reads them has read them by now.
+        call.errors.clear()
         rows = taken(call)
         self._log.append(*rows, _row(call, outcome, error))
 

@@ -158,6 +158,29 @@ def test_an_open_breaker_is_waited_for_no_longer_than_the_rules_say(script, wait
     assert sim.runtime.slept == []
 
 
+def test_a_long_wait_that_the_provider_announced_is_waited_for_like_any_other(script):
+    sim = script(steps={ONE: [CircuitOpen("open", retry_after=20.0, reason="retry_after"), "fine"]})
+    assert sim.run(**policies()) == "fine"
+    assert 20.0 <= sim.runtime.slept[0] <= 26.0
+
+
+def test_a_breaker_is_asked_again_when_nobody_else_is_left(script):
+    asked = []
+
+    class Door:
+        async def __call__(self, call, call_next):
+            if call.target.name == ONE:
+                asked.append(bool(call.others))
+                if call.others:
+                    raise CircuitOpen("open", retry_after=50.0, reason="failures")
+            return await call_next(call)
+
+    sim = script(steps={ONE: ["fine"], TWO: [QuotaExceededError("spent", status=402)]})
+    assert sim.run(breaker=Door(), **policies()) == "fine"
+    assert asked == [True, False]
+    assert sim.runtime.slept == []
+
+
 def test_a_breaker_that_never_closes_ends_in_its_own_error(script):
     sim = script(steps={ONE: [CircuitOpen("open", retry_after=0.01)]})
     with pytest.raises(CircuitOpen):
