@@ -238,7 +238,7 @@ def test_the_first_token_clock_fails_over(paint):
 
 def test_the_clock_between_tokens_interrupts(paint):
     async def body(face, sim, client):
-        sim.outage("openai", Slow(between=5.0))
+        sim.outage("openai", Slow(between=0.6))
 
         async def read():
             async with face.stream(PIECES, model=MODELS["openai"]) as stream:
