@@ -102,12 +102,13 @@ def test_a_callback_that_raises_keeps_nobody_asleep():
     def broken():
         raise RuntimeError
 
-    gate.enter(broken, now=0.0)
+    first = gate.enter(broken, now=0.0)
     other = Caller(gate)
     gate.throttled(1.0, 0.0)
     for holder in holders:
         gate.leave(holder, 0.0, outcome="success")
     gate.headers(RateLimits(requests=Window(60, 60, 0.0)), 2.0)
+    assert first.admitted
     assert (other.state, other.woken) == ("admitted", 1)
 
 
