@@ -72,7 +72,7 @@ def main() -> None:
             cells = [cell(reports(name, policy, options.outage)) for name in OUTAGES]
             print(f"| {policy} | {' | '.join(cells)} |", flush=True)
         print("\n| policy | answered | attempts/call | p50 | p99 | peak/s |\n|---|---|---|---|---|---|")
-        for policy in (*options.policies, "waiting"):
+        for policy in options.policies:
             found = reports("minute_quota", policy, 0)
             figures = [
                 f"{spread([100 * one.ok_share for one in found], '.1f')} %",

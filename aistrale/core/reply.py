@@ -142,6 +142,9 @@ class Reply:
                 self._end("error", error)
                 raise
             final = source.broken(error, self.accumulated.result())
+            if final is not error:
+                # Before the callbacks run: what it means to breaker and limiter lies in its cause.
+                final.__cause__ = error
             self._end("interrupted", final)
             if final is error:
                 raise

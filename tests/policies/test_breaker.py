@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from aistrale.core.call import Attempt
+from aistrale.core.reply import Reply
 from aistrale.core.runtime import run_sync
 from aistrale.errors import (
     AuthenticationError,
@@ -15,6 +17,7 @@ from aistrale.errors import (
     QuotaExceededError,
     RateLimitError,
     ServerError,
+    StreamInterrupted,
 )
 from aistrale.policies import build
 from aistrale.policies.breaker import CircuitBreaker
@@ -22,6 +25,7 @@ from aistrale.policies.state import States
 from aistrale.reliability.breaker_types import BreakerSettings
 from aistrale.reliability.budget import BudgetSettings
 from aistrale.reliability.limits import LimitSettings
+from aistrale.types import TextDelta
 
 ONE, TWO = "openai/gpt-5-mini", "openai/gpt-5-nano"
 
@@ -180,3 +184,33 @@ def test_switched_off_it_only_keeps_the_statistics(stage):
         made.fail(ServerError)
     assert made.state.breaker.state(made.now) == "closed"
     assert made.state.stats.score(made.now).samples == 10
+
+
+def test_a_stream_that_breaks_off_counts_as_what_broke_it(stage):
+    made = stage("fine")
+    causes = [ServerError("down", status=500), RateLimitError("slow", status=429, retry_after=60.0)]
+
+    class Breaking:
+        def __init__(self, cause):
+            self.cause = cause
+
+        async def pull(self):
+            raise self.cause
+
+        def broken(self, error, _partial):
+            return StreamInterrupted(f"broke off: {error.message}")
+
+    async def read(cause):
+        async def send(call):
+            call.attempt = Attempt(1, call.target, call.runtime.now(), 0.0)
+            call.attempts.append(call.attempt)
+            return Reply([TextDelta("x", 0)], Breaking(cause))
+
+        reply = await build({"breaker": made.policy}, send)(made.sim.call())
+        await reply.completion()
+
+    for cause in causes:
+        with pytest.raises(StreamInterrupted):
+            run_sync(read(cause))
+    assert made.state.breaker.snapshot(made.now).in_a_row == 1
+    assert made.is_open
