@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aistrale.core.http import HttpRequest
     from aistrale.core.output import Answer
     from aistrale.core.runtime import Runtime
@@ -159,8 +161,11 @@ class Attempt:
     sent: bool = True
     """Whether anything of the request may have reached the provider; False where it failed before."""
 
+    headers: Mapping[str, str] | None = None
+    """The response's headers; None when none came."""
+
     limits: RateLimits | None = None
-    """What the provider says is left of its rate limits; None when it said nothing."""
+    """What the headers say is left of the rate limits; None as long as nobody has read them for it."""
 
 
 class Call:

@@ -12,7 +12,7 @@ from aistrale.core.http import HttpError
 from aistrale.core.reply import Reply, collect
 from aistrale.core.stream import StreamSource, first_instant
 from aistrale.dialects import chat_dialect
-from aistrale.dialects.headers import rate_limits, request_id, retry_after
+from aistrale.dialects.headers import request_id, retry_after
 from aistrale.dialects.shape import MalformedBody, as_object, parse_json
 from aistrale.errors import AistraleError, APIError, ConfigurationError, NetworkError, ResponseError, StreamInterrupted
 from aistrale.providers.verdict import api_error
@@ -88,8 +88,7 @@ async def _exchange(call: Call, attempt: Attempt, prepared: Prepared) -> Reply:
         attempt.status = response.status
         headers = response.headers.lowered
         attempt.request_id = request_id(response.headers)
-        if any("ratelimit" in name for name in headers):
-            attempt.limits = rate_limits(headers, call.runtime.wall())
+        attempt.headers = response.headers
         if backend := headers.get("x-inference-provider"):
             attempt.conditions["inference_provider"] = backend
         if response.status == 200 and call.stream and "json" not in headers.get("content-type", ""):

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from aistrale.errors import APIError, CircuitOpen
+from aistrale.reliability.backoff import spread
 from aistrale.reliability.breaker_types import Rejected
 from aistrale.reliability.verdict import judge
 
@@ -27,8 +28,6 @@ _LASTING: Final = 3.0
 _OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
     {"success": "success", "failure": "failure", "slow": "slow", "ignore": "ignored", "open": "ignored"}
 )
-# A probe that has not reported by then is taken for lost.
-_LEASE: Final = 60.0
 
 
 class CircuitBreaker:
@@ -64,6 +63,9 @@ class CircuitBreaker:
         except BaseException as error:
             self._report(call, state, permit, error, sent=len(call.attempts) > started)
             raise
+        if permit is not None and permit.probe:
+            # Content has come, which is what was to be found out; a long stream would hold the only place for minutes.
+            state.breaker.report(permit, "success", call.runtime.now())
         reply.on_close(lambda closed, error: self._closed(call, state, permit, closed, error))
         return reply
 
@@ -73,8 +75,7 @@ class CircuitBreaker:
         target = call.target
         if state.key.hold is not None and not call.forced and (hold := state.key.check(now)) is not None:
             raise hold.refusal(target.provider.name, target.name, now)
-        remaining = None if call.deadline is None else call.deadline - now
-        lease = _LEASE if remaining is None else min(max(remaining, 0.0), _LEASE)
+        lease = None if call.deadline is None else call.deadline - now
         admitted = state.breaker.admit(now, last=not call.others, lease=lease)
         if not isinstance(admitted, Rejected):
             return admitted
@@ -120,7 +121,7 @@ class CircuitBreaker:
             if self._enabled and verdict.breaker == "open":
                 self._open(state, error, verdict.scope, verdict.wait, now)
             elif self._enabled and verdict.throttle and verdict.wait is not None and verdict.wait >= _LONG_WAIT:
-                state.breaker.open_until(now + verdict.wait, now, "retry_after")
+                state.breaker.open_until(now + spread(verdict.wait, call.runtime.random), now, "retry_after")
         if permit is not None:
             state.breaker.report(permit, outcome, now)
         state.stats.ended(now, outcome=seen, latency=latency, first_token=first_token, severity=severity)

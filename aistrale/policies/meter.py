@@ -51,10 +51,17 @@ class Meter:
     def _write(self, call: Call, outcome: Outcome, error: BaseException | None) -> None:
         if isinstance(error, AistraleError):
             error.attempts = tuple(attempt_infos(call))
-        # Their tracebacks hold the call that holds them; whoever reads them has read them by now.
-        call.errors.clear()
+        _let_go(call, error)
         rows = taken(call)
         self._log.append(*rows, _row(call, outcome, error))
+
+
+def _let_go(call: Call, error: BaseException | None) -> None:
+    """Break the ring of errors, whose tracebacks hold the call that holds them; collecting it costs more than the call."""
+    if error is not None:
+        call.errors.clear()
+    for failed in call.errors:
+        failed.__traceback__ = None
 
 
 def attempt_infos(call: Call) -> list[AttemptInfo]:

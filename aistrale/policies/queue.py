@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aistrale.cost.tokens import estimate_request
+from aistrale.dialects.headers import rate_limits
 from aistrale.errors import ConfigurationError, InvalidRequestError, NetworkError, PolicyError
 from aistrale.reliability.backoff import room, spread
 from aistrale.reliability.verdict import judge
@@ -100,9 +101,14 @@ def _patience(call: Call, gate: Gate) -> float | None:
 
 
 def _heed(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None) -> None:
-    """Pass on what the headers of a response said of the provider's limits."""
-    if attempt is not None and attempt.limits is not None:
-        gate.headers(attempt.limits, call.runtime.now(), ticket)
+    """Pass on what the headers of a response say of the provider's limits, now and then, and always after a refusal."""
+    if attempt is None:
+        return
+    now = call.runtime.now()
+    if attempt.limits is None and attempt.headers is not None and (attempt.status == 429 or gate.listens(now)):
+        attempt.limits = rate_limits(attempt.headers, call.runtime.wall())
+    if attempt.limits:
+        gate.headers(attempt.limits, now, ticket)
 
 
 def _ended(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None, error: BaseException) -> None:

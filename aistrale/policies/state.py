@@ -120,6 +120,8 @@ class States:
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
+        # Or the children of one parent would all draw the same jitter.
+        self._rng.seed()
         for state in self._states.values():
             for part in (state.breaker, state.gate, state.stats, state.latency, state.budget, state.key):
                 part.after_fork()

@@ -11,7 +11,7 @@ import math
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aistrale.reliability.admission import Admission
 from aistrale.reliability.limits import LimitSettings
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from aistrale.errors import QueueFull, QueueTimeout
     from aistrale.reliability.admission import Outcome
     from aistrale.reliability.line import Ticket, Wake
+
+# Seconds between two readings of a provider's rate-limit headers.
+_LISTEN: Final = 0.1
 
 _Departure: TypeAlias = "tuple[Ticket, float, Outcome, tuple[int | None, int | None, int]]"
 
@@ -57,7 +60,7 @@ class Gate:
         settings: The limits.
     """
 
-    __slots__ = ("_departures", "_lock", "_state", "name", "settings")
+    __slots__ = ("_departures", "_heard", "_lock", "_state", "name", "settings")
 
     def __init__(self, name: str, settings: LimitSettings | None = None) -> None:
         self.name = name
@@ -65,6 +68,7 @@ class Gate:
         self._lock = threading.Lock()
         self._state = Admission(name, self.settings)
         self._departures: deque[_Departure] = deque()
+        self._heard = -math.inf
 
     def after_fork(self) -> None:
         """In a forked child: forget who waits and what is under way; it is the parent's. What was learned stays."""
@@ -259,6 +263,16 @@ class Gate:
         with self._lock:
             self._state.block(seconds, now, woken)
         self._after(woken)
+
+    def listens(self, now: float) -> bool:
+        """Whether it is time to read what an answer's headers say; in between it counts by itself.
+
+        Reading them costs more than all else that a gate does. Claims the reading for the one who asks.
+        """
+        if now - self._heard < _LISTEN:
+            return False
+        self._heard = now
+        return True
 
     def headers(self, limits: RateLimits, now: float, ticket: Ticket | None = None) -> None:
         """The provider says what is left of its limits.
