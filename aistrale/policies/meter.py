@@ -57,7 +57,7 @@ class Meter:
 
 
 def _let_go(call: Call, error: BaseException | None) -> None:
-    """Break the ring of errors, whose tracebacks hold the call that holds them; collecting it costs more than the call."""
+    """Break the ring of errors whose tracebacks hold the call that holds them: collecting it is dear."""
     if error is not None:
         call.errors.clear()
     for failed in call.errors:
