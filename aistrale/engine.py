@@ -350,6 +350,7 @@ def _states(settings: Settings) -> States:
         budget=settings.retry_budget,
         limits=settings.limits,
         rng=random.Random(),  # noqa: S311 - jitter, not secrets
+        latencies=settings.hedge is not None,
         on_event=changed,
     )
 

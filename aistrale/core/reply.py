@@ -225,9 +225,14 @@ class Reply:
         if self.outcome is not None:
             return
         self.outcome = outcome
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback(self, error)
+        callbacks, self._callbacks = self._callbacks[::-1], []
+        try:
+            while callbacks:
+                callbacks.pop()(self, error)
+        finally:
+            # Ctrl-C may come in the middle of any of them, and the others have places and permits to give back.
+            while callbacks:
+                callbacks.pop()(self, error)
 
     def __del__(self) -> None:
         if self.outcome is None:

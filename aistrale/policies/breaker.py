@@ -111,7 +111,7 @@ class CircuitBreaker:
             outcome: Outcome = "success"
             seen: Outcome = outcome
             state.key.worked()
-            if latency is not None:
+            if latency is not None and state.latency is not None:
                 state.latency.add(latency if first_token is None else first_token)
         else:
             verdict = judge(error)

@@ -82,7 +82,8 @@ class Hedge:
         own = self._settings
         delay = own.delay
         if delay is None:
-            delay = self._states(call.target).latency.percentile(own.percentile)
+            latency = self._states(call.target).latency
+            delay = None if latency is None else latency.percentile(own.percentile)
         return None if delay is None else max(delay, own.min_delay)
 
     def _further(self, call: Call, number: int) -> Call | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from aistrale.errors import ConfigurationError, ResponseError
 from aistrale.types import (
@@ -24,7 +24,7 @@ from aistrale.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
 
     from aistrale.core.accumulate import Accumulator
     from aistrale.core.call import Attempt, Call, StreamRules
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 Predicate: TypeAlias = Callable[[Completion], bool]
 """Gets a finished answer; True when it is no good and another target, or the same one again, should be asked."""
+
+
+_HELD: Final = frozenset({"buffered", "hold_back"})
 
 
 class Hold:
@@ -54,7 +57,8 @@ class Hold:
         """One line."""
         return "keeps streams back where asked to, refuses answers that fail_if names"
 
-    async def __call__(self, call: Call, call_next: Next, /) -> Reply:
+    # No coroutine of its own for the calls that it does not concern: they pay for the comparison only.
+    def __call__(self, call: Call, call_next: Next, /) -> Coroutine[object, object, Reply]:
         """Give the reply on when it may be seen.
 
         Raises:
@@ -62,9 +66,14 @@ class Hold:
                 `max_buffer` allows (code "too_large").
             ConfigurationError: A predicate is broken.
         """
+        if self._predicates is None and (call.streaming is None or call.streaming.mode not in _HELD):
+            return call_next(call)
+        return self._held(call, call_next)
+
+    async def _held(self, call: Call, call_next: Next) -> Reply:
         reply = await call_next(call)
         rules = call.streaming
-        if rules is not None and call.stream and rules.mode in {"buffered", "hold_back"}:
+        if rules is not None and call.stream and rules.mode in _HELD:
             await _gather(call, reply, rules)
         if self._predicates is not None and reply.whole:
             predicates = self._predicates(call)

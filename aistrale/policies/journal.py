@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, cast
 
+from aistrale.core.send import settle
 from aistrale.cost.estimate import estimate_usage, prompt_tokens
 from aistrale.errors import DeadlineExceeded, StreamInterrupted
 from aistrale.store.records import AttemptRow, IntentRow, UsageColumns
@@ -52,11 +53,17 @@ class Journal:
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Record the attempt under way."""
         attempt = cast("Attempt", call.attempt)
-        self._log.append(*taken(call), _intent(call, attempt))
+        rows = [*taken(call), _intent(call, attempt)]
         try:
+            self._log.append(*rows)
             reply = await call_next(call)
-        except BaseException:
-            if attempt.outcome == "cancelled" and not isinstance(call.request, EmbedRequest):
+        except BaseException as error:
+            if attempt.outcome is None:
+                # Ctrl-C before anything was sent. Whether it came before or after the rows were written, nobody knows;
+                # what is written twice is in the ledger once.
+                settle(call, attempt, "cancelled", error)
+                call.rows.extend(rows)
+            elif attempt.outcome == "cancelled" and not isinstance(call.request, EmbedRequest):
                 # Whoever lost a race or was cancelled may be billed all the same, for its prompt at least.
                 attempt.usage = Usage(input=prompt_tokens(call.request), source="estimated")
             self._settle(call, attempt)

@@ -27,7 +27,7 @@ from aistrale.reliability.verdict import judge
 from aistrale.types import EmbedRequest, Switched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from aistrale.core.call import Attempt, Call, StreamRules, Target
     from aistrale.core.pipeline import Next
@@ -53,11 +53,17 @@ class Resume:
         """One line."""
         return "another target goes on with a broken stream, in mode resume"
 
-    async def __call__(self, call: Call, call_next: Next, /) -> Reply:
+    # No coroutine of its own for the calls that it does not concern: they pay for the comparison only.
+    def __call__(self, call: Call, call_next: Next, /) -> Coroutine[object, object, Reply]:
         """Give a reply that outlives its first source."""
         rules = call.streaming
+        if rules is None or rules.mode != "resume":
+            return call_next(call)
+        return self._guarded(call, call_next, rules)
+
+    async def _guarded(self, call: Call, call_next: Next, rules: StreamRules) -> Reply:
         reply = await call_next(call)
-        if rules is None or rules.mode != "resume" or not call.stream or reply.whole:
+        if not call.stream or reply.whole:
             return reply
         if isinstance(call.request, EmbedRequest) or not may_continue(call.request):
             return reply

@@ -34,7 +34,7 @@ class TargetState:
         breaker: Whether it may be called.
         gate: How many calls at once and per minute.
         stats: How it has been doing.
-        latency: How long it takes.
+        latency: How long it takes; None where nobody hedges by it.
         budget: What may be spent on further attempts; shared by the targets of a provider.
         key: Whether its provider accepts the key; shared likewise.
     """
@@ -43,7 +43,7 @@ class TargetState:
     breaker: Breaker
     gate: Gate
     stats: TargetStats
-    latency: LatencyTrack
+    latency: LatencyTrack | None
     budget: RetryBudget
     key: KeyHold
 
@@ -56,6 +56,7 @@ class States:
         budget: Settings of all retry budgets.
         limits: Limits by target, by provider, and under "default" for the others.
         rng: Jitter.
+        latencies: Whether latencies are kept, for hedges.
         on_event: Gets every change of a breaker's state.
     """
 
@@ -66,12 +67,14 @@ class States:
         budget: BudgetSettings,
         limits: Mapping[str, LimitSettings],
         rng: random.Random,
+        latencies: bool = False,
         on_event: Callable[[BreakerEvent], None] | None = None,
     ) -> None:
         self._breaker = breaker
         self._budget = budget
         self._limits = limits
         self._rng = rng
+        self._latencies = latencies
         self._on_event = on_event
         self._lock = threading.Lock()
         self._states: dict[str, TargetState] = {}
@@ -112,7 +115,7 @@ class States:
                 breaker=Breaker(name, self._breaker, self._rng, self._on_event),
                 gate=Gate(name, limits),
                 stats=TargetStats(),
-                latency=LatencyTrack(),
+                latency=LatencyTrack() if self._latencies else None,
                 budget=shared[0],
                 key=shared[1],
             )
@@ -124,4 +127,5 @@ class States:
         self._rng.seed()
         for state in self._states.values():
             for part in (state.breaker, state.gate, state.stats, state.latency, state.budget, state.key):
-                part.after_fork()
+                if part is not None:
+                    part.after_fork()

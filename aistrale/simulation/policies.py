@@ -56,6 +56,7 @@ def policies_for(settings: Settings, world: World) -> dict[str, Policy]:
         budget=settings.retry_budget,
         limits=settings.limits,
         rng=world.runtime.random,
+        latencies=settings.hedge is not None,
     )
     return reliability(settings, states, target_of=world.target, bound=world.price)
 

@@ -23,7 +23,7 @@ STREAMED = pytest.mark.parametrize("streamed", [False, True], ids=["plain", "str
 # --- 86: cancelled at a random point ----------------------------------------------------------------------------------
 
 # At which of these a call is when it is cancelled: in line, before the headers, in the body, in a wait of its retry.
-POINTS = ("slow_stream:gap=0.02", "ok:delay=0.2", "drip_body:gap=0.001", "http:status=429,ra_ms=200", "slow_stream")
+POINTS = ("ok:delay=0.02,gap=0.02", "ok:delay=0.2", "drip_body:gap=0.001", "http:status=429,ra_ms=200", "ok:gap=0.02")
 CANCELLED = 25
 LONGEST = 0.4
 

@@ -38,6 +38,7 @@ class Stage:
             budget=BudgetSettings(tokens=tokens),
             limits={"default": LimitSettings()},
             rng=random.Random(1),
+            latencies=True,
         )
         self.took = took
         self.ended = []
