@@ -61,6 +61,7 @@ class Journal:
             if attempt.outcome is None:
                 # Ctrl-C before anything was sent. Whether it came before or after the rows were written, nobody knows;
                 # what is written twice is in the ledger once.
+                attempt.sent = False
                 settle(call, attempt, "cancelled", error)
                 call.rows.extend(rows)
             elif attempt.outcome == "cancelled" and not isinstance(call.request, EmbedRequest):
