@@ -204,8 +204,10 @@ class Failover:
     def _may_again(self, call: Call, tried: _Tried) -> bool:
         if isinstance(tried.error, CircuitOpen):
             rules, wait = self._rules(call.route), tried.error.retry_after
-            if rules.when_all_down == "last_resort" or not tried.alone:
+            if rules.when_all_down == "last_resort":
                 return True
+            if not tried.alone:
+                return wait is not None
             patience = inf if tried.error.reason == _ANNOUNCED else rules.breaker_patience
             return tried.refusals < _MAX_REFUSALS and wait is not None and wait <= patience
         if isinstance(tried.error, PolicyError):

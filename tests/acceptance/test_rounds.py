@@ -108,5 +108,6 @@ def test_a_wait_of_hours_is_the_callers_to_know_also_without_a_deadline(sim, bal
             assert caught.value.retry_after == announced
             with pytest.raises(CircuitOpen) as left_alone:
                 client.run("Hi", model=MODEL)
-            assert announced - 5 <= left_alone.value.retry_after <= announced + 1
+            # Never shortened, and spread, so that all who were told the same do not come back together.
+            assert announced - 5 <= left_alone.value.retry_after <= 1.3 * announced + 1
             balance(client, 2 * calls)
