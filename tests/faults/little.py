@@ -11,11 +11,17 @@ TEXT = "So far so good."
 
 
 class LittleServer:
-    """Speaks OpenAI's chat format, plain and streamed, one thread for each connection.
+    """Speaks OpenAI's chat format, plain and streamed, one thread for each connection; may stand as a proxy, too.
 
     Args:
         host: Where it listens.
         port: On which port; 0 for any.
+
+    Attributes:
+        served: How many requests it has answered.
+        heads: The heads of all requests, as lists of lines.
+        status: Refuses every request with this, unless it is "200 OK".
+        cut: Whether it ends the connection in the middle of every answer.
     """
 
     def __init__(self, host="127.0.0.1", port=0):
@@ -23,6 +29,9 @@ class LittleServer:
         self.port = port
         self.text = TEXT
         self.served = 0
+        self.heads = []
+        self.status = "200 OK"
+        self.cut = False
         self._lock = threading.Lock()
         self._open = set()
         self._listener = None
@@ -86,6 +95,10 @@ class LittleServer:
         request = read_request(reader)
         if request is None:
             return False
+        self.heads.append(request[0])
+        if self.status != "200 OK":
+            sock.sendall(f"HTTP/1.1 {self.status}\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+            return not request[0][0].startswith("CONNECT")
         body = json.loads(request[1])
         base = {"id": "c1", "created": 1, "model": body["model"]}
         if body.get("stream"):
@@ -104,8 +117,8 @@ class LittleServer:
         head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(data)}\r\n\r\n".encode()
         with self._lock:
             self.served += 1
-        sock.sendall(head + data)
-        return True
+        sock.sendall(head + data[: len(data) // 2 if self.cut else None])
+        return not self.cut
 
 
 def read_request(reader):

@@ -34,10 +34,10 @@ class FaultServer:
         return self._process.pid
 
     def url(self, fault):
-        """The root of a provider's URLs under a fault, `NAME:arg=value`, `port/NAME` or `host/NAME`."""
+        """The root of a provider's URLs under a fault, `NAME:arg=value`, `port/NAME`, `host/NAME` or (TLS) `hosts/NAME`."""
         kind, _, name = fault.partition("/")
-        if kind == "host":
-            return f"http://{name}:9"
+        if kind in {"host", "hosts"}:
+            return f"http{kind[4:]}://{name}:9"
         if kind != "port":
             return f"http://127.0.0.1:{self.ports['http']}/f/{fault}"
         scheme = "https" if name.startswith("tls_") else "http"
