@@ -445,9 +445,17 @@ def on_trio(count):
 
 threads = [threading.Thread(target=thread, args=(number,)) for number in range(told["threads"])]
 threads += [threading.Thread(target=on, args=(told["tasks"],)) for on in (on_asyncio, on_asyncio, on_trio)]
+def memory():
+    'Megabytes; 0 where the system does not tell.'
+    with contextlib.suppress(OSError):
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return 0
+
+
 for each in threads:
     each.start()
 time.sleep(told["seconds"] / 3)
+sizes = [memory()]
 pid = os.fork()
 if pid == 0:
     status = 1
@@ -459,6 +467,9 @@ if pid == 0:
         status = 0
     finally:
         os._exit(status)
+while time.monotonic() < end:
+    time.sleep(told["seconds"] / 20)
+    sizes.append(memory())
 for each in threads:
     each.join()
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -468,7 +479,7 @@ client.flush(60)
 client.close()
 client.ledger.close()
 gc.collect()
-say(parent=outcomes, status=status, idle=idle, probes=probes, threads=[each.name for each in threading.enumerate()])
+say(parent=outcomes, sizes=sizes, status=status, idle=idle, probes=probes, threads=[each.name for each in threading.enumerate()])
 """
 
 
