@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +138,8 @@ def start(program, what, *, before="", file=None):
         text=True,
         # Away from any settings file, and from what the tests' own process may write.
         cwd=Path(what["ledgers"][0]).parent,
+        # A group of its own, so that a child which hangs can be ended with it: it would hold the pipes open.
+        start_new_session=True,
     )
 
 
@@ -144,7 +148,7 @@ def finish(process, *, noisy=False):
     try:
         printed, errors = process.communicate(timeout=LONGEST)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         raise AssertionError(f"the program hangs: {process.communicate()[1][-3000:]}") from None
     assert process.returncode == 0, errors[-3000:]
     assert KEY not in errors, "I7: a key was printed"
