@@ -18,11 +18,26 @@ import threading
 import time
 import weakref
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import MethodType
+
+T = TypeVar("T", bound="Callable[[], object]")
+
+
+class ForkLock(Protocol):
+    """A reentrant lock."""
+
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool:  # noqa: FBT001 - as threading.RLock has it
+        """Take it."""
+        ...
+
+    def release(self) -> None:
+        """Give it back."""
+        ...
+
 
 _log = logging.getLogger("aistrale.worker")
 
@@ -31,7 +46,12 @@ _HURRY: Final = "hurry"
 _STOP: Final = "stop"
 _MAX_PAUSE: Final = 60.0
 
+# How long a fork waits for one lock; longer than any transaction of ours takes.
+_FORK_PATIENCE: Final = 2.0
+
 _fork_hooks: dict[int, weakref.WeakMethod[Callable[[], None]]] = {}
+_fork_locks: dict[int, weakref.WeakMethod[Callable[[], ForkLock]]] = {}
+_held: dict[int, list[ForkLock]] = {}
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 _pid = os.getpid()
 _getpid = os.getpid
@@ -44,10 +64,26 @@ def on_fork(method: Callable[[], None]) -> None:
         method: A bound method. Only one thread exists when it runs: it may replace locks and must not take
             any.
     """
+    _remember(_fork_hooks, method)
+
+
+def _remember(hooks: dict[int, weakref.WeakMethod[T]], method: T) -> None:
     reference = weakref.WeakMethod(method)
     key = id(reference)
-    _fork_hooks[key] = reference
-    weakref.finalize(cast("MethodType", method).__self__, _fork_hooks.pop, key, None).atexit = False
+    hooks[key] = reference
+    weakref.finalize(cast("MethodType", method).__self__, hooks.pop, key, None).atexit = False
+
+
+def locked_in_fork(method: Callable[[], ForkLock]) -> None:
+    """Hold a lock while the process forks, so that no other thread is inside what it guards.
+
+    For C libraries with locks of their own, of which a child inherits the state: one that another thread held is never
+    released there. SQLite is such a library ("How To Corrupt An SQLite Database File", 2.6).
+
+    Args:
+        method: A bound method that gives the lock, a reentrant one. The child must replace it (`on_fork`).
+    """
+    _remember(_fork_locks, method)
 
 
 def check_fork() -> None:
@@ -60,9 +96,27 @@ def check_fork() -> None:
         _run_fork_hooks()
 
 
+def _hold_locks() -> None:
+    held = _held.setdefault(threading.get_ident(), [])
+    for reference in list(_fork_locks.values()):
+        method = reference()
+        if method is None:
+            continue
+        lock = method()
+        # Whoever does not let go in that time has troubles of its own; the fork is not to be one of them.
+        if lock.acquire(timeout=_FORK_PATIENCE):
+            held.append(lock)
+
+
+def _release_locks() -> None:
+    for lock in reversed(_held.pop(threading.get_ident(), [])):
+        lock.release()
+
+
 def _run_fork_hooks() -> None:
     global _pid  # noqa: PLW0603 - which process the module state belongs to is a fact of the process
     _pid = os.getpid()
+    _held.clear()
     for reference in list(_fork_hooks.values()):
         method = reference()
         if method is not None:
@@ -76,7 +130,7 @@ def _run_exit_hooks() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_run_fork_hooks)
+    os.register_at_fork(before=_hold_locks, after_in_parent=_release_locks, after_in_child=_run_fork_hooks)
 atexit.register(_run_exit_hooks)
 
 

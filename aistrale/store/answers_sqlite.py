@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from aistrale.core.exclusive import Exclusive
-from aistrale.core.worker import Worker, check_fork, on_fork
+from aistrale.core.worker import Worker, check_fork, locked_in_fork, on_fork
 from aistrale.store.answers import Entry
 
 if TYPE_CHECKING:
@@ -223,9 +223,13 @@ class _File:
         self._identity: tuple[int, int] | None = None
         self._lock = threading.RLock()
         on_fork(self._after_fork)
+        locked_in_fork(self._held_in_fork)
 
     def __del__(self) -> None:
         self.close()
+
+    def _held_in_fork(self) -> threading.RLock:
+        return self._lock
 
     def _after_fork(self) -> None:
         if self._connection is not None:

@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
-from aistrale.core.worker import check_fork, on_fork
+from aistrale.core.worker import check_fork, locked_in_fork, on_fork
 from aistrale.store.protocol import Cursor, LedgerUnavailable, SummaryRow, UnsettledAttempt
 from aistrale.store.records import (
     COLUMNS,
@@ -85,9 +85,13 @@ class SQLiteLedger:
         self._identity: tuple[int, int] | None = None
         self._lock = threading.RLock()
         on_fork(self._after_fork)
+        locked_in_fork(self._held_in_fork)
 
     def __del__(self) -> None:
         self.close()
+
+    def _held_in_fork(self) -> threading.RLock:
+        return self._lock
 
     def _after_fork(self) -> None:
         if self._connection is not None:

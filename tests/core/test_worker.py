@@ -233,3 +233,57 @@ second = Worker(lambda: None, name="second", at_exit=lambda: os.write(1, b"exit"
     assert done.returncode == 0
     assert done.stdout == b"exit"
     assert b"first could not finish its work at exit" in done.stderr
+
+
+GUARDED = """
+import os, sys, threading
+from aistrale.core import worker
+from aistrale.core.worker import locked_in_fork, on_fork
+
+class Guarded:
+    def __init__(self):
+        self.lock = threading.RLock()
+        on_fork(self.renew)
+        locked_in_fork(self.own)
+    def renew(self):
+        self.lock = threading.RLock()
+    def own(self):
+        return self.lock
+
+guarded, entered, inside, leave = Guarded(), threading.Event(), [], threading.Event()
+def work():
+    with guarded.lock:
+        inside.append(1)
+        entered.set()
+        leave.wait(float(sys.argv[1]))
+        inside.clear()
+worker._FORK_PATIENCE = float(sys.argv[2])
+thread = threading.Thread(target=work)
+thread.start()
+entered.wait()
+child = os.fork()
+if child == 0:
+    with guarded.lock:
+        os._exit(2 if inside else 0)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+leave.set()
+thread.join()
+free = []
+other = threading.Thread(target=lambda: free.append(guarded.lock.acquire(timeout=20)))
+other.start()
+other.join()
+print(status, free, worker._held)
+"""
+
+
+def test_a_fork_waits_for_whoever_is_behind_a_lock_but_not_for_ever():
+    for seconds, patience, expected in (("0.2", "20", 0), ("60", "0.05", 2)):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", GUARDED, seconds, patience],
+            capture_output=True,
+            timeout=60,
+            check=False,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert (done.stdout, done.stderr) == (f"{expected} [True] {{}}\n", "")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 import statistics
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -278,3 +281,38 @@ def test_percentiles_are_those_of_the_inclusive_method(latencies):
     assert mean == pytest.approx(statistics.fmean(latencies))
     assert p50 == pytest.approx(statistics.median(latencies))
     assert p95 == pytest.approx(statistics.quantiles(latencies, n=20, method="inclusive")[18])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("kind", ["ledger", "answers"])
+def test_no_child_is_forked_while_a_thread_is_inside_sqlite(tmp_path, kind):
+    """It would inherit SQLite's own locks as they are, and wait for ever for what nobody releases."""
+    code = """
+import os, sys, threading, time
+from pathlib import Path
+from aistrale.store.answers_sqlite import SQLiteAnswers
+from aistrale.store.ledger import SQLiteLedger
+if sys.argv[2] == "ledger":
+    run = SQLiteLedger(sys.argv[1])._run
+else:
+    run = SQLiteAnswers(Path(sys.argv[1]), max_entries=9, max_bytes=10**6)._writing.run
+inside, entered = [], threading.Event()
+def work(connection):
+    inside.append(1)
+    entered.set()
+    time.sleep(0.2)
+    inside.clear()
+thread = threading.Thread(target=run, args=(work,), kwargs={"create": True})
+thread.start()
+entered.wait()
+pid = os.fork()
+if not pid:
+    os._exit(len(inside))
+print(os.waitpid(pid, 0)[1])
+thread.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", code, str(tmp_path / "file"), kind],
+        capture_output=True, timeout=60, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("0\n", "")
