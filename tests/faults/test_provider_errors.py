@@ -86,7 +86,8 @@ LIMITS = [
     both(68, "http:status=429,ra_ms=300", fails(RateLimitError, a=1), name="ra_ms alone", settings={"timeout": 0.2},
          check=told(0.3)),
     both(68, "http:status=429,ra_date=3", fails(RateLimitError, a=1), settings={"timeout": 0.5}, check=blocked(2.5)),
-    both(68, "http:status=429,ra_date=-100", fails(RateLimitError, a=3), name="a date that is over", within=5.0),
+    both(68, "http:status=429,ra_date=-100", answers("a", a=2), name="a date that is over", within=2.0,
+         script=("http:status=429,ra_date=-100", "ok"), settings={"timeout": 0.5}),
     *(
         both(68, f"http:status=429,ra={wrong}", answers("a", a=2), name=f"ra={wrong}", within=1.0,
              script=(f"http:status=429,ra={wrong}", "ok"))
@@ -138,6 +139,9 @@ CAPACITY = [
              colours=ALL if provider == "anthropic" else BOTH)
         for provider in PROVIDERS
     ),
+    # In the words of Hugging Face's own inference servers, whose error is a text and nothing else.
+    both(71, "overloaded", answers("b", a=1, b=1), name="overloaded, own server", provider="huggingface",
+         path="/models/m/v1", fallback=True, check=cut),
     both(71, "overloaded", fails(OverloadedError, a=3), name="overloaded alone"),
     both(74, "http:status=498", fails(OverloadedError, a=1), provider="groq"),
     both(74, "http:status=498", answers("b", a=1, b=1), name="498 to b", provider="groq", fallback=True),
