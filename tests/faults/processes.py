@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.faults.matrix import BOTH, HTTPS, KEY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +20,10 @@ MODES = [
     for colour, http, streamed in itertools.product(BOTH, HTTPS, (False, True))
 ]
 """All that the rows ask for: eight modes."""
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+# What Python 3.12 has to say about forks in processes with threads, which is what some rows are about.
+QUIET = "import warnings; warnings.filterwarnings('ignore', 'This process .* is multi-threaded')\n"
 # Far more than any program takes.
 LONGEST = 120
 

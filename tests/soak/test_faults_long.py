@@ -21,11 +21,12 @@ import pytest
 import aistrale
 from tests.faults.books import check_file, check_rows, play_left
 from tests.faults.matrix import answers, both
-from tests.faults.processes import run, told
+from tests.faults.processes import QUIET, run, told
 from tests.faults.servers import FAULT_SERVER, FaultServer
+from tests.faults.test_forks import FORKED
 from tests.faults.test_life import POINTS, cancelled_calls
 from tests.faults.test_load import crowd, good, statuses
-from tests.faults.test_processes import EVERYTHING, FORKED, INTERRUPTED, QUIET
+from tests.faults.test_processes import EVERYTHING, INTERRUPTED
 
 pytestmark = [
     pytest.mark.soak,
@@ -153,6 +154,44 @@ def test_90_twenty_children_with_fifty_calls_each(server, tmp_path):
     for ledger, seen in zip(what["ledgers"], run(FORKED, what, before=QUIET), strict=True):
         assert seen == {"parent": True, "children": [0] * 20}
         check_file(ledger, calls={"success": 22 * 50})
+
+
+SHIPPING = """
+caller = Caller(modes[0])
+stop = threading.Event()
+
+
+def ship():
+    while not stop.is_set():
+        caller.ask()
+        caller.client.flush(5)
+
+
+threads = [threading.Thread(target=ship) for _ in range(3)]
+for thread in threads:
+    thread.start()
+statuses = []
+for _ in range(told["times"]):
+    pid = os.fork()
+    if pid == 0:
+        # A child that hangs is ended by this signal.
+        signal.alarm(30)
+        try:
+            caller.ask()
+            caller.client.flush(5)
+        finally:
+            os._exit(0)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+stop.set()
+for thread in threads:
+    thread.join()
+say(hung=sum(status != 0 for status in statuses))
+"""
+
+
+def test_90_children_that_are_forked_while_threads_use_the_ledger(server, tmp_path):
+    what = {**told(server, tmp_path, one_ledger=True), "times": 300}
+    assert run(SHIPPING, what, before=QUIET, noisy=True) == [{"hung": 0}]
 
 
 # --- 94: a ledger that is locked for ten minutes ----------------------------------------------------------------------
