@@ -128,7 +128,8 @@ def test_91_workers_that_were_forked_after_the_first_call_and_are_ended(server, 
     # Nobody handles the signal: it ends the process at once, and only what was under way is left open.
     assert set(seen["statuses"][count:]) == ({0} if handler else {-signal.SIGTERM})
     assert len(seen["calls"]) >= 3 * count
-    check_file(what["ledgers"][0], acknowledged=seen["calls"], unsettled=0 if handler else count)
+    # A handler that raises may do so between an intent and its outcome; the intent then says what is not known.
+    check_file(what["ledgers"][0], acknowledged=seen["calls"], unsettled=count)
 
 
 MULTIPROCESSING = """
