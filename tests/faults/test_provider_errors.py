@@ -68,8 +68,11 @@ def unsent(run):
 
 
 LIMITS = [
-    both(67, "rate_limit:ra=1", answers("a", a=2), name="rate_limit waited for", script=("rate_limit:ra=1", "ok"),
-         settings={"timeout": 1.4}, least=1.0, check=cut),
+    both(67, "rate_limit:ra=0.3", answers("a", a=2), name="rate_limit waited for", script=("rate_limit:ra=0.3", "ok"),
+         settings={"timeout": 0.7}, least=0.3, check=cut),
+    # A whole second in one mode only.
+    both(67, "rate_limit:ra=1", answers("a", a=2), name="a second waited for", script=("rate_limit:ra=1", "ok"),
+         settings={"timeout": 1.4}, least=1.0, check=cut, colours=("asyncio",)),
     both(67, "rate_limit:ra=1", fails(RateLimitError, a=1), name="rate_limit that does not fit",
          settings={"timeout": 0.5}, check=blocked(1.0)),
     both(67, "rate_limit:ra=1", answers("b", a=1, b=2), name="rate_limit to b, and the next call too", fallback=True,

@@ -185,8 +185,10 @@ class Locked:
         self.connection = sqlite3.connect(path_of(mode), isolation_level=None)
         self.connection.execute("BEGIN EXCLUSIVE")
         caller.ask()
-        assert not caller.client.flush(0.1)
-        assert "locked" in status_of(caller).degraded
+        # Half a second long; once is enough.
+        if mode is modes[0]:
+            assert not caller.client.flush(0.1)
+            assert "locked" in status_of(caller).degraded
 
     def end(self):
         self.connection.execute("ROLLBACK")
