@@ -90,6 +90,7 @@ _breaker_settings = record(
         "minimum": whole(1),
         "rate": _any_number,
         "in_a_row": whole(1),
+        "last_in_a_row": whole(1),
         "slow_rate": _any_number,
         "base": _any_number,
         "cap": _any_number,

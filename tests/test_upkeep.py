@@ -72,7 +72,8 @@ def test_a_breaker_can_be_forced_and_released(sim, client):
 
 def test_changes_of_state_are_events(sim):
     seen = []
-    with aistrale.Client(**sim.settings(), retry=False, on_event=seen.append) as client:
+    settings = {"retry": False, "breaker": {"last_in_a_row": 3}}
+    with aistrale.Client(**sim.settings(), **settings, on_event=seen.append) as client:
         sim.outage()
         for _ in range(3):
             with pytest.raises(OverloadedError):

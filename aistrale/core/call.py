@@ -180,6 +180,7 @@ class Call:
         "at",
         "attempt",
         "attempts",
+        "busy",
         "clocks",
         "context",
         "deadline",
@@ -223,6 +224,8 @@ class Call:
         """The attempt under way, or the last one."""
         self.others: list[Target] = _NONE
         """Targets that can still be tried instead of waiting at this one; failover keeps it. Empty: waiting is fine."""
+        self.busy = False
+        """Whether a target tried before had no room and will have some in time; failover keeps it."""
         self.share_until: float | None = None
         """The instant by which this attempt must have content, so that other targets get their share of the time."""
         self.forced = False
@@ -272,9 +275,9 @@ class Call:
         return getattr(self.request, "stream", False)
 
     @property
-    def untried(self) -> int:
-        """How many targets could still be tried instead of waiting at this one."""
-        return len(self.others)
+    def last(self) -> bool:
+        """Whether there is nowhere else to go: no target is untried, and none will have room again in time."""
+        return not self.others and not self.busy
 
     @property
     def priority(self) -> Priority:

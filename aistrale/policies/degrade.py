@@ -134,7 +134,7 @@ class Degrade:
         if not targets:
             return None
         before = call.targets, call.target
-        call.targets, call.target, call.others = targets, targets[0], []
+        call.targets, call.target, call.others, call.busy = targets, targets[0], [], False
         call.share_until, call.forced = None, False
         try:
             reply = await call_next(call)

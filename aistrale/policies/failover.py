@@ -119,6 +119,7 @@ class Failover:
         call.target = targets[0]
         while True:
             call.others = plan.untried
+            call.busy = any(self._has_room_soon(call, tried) for tried in plan.tried.values())
             call.share_until = self._share(call) if plan.untried else None
             try:
                 return await call_next(call)
@@ -200,6 +201,12 @@ class Failover:
                 await call.runtime.sleep(delay)
             return tried.target
         return None
+
+    def _has_room_soon(self, call: Call, tried: _Tried) -> bool:
+        full = tried.verdict.throttle or isinstance(tried.error, (QueueFull, QueueTimeout))
+        if not full or tried.target is call.target or not self._may_again(call, tried):
+            return False
+        return self._backoff.fits(call, tried.ready - call.runtime.now(), tried.error)
 
     def _may_again(self, call: Call, tried: _Tried) -> bool:
         if isinstance(tried.error, CircuitOpen):

@@ -192,7 +192,8 @@ class Continued:
         leg = call.leg(targets[0])
         request = cast("Request", call.request)
         leg.request = continuation(request, self._delivered.text, estimate_tokens, prefill=prefill)
-        leg.targets, leg.others, leg.share_until, leg.forced = targets, targets[1:], None, False
+        leg.targets, leg.others, leg.busy = targets, targets[1:], False
+        leg.share_until, leg.forced = None, False
         # Bodies are remembered by target, and this is another question.
         leg.prepared = {}
         return leg

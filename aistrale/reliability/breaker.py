@@ -80,7 +80,8 @@ class Breaker:
 
         Args:
             now: Monotonic seconds.
-            last: There is no other target to go to: while open, single calls pass now and then.
+            last: There is no other target to go to: an open breaker lets calls pass as long as some are answered, and
+                single ones now and then when none is.
             lease: Seconds until the call's deadline; a probe holds its place for no longer. None: no deadline.
 
         Returns:
@@ -89,7 +90,7 @@ class Breaker:
         # One read: the state may change at any moment, but this is the generation of a state in which calls passed.
         door = self._circuit.door
         if door is not None:
-            return Permit(door, probe=False)
+            return Permit(door, probe=False, last=last)
         with self._lock:
             if self._busy:
                 # A finaliser or signal handler that interrupted a change cannot wait for its end.

@@ -38,6 +38,10 @@ class BreakerSettings:
         in_a_row: Failed or slow calls in a row that trip, at least 1, whatever the window holds. Each doubling of the
             calls in the window beyond 5 asks for one more, since chance makes longer runs the more calls there are: 4
             from 6 calls on, 5 from 11, 11 from 641. 3: an outage is left after three wasted calls.
+        last_in_a_row: The same for calls that have no other target to go to; for them it is the only rule, since a
+            target that answers now and then is better than none. 8: in 1,000 calls chance opens it for 0.3 % of the
+            processes whose provider fails 30 % at random (at 0.4 calls a second; for none at 100), and the simulated
+            herds are served again as soon as with 3.
         slow_rate: Share of slow calls in the window that trips, more than 0 to 1. 0.8: slow calls mostly answer, so
             fewer of them are no reason to go elsewhere; at resilience4j's 1.0 one quick answer would hide the rest.
         base: Seconds that the first opening lasts, more than 0, times a random factor between 0.5 and 1.5 so that
@@ -59,6 +63,7 @@ class BreakerSettings:
     minimum: int = 5
     rate: float = 0.5
     in_a_row: int = 3
+    last_in_a_row: int = 8
     slow_rate: float = 0.8
     base: float = 5.0
     cap: float = 300.0
@@ -82,6 +87,11 @@ class BreakerSettings:
             ("minimum", 1 <= self.minimum < math.inf and self.minimum == int(self.minimum), count),
             ("rate", 0 < self.rate <= 1, share),
             ("in_a_row", 1 <= self.in_a_row < math.inf and self.in_a_row == int(self.in_a_row), count),
+            (
+                "last_in_a_row",
+                1 <= self.last_in_a_row < math.inf and self.last_in_a_row == int(self.last_in_a_row),
+                count,
+            ),
             ("slow_rate", 0 < self.slow_rate <= 1, share),
             ("base", 0 < self.base < math.inf, positive),
             ("cap", self.base <= self.cap < math.inf, "a finite number, at least `base`"),
@@ -103,11 +113,13 @@ class Permit:
     Args:
         generation: The breaker's generation when it was given.
         probe: Whether the call decides about an open breaker; at most one such is out at any time.
+        last: Whether the call had no other target to go to.
         returned: Whether it was given back. The breaker sets it.
     """
 
     generation: int
     probe: bool
+    last: bool = False
     returned: bool = False
 
 

@@ -105,13 +105,15 @@ class Circuit:
     def admit(self, now: float, *, last: bool, lease: float | None) -> Permit | Rejected:
         """Give a permit, or say when to ask again."""
         if self.door is not None:
-            return Permit(self.door, probe=False)
+            return Permit(self.door, probe=False, last=last)
         now = self._clock(now)
         self._ripen(now)
         wait = self.ready_in(now, last=last)
         if wait != 0.0:
             self._rejected += 1
             return Rejected(wait, self._reason, now if self._since is None else self._since, self._state)
+        if self._spares(now, last=last) and (self._state == "open" or self._is_probed(now)):
+            return Permit(self._generation, probe=False, last=True)
         if self._probe is not None:
             self._lost += 1
         longest = self._own.lease
@@ -125,13 +127,35 @@ class Circuit:
         if self._state == "forced_open":
             return None
         now = self._clock(now)
+        if self._spares(now, last=last):
+            return 0.0
         ready = self._until
         if last and self._own.trickle and self._state == "open":
-            ready = min(ready, max(self._trickle_at, self._barred))
+            ready = min(ready, max(self._trickle_at, self._barred) if self._dead else self._barred)
         wait = ready - now + _ROUNDING if ready > now else 0.0
-        if self._probe is not None and now < self._lease_end:
+        if self._is_probed(now):
             wait = max(wait, min(self._lease_end - now + _ROUNDING, _GLANCE))
         return wait
+
+    def _spares(self, now: float, *, last: bool) -> bool:
+        """Whether a call that has nowhere else to go passes in spite of an open breaker."""
+        if not last or not self._own.trickle or self._state == "forced_open" or now < self._barred:
+            return False
+        self._window.advance(now)
+        return not self._dead
+
+    @property
+    def _dead(self) -> bool:
+        """Whether nothing has been answered for so long that even the last target is left alone."""
+        return self._row >= self._own.last_in_a_row + self._chance
+
+    @property
+    def _chance(self) -> float:
+        """How much longer a row may be than it is with few calls: the more there are, the longer are rows of chance."""
+        return math.log2(max(self._window.calls, _ROW_CALLS) / _ROW_CALLS)
+
+    def _is_probed(self, now: float) -> bool:
+        return self._probe is not None and now < self._lease_end
 
     def settle(self, permit: Permit, outcome: Outcome, now: float) -> None:
         """Take a permit back."""
@@ -150,21 +174,24 @@ class Circuit:
             if outcome != "ignored":
                 self._judge_probe(outcome, now)
         elif outcome != "ignored" and self._state != "forced_closed":
-            self._count(outcome, now)
+            self._count(outcome, now, last=permit.last)
 
-    def _count(self, outcome: Counted, now: float) -> None:
+    def _count(self, outcome: Counted, now: float, *, last: bool) -> None:
         self._window.add(now, outcome)
         if outcome == "success":
             self._row = 0
             return
         self._row += 1
-        if self._state == "closed" and self._trips():
+        if self._state == "closed" and self._trips(last=last):
             self._open(outcome, now)
 
-    def _trips(self) -> bool:
+    def _trips(self, *, last: bool) -> bool:
         own, window = self._own, self._window
+        if last and own.trickle:
+            # Whoever has nowhere else to go is better off with a target that answers now and then than with none.
+            return self._dead
         calls = window.calls
-        if self._row >= own.in_a_row + math.log2(max(calls, _ROW_CALLS) / _ROW_CALLS):
+        if self._row >= own.in_a_row + self._chance:
             return True
         if calls < own.minimum:
             return False
@@ -173,6 +200,7 @@ class Circuit:
     def _judge_probe(self, outcome: Counted, now: float) -> None:
         self._ripen(now)
         if outcome == "success":
+            self._row = 0
             self._successes += 1
             if self._state == "open":
                 # A trickle call found it alive: the rest of the open time is waived.
@@ -332,7 +360,7 @@ class Circuit:
             generation=self._generation,
             openings=self._openings,
             streak=self._streak,
-            probes=int(self._probe is not None and now < self._lease_end),
+            probes=int(self._is_probed(now)),
             successes=self._successes,
             rejected=self._rejected,
             late=self._late,

@@ -96,7 +96,8 @@ def test_an_only_target_that_is_down_is_soon_left_alone(ask, sim):
     sim.outage("openai", Fault(status=500))
     errors = ask(30, model=ONE, retry={"base": 0.001})
     assert isinstance(errors[-1], CircuitOpen)
-    assert sent(sim, "openai") <= 5
+    # A run of three may be chance, and there is nowhere else to go: it takes eight in a row, and the log of the calls.
+    assert sent(sim, "openai") <= 10
 
 
 def test_an_empty_purse_is_not_asked_again(ask, sim):

@@ -62,15 +62,12 @@ async def until(face, is_so, seconds=20.0):
 
 
 @STREAMED
+@pytest.mark.parametrize("breaker", [True, False], ids=["breaker", "none"])
 @pytest.mark.parametrize("fallback", [False, True], ids=["alone", "two"])
-def test_80_no_answer_of_a_provider_that_fails_at_random_is_lost(server, tmp_path, streamed, fallback):
-    """The oracle makes one attempt at each target and no further ones.
-
-    Without breakers: chance opens one in three of those that begin with failures of 30 % (see BreakerSettings), and
-    what it refuses then the oracle would have sent.
-    """
+def test_80_no_answer_of_a_provider_that_fails_at_random_is_lost(server, tmp_path, streamed, fallback, breaker):
+    """The oracle makes one attempt at each target and no further ones."""
     case = both(80, "random_fail:p=0.3", answers("a"), second="random_fail:p=0.3", fallback=fallback,
-                scenario=crowd(16, 12), settings={"breaker": False})  # fmt: skip
+                scenario=crowd(16, 12), settings={"breaker": breaker})  # fmt: skip
     for run in play_left(case, server, tmp_path, streamed=streamed):
         calls, answered = len(run.asked), good(run)
         assert answered == statuses(run, "a")[200] + statuses(run, "b")[200]

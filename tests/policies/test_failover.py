@@ -181,6 +181,40 @@ def test_a_breaker_is_asked_again_when_nobody_else_is_left(script):
     assert sim.runtime.slept == []
 
 
+@pytest.mark.parametrize(
+    ("full", "last"),
+    [
+        (QueueTimeout("busy", expected_wait=1.0), False),
+        (RateLimitError("slow", status=429, retry_after=2.0), False),
+        # No room before the deadline is no room at all.
+        (RateLimitError("slow", status=429, retry_after=200.0), True),
+        (QuotaExceededError("spent", status=402), True),
+        (ServerError("down", status=500), True),
+    ],
+    ids=["queue", "throttled", "throttled for long", "quota", "down"],
+)
+def test_a_target_that_has_no_room_yet_is_still_somewhere_to_go(script, full, last):
+    seen = []
+
+    class Door:
+        async def __call__(self, call, call_next):
+            if call.target.name == ONE:
+                seen.append(call.last)
+                if not call.last:
+                    raise CircuitOpen("open", retry_after=50.0, reason="failures")
+            return await call_next(call)
+
+    class Limit:
+        async def __call__(self, call, call_next):
+            if call.target.name == TWO and not seen:
+                raise full
+            return await call_next(call)
+
+    sim = script(steps={TWO: ["two"], ONE: ["one"]})
+    assert sim.run(breaker=Door(), queue=Limit(), **policies()) == ("one" if last else "two")
+    assert seen == [last]
+
+
 def test_a_breaker_that_never_closes_ends_in_its_own_error(script):
     sim = script(steps={ONE: [CircuitOpen("open", retry_after=0.01)]})
     with pytest.raises(CircuitOpen):

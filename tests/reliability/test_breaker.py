@@ -15,7 +15,8 @@ from aistrale.reliability.breaker import Breaker, BreakerEvent, BreakerSettings,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEFAULTS = BreakerSettings()
+# With one row for all calls, so that what opens a breaker also shuts the last target.
+DEFAULTS = BreakerSettings(last_in_a_row=3)
 
 
 class Dice(random.Random):
@@ -500,6 +501,69 @@ def test_a_trickle_call_that_ends_after_the_open_time_is_judged_as_a_probe() -> 
     assert breaker.snapshot(6.0).until == pytest.approx(16.0)
 
 
+def last_calls(breaker: Breaker, outcomes: str, now: float = 0.0) -> None:
+    """As `calls`, but with nowhere else to go."""
+    for letter in outcomes:
+        outcome = {"s": "success", "f": "failure", "l": "slow"}[letter]
+        breaker.report(permit(breaker, now, last=True), outcome, now)
+
+
+def test_calls_with_nowhere_else_to_go_open_it_only_when_nothing_is_answered_any_more() -> None:
+    breaker = make(last_in_a_row=8)
+    last_calls(breaker, "fffffffs")
+    assert breaker.state(0.0) == "closed"
+    # A quarter answered, in a window of twelve: eight in a row and one for the doubling of five calls.
+    last_calls(breaker, "fffffffff")
+    assert breaker.state(0.0) == "closed"
+    last_calls(breaker, "f")
+    assert breaker.state(0.0) == "open"
+    assert isinstance(breaker.admit(1.0, last=True), Rejected)
+
+
+def test_slow_calls_shut_the_last_target_too() -> None:
+    breaker = make(last_in_a_row=4)
+    last_calls(breaker, "lflf")
+    assert breaker.state(0.0) == "open"
+
+
+def test_an_open_breaker_passes_the_last_target_as_long_as_some_are_answered() -> None:
+    breaker = opened(last_in_a_row=6)
+    assert isinstance(breaker.admit(0.5), Rejected)
+    passing = [permit(breaker, 0.5, last=True) for _ in range(20)]
+    assert not any(each.probe for each in passing)
+    # They decide nothing about the opening: that is for whoever has a choice.
+    for each in passing[:4]:
+        breaker.report(each, "success", 0.5)
+    assert breaker.state(0.5) == "open"
+    for each in passing[4:11]:
+        breaker.report(each, "failure", 0.5)
+    assert permit(breaker, 0.6, last=True).probe is False
+    for each in passing[11:]:
+        breaker.report(each, "failure", 0.6)
+    assert isinstance(breaker.admit(0.7, last=True), Rejected)
+
+
+def test_one_answer_lets_the_last_target_pass_again() -> None:
+    breaker = opened(base=100.0)
+    breaker.report(permit(breaker, 3.0, last=True), "success", 3.5)
+    probe = permit(breaker, 3.5, last=True)
+    assert probe.probe
+    assert [permit(breaker, 3.5, last=True).probe for _ in range(5)] == [False] * 5
+    assert isinstance(breaker.admit(3.5), Rejected)
+    # Six and more calls in the window: one failure more than three.
+    last_calls(breaker, "ffff", 3.5)
+    assert isinstance(breaker.admit(3.6, last=True), Rejected)
+
+
+def test_news_and_a_hand_shut_the_last_target_however_well_it_answers() -> None:
+    breaker = opened(last_in_a_row=8)
+    breaker.open_until(600.0, 1.0, "quota")
+    assert isinstance(breaker.admit(2.0, last=True), Rejected)
+    breaker = make(last_in_a_row=8)
+    breaker.force("open", 0.0)
+    assert isinstance(breaker.admit(2.0, last=True), Rejected)
+
+
 def test_without_a_trickle_the_last_target_is_shut_like_any() -> None:
     breaker = opened(trickle=0.0)
     assert breaker.ready_in(4.0, last=True) == pytest.approx(1.0, abs=1e-5)
@@ -851,6 +915,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "minimum": 5,
         "rate": 0.5,
         "in_a_row": 3,
+        "last_in_a_row": 8,
         "slow_rate": 0.8,
         "base": 5.0,
         "cap": 300.0,
@@ -867,6 +932,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         *(("window", value) for value in (0.0, -1.0, math.inf, math.nan)),
         *(("slices", value) for value in (0, 1001, 2.5, math.nan)),
         *(("minimum", value) for value in (0, 1.5, math.inf, math.nan)),
+        *(("last_in_a_row", value) for value in (0, 1.5, math.inf, math.nan)),
         *(("rate", value) for value in (0.0, 1.01, math.nan)),
         *(("in_a_row", value) for value in (0, 2.5, math.inf, math.nan)),
         *(("slow_rate", value) for value in (0.0, 1.01, math.nan)),

@@ -109,3 +109,44 @@ def test_a_target_with_others_beside_it_is_left_for_longer() -> None:
     calls = [call for seed in range(300) for call in process(seed, last=False, answer_time=0.01)]
     outage = [sent for when, sent, _ in calls if START + 10 <= when < END]
     assert sum(outage) / len(outage) < 0.2
+
+
+@pytest.mark.parametrize(("share", "per_second", "most"), [(0.1, 0.4, 0), (0.3, 0.4, 8), (0.3, 100.0, 2)])
+def test_the_only_target_is_seldom_left_for_failures_of_chance(share: float, per_second: float, most: int) -> None:
+    def opens(seed: int) -> bool:
+        rng = random.Random(seed)
+        breaker = Breaker("x", BreakerSettings(), rng)
+        for number, outcome in enumerate(outcomes(share, 1000, rng)):
+            answer = breaker.admit(number / per_second, last=True)
+            assert isinstance(answer, Permit)
+            breaker.report(answer, outcome, number / per_second)
+            if breaker.state(number / per_second) == "open":
+                return True
+        return False
+
+    assert sum(opens(seed) for seed in range(1000)) <= most
+
+
+def test_with_a_choice_of_sick_targets_calls_pass_although_both_breakers_are_open() -> None:
+    rng = random.Random(5)
+    both = [Breaker(name, BreakerSettings(), rng) for name in "ab"]
+    for breaker in both:
+        for _ in range(3):
+            permit = breaker.admit(0.0)
+            assert isinstance(permit, Permit)
+            breaker.report(permit, "failure", 0.0)
+    assert [breaker.state(0.0) for breaker in both] == ["open", "open"]
+    answered = 0
+    for number in range(1000):
+        now = number * 0.001
+        for position, breaker in enumerate(both):
+            permit = breaker.admit(now, last=position == 1)
+            if not isinstance(permit, Permit):
+                continue
+            good = rng.random() >= 0.3
+            breaker.report(permit, "success" if good else "failure", now)
+            if good:
+                answered += 1
+                break
+    # One attempt at one of them brings 70 %.
+    assert answered > 650

@@ -49,6 +49,7 @@ class Model:
 
     def fresh(self) -> None:
         self.state, self.since = "closed", None
+        self.row = 0
         self.log: list[tuple[float, str]] = []
         self.streak = self.good = 0
         self.until = self.barred = self.trickle_at = float("-inf")
@@ -59,7 +60,7 @@ class Model:
         self.epoch += 1
         self.good, self.probe = 0, None
         if state == "closed":
-            self.log = []
+            self.log, self.row = [], 0
             self.until = self.barred = float("-inf")
 
     def ripen(self, now: float) -> None:
@@ -87,7 +88,11 @@ class Model:
         state = self.shown(now)
         if state in PASSING:
             return True
-        if state == "forced_open" or self.busy(now):
+        if state == "forced_open":
+            return False
+        if self.spares(now, last=last):
+            return True
+        if self.busy(now):
             return False
         trickles = last and self.own.trickle > 0 and now >= self.trickle_at and now >= self.barred
         return state == "half_open" or trickles
@@ -96,21 +101,23 @@ class Model:
         width = self.own.window / self.own.slices
         return [what for when, what in self.log if when // width > now // width - self.own.slices]
 
-    def row(self) -> int:
-        bad = 0
-        for _, what in reversed(self.log):
-            if what == "success":
-                break
-            bad += 1
-        return bad
-
-    def rule_holds(self, now: float) -> bool:
-        kept = self.kept(now)
-        needed = self.own.in_a_row
+    def grown(self, needed: int, now: float) -> int:
         size = 5
-        while size < len(kept):
+        while size < len(self.kept(now)):
             needed, size = needed + 1, size * 2
-        if self.row() >= needed:
+        return needed
+
+    def dead(self, now: float) -> bool:
+        return self.row >= self.grown(self.own.last_in_a_row, now)
+
+    def spares(self, now: float, *, last: bool) -> bool:
+        return last and self.own.trickle > 0 and now >= self.barred and not self.dead(now)
+
+    def rule_holds(self, now: float, *, last: bool) -> bool:
+        if last and self.own.trickle > 0:
+            return self.dead(now)
+        kept = self.kept(now)
+        if self.row >= self.grown(self.own.in_a_row, now):
             return True
         if len(kept) < self.own.minimum:
             return False
@@ -128,12 +135,15 @@ class Model:
                 self.judge(outcome, now)
         elif outcome != "ignored" and self.state != "forced_closed":
             self.log.append((now, outcome))
-            if outcome != "success" and self.state == "closed" and self.rule_holds(now):
+            self.row = 0 if outcome == "success" else self.row + 1
+            holds = self.rule_holds(now, last=flight.permit.last)
+            if outcome != "success" and self.state == "closed" and holds:
                 self.trip(now)
 
     def judge(self, outcome: str, now: float) -> None:
         self.ripen(now)
         if outcome == "success":
+            self.row = 0
             self.good += 1
             if self.state == "open":
                 self.until = now
@@ -169,6 +179,7 @@ class BreakerMachine(RuleBasedStateMachine):
             minimum=st.sampled_from([1, 2, 5, 8]),
             rate=st.sampled_from([0.3, 0.5, 1.0]),
             in_a_row=st.sampled_from([1, 3, 3, 100]),
+            last_in_a_row=st.sampled_from([1, 3, 5, 8]),
             slow_rate=st.sampled_from([0.3, 0.8, 1.0]),
             cap=st.sampled_from([5.0, 20.0, 300.0]),
             healthy=st.sampled_from([0.0, 60.0]),
@@ -215,7 +226,9 @@ class BreakerMachine(RuleBasedStateMachine):
         model.ripen(self.now)
         if isinstance(answer, Permit):
             assert not answer.returned
-            assert answer.probe == (model.state not in PASSING)
+            spare = model.spares(self.now, last=last) and (model.state == "open" or model.busy(self.now))
+            assert answer.probe == (model.state not in PASSING and not spare)
+            assert answer.last == last or answer.probe
             flight = Flight(answer, model.epoch, self.now + min(model.own.lease, 1e9 if lease is None else lease))
             self.flights.append(flight)
             if answer.probe:
@@ -342,7 +355,7 @@ class BreakerMachine(RuleBasedStateMachine):
         kept = model.kept(self.now)
         assert shown.state == model.shown(self.now) == self.breaker.state(self.clock())
         assert (shown.late, shown.rejected, shown.lost) == (model.late, model.rejected, model.lost)
-        assert (shown.calls, shown.in_a_row) == (len(kept), model.row())
+        assert (shown.calls, shown.in_a_row) == (len(kept), model.row)
         assert shown.failure_rate == (kept.count("failure") / len(kept) if kept else 0.0)
         assert shown.slow_rate == (kept.count("slow") / len(kept) if kept else 0.0)
         assert (shown.streak, shown.successes, shown.probes) == (model.streak, model.good, model.busy(self.now))

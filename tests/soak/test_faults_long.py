@@ -54,7 +54,8 @@ def server(shared_server):
 # --- 80: 10,000 calls in 32 threads -----------------------------------------------------------------------------------
 
 LOADS = [
-    # Failing at random, of which the breaker must make nothing worse than an outage of some seconds; see test_load.
+    pytest.param(0.3, False, {}, id="alone"),
+    pytest.param(0.3, True, {}, id="two"),
     pytest.param(0.3, False, {"breaker": False}, id="alone-no breaker"),
     pytest.param(0.3, True, {"breaker": False}, id="two-no breaker"),
     pytest.param(1, False, {}, id="always"),
