@@ -76,11 +76,12 @@ class Engine:
         self.settings: Settings = load(keywords)
         self.ledger = open_ledger(self.settings.ledger)
         self.states = _states(self.settings)
+        journal = Journal(self.ledger, price_usage)
         policies: dict[str, Policy] = {
-            "meter": Meter(self.ledger),
+            "meter": Meter(self.ledger, journal.settle),
             **reliability(self.settings, self.states, target_of=self.target, bound=most_cost),
             "encode": Encode(),
-            "journal": Journal(self.ledger, price_usage),
+            "journal": journal,
         }
         self.pipeline: Pipeline = build(policies)
         self.on_call: Callable[[], None] | None = None

@@ -191,6 +191,7 @@ class Call:
         "on_lossy",
         "on_unsupported",
         "others",
+        "over",
         "prepared",
         "request",
         "route",
@@ -252,6 +253,8 @@ class Call:
         self.prepared: dict[str, Prepared] = {}
         self.rows: list[Row] = []
         """Ledger rows that wait to be written together with the next one."""
+        self.over = False
+        """Whether the call's own row is written, so that no next one will come."""
 
     def leg(self, target: Target | None = None) -> Call:
         """A view of this call for a second attempt beside the first, or for another target's part of the answer.
@@ -273,11 +276,6 @@ class Call:
     def stream(self) -> bool:
         """Whether the caller wants a stream."""
         return getattr(self.request, "stream", False)
-
-    @property
-    def last(self) -> bool:
-        """Whether there is nowhere else to go: no target is untried, and none will have room again in time."""
-        return not self.others and not self.busy
 
     @property
     def priority(self) -> Priority:

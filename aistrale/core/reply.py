@@ -58,10 +58,9 @@ class Source(Protocol):
 class Reply:
     """The events of one answer, pulled one by one.
 
-    Its close callbacks run exactly once, in the order in which they were hung (inner policies first), with the
-    outcome and
-    the error if there was one: after the last event, on an error, on an early close, on cancellation, on garbage
-    collection.
+    Its close callbacks run once, in the order in which they were hung (inner policies first), with the outcome and the
+    error if there was one: after the last event, on an error, on an early close, on cancellation, on garbage
+    collection. One that Ctrl-C or a signal's handler breaks off runs once more.
 
     Args:
         events: Events that are there already.
@@ -96,7 +95,11 @@ class Reply:
                 self.accumulated.feed(event)
 
     def on_close(self, callback: OnClose) -> None:
-        """Call back once when `outcome` stands; must not raise, block, or hold a reference to the reply."""
+        """Call back when `outcome` stands; must not raise, block, or hold a reference to the reply.
+
+        Args:
+            callback: May be broken off by a signal and called again: what it has done it must not do twice.
+        """
         self._callbacks.append(callback)
 
     def take(self) -> Event | None:
@@ -224,18 +227,20 @@ class Reply:
     def _end(self, outcome: Outcome, error: BaseException | None) -> None:
         if self.outcome is not None:
             return
-        self.outcome = outcome
-        callbacks, self._callbacks = self._callbacks[::-1], []
+        callbacks = self._callbacks
         try:
+            self.outcome = outcome
             while callbacks:
-                callbacks.pop()(self, error)
+                callbacks[0](self, error)
+                del callbacks[:1]
         finally:
-            # Ctrl-C may come in the middle of any of them, and the others have places and permits to give back.
+            # Ctrl-C may come in the middle of any of them, which all have rows to write and permits to give back.
             while callbacks:
-                callbacks.pop()(self, error)
+                callbacks.pop(0)(self, error)
 
     def __del__(self) -> None:
-        if self.outcome is None:
+        # Ctrl-C may also come before it is complete.
+        if getattr(self, "outcome", "none") is None:
             self.abandon()
 
 

@@ -76,7 +76,7 @@ class CircuitBreaker:
         if state.key.hold is not None and not call.forced and (hold := state.key.check(now)) is not None:
             raise hold.refusal(target.provider.name, target.name, now)
         lease = None if call.deadline is None else call.deadline - now
-        admitted = state.breaker.admit(now, last=call.last, lease=lease)
+        admitted = state.breaker.admit(now, last=not call.others, busy=call.busy, lease=lease)
         if not isinstance(admitted, Rejected):
             return admitted
         if call.forced:

@@ -5,6 +5,7 @@ It fills the pipeline's Reserve place: budgets will reserve the attempt's upper-
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -53,48 +54,76 @@ class Journal:
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Record the attempt under way."""
         attempt = cast("Attempt", call.attempt)
-        rows = [*taken(call), _intent(call, attempt)]
+        intent, sending = _intent(call, attempt), False
         try:
-            self._log.append(*rows)
+            flush(self._log, call, intent)
+            sending = True
             reply = await call_next(call)
         except BaseException as error:
-            if attempt.outcome is None:
-                # Ctrl-C before anything was sent. Whether it came before or after the rows were written, nobody knows;
+            if attempt.outcome is None and not sending:
+                # Ctrl-C before anything was sent. Whether it came before or after the row was written, nobody knows;
                 # what is written twice is in the ledger once.
                 attempt.sent = False
-                settle(call, attempt, "cancelled", error)
-                call.rows.extend(rows)
-            elif attempt.outcome == "cancelled" and not isinstance(call.request, EmbedRequest):
-                # Whoever lost a race or was cancelled may be billed all the same, for its prompt at least.
-                attempt.usage = Usage(input=prompt_tokens(call.request), source="estimated")
-            self._settle(call, attempt)
-            self._log.append(*taken(call))
+                call.rows.append(intent)
+            self.settle(call, attempt, error)
+            flush(self._log, call)
             raise
 
         def closed(reply: Reply, error: BaseException | None) -> None:
-            if call.stream and attempt.status == 200:
+            if attempt.cost is None and call.stream and attempt.status == 200:
                 _estimate(call, attempt, reply, error)
-            self._settle(call, attempt)
+            self.settle(call, attempt, error)
 
         reply.on_close(closed)
         return reply
 
-    def _settle(self, call: Call, attempt: Attempt) -> None:
-        if attempt.usage is not None:
-            provider, model = attempt.target.provider.name, attempt.response_model or attempt.target.model
-            attempt.cost = self._price(provider, model, attempt.usage, **attempt.conditions)
-            if attempt.cost.usd is None and model != attempt.target.model:
-                attempt.cost = self._price(provider, attempt.target.model, attempt.usage, **attempt.conditions)
-        else:
-            attempt.cost = _without_usage(attempt)
-        call.rows.append(_row(call, attempt))
+    def settle(self, call: Call, attempt: Attempt, error: BaseException | None) -> None:
+        """Price an attempt that has ended and let its row wait for the next writing, unless that has been done.
+
+        Args:
+            call: Its call; once that has its own row, nothing waits any more.
+            attempt: Without an outcome it was broken off where nobody settles it: by Ctrl-C on the way out.
+            error: What ended it.
+        """
+        if attempt.cost is not None:
+            return
+        if attempt.outcome is None:
+            settle(call, attempt, "cancelled", error)
+        if attempt.outcome == "cancelled" and attempt.usage is None and attempt.sent:
+            # Whoever lost a race or was cancelled may be billed all the same, for its prompt at least.
+            attempt.usage = _prompt_only(call)
+        cost = self._cost(attempt)
+        call.rows.append(_row(call, attempt, cost))
+        # Last, as the sign that it is done.
+        attempt.cost = cost
+        if call.over:
+            flush(self._log, call)
+
+    def _cost(self, attempt: Attempt) -> Cost:
+        if attempt.usage is None:
+            return _without_usage(attempt)
+        provider, model = attempt.target.provider.name, attempt.response_model or attempt.target.model
+        cost = self._price(provider, model, attempt.usage, **attempt.conditions)
+        if cost.usd is None and model != attempt.target.model:
+            return self._price(provider, attempt.target.model, attempt.usage, **attempt.conditions)
+        return cost
 
 
-def taken(call: Call) -> list[Row]:
-    """The rows that wait, which wait no longer; the list stays the one that all legs of the call share."""
-    rows = call.rows[:]
-    call.rows.clear()
-    return rows
+def flush(log: Log, call: Call, *rows: Row) -> None:
+    """Write the rows that wait, and these. None is forgotten before it is written: Ctrl-C may come in between."""
+    waiting = call.rows
+    written = waiting[:]
+    log.append(*written, *rows)
+    for row in written:
+        # Another leg of the call may have written it too; what is written twice is in the ledger once.
+        with suppress(ValueError):
+            waiting.remove(row)
+
+
+def _prompt_only(call: Call) -> Usage | None:
+    if isinstance(call.request, EmbedRequest):
+        return None
+    return Usage(input=prompt_tokens(call.request), source="estimated")
 
 
 def _estimate(call: Call, attempt: Attempt, reply: Reply, error: BaseException | None) -> None:
@@ -131,8 +160,8 @@ def _intent(call: Call, attempt: Attempt) -> IntentRow:
     )
 
 
-def _row(call: Call, attempt: Attempt) -> AttemptRow:
-    target, usage, cost = attempt.target, attempt.usage, attempt.cost
+def _row(call: Call, attempt: Attempt, cost: Cost) -> AttemptRow:
+    target, usage = attempt.target, attempt.usage
     row = AttemptRow(
         call_id=call.id,
         attempt=attempt.number,
@@ -150,8 +179,8 @@ def _row(call: Call, attempt: Attempt) -> AttemptRow:
         status=attempt.status,
         request_id=attempt.request_id,
         retry_after=attempt.retry_after,
-        cost=None if cost is None or cost.usd is None else str(cost.usd),
-        cost_reason=None if cost is None else cost.reason,
+        cost=None if cost.usd is None else str(cost.usd),
+        cost_reason=cost.reason,
     )
     if usage is not None:
         fill_usage(row, usage)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aistrale.core.call import new_id
 from aistrale.errors import AistraleError
-from aistrale.policies.journal import fill_usage, taken
+from aistrale.policies.journal import fill_usage, flush
 from aistrale.store.records import TOKEN_BUCKETS, CallRow
 from aistrale.types import AttemptInfo, Cost, EmbedRequest, Usage
 
 if TYPE_CHECKING:
-    from aistrale.core.call import Call, Context, Outcome
+    from collections.abc import Callable
+
+    from aistrale.core.call import Attempt, Call, Context, Outcome
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
     from aistrale.policies.journal import Log
@@ -29,10 +31,12 @@ class Meter:
 
     Args:
         log: The ledger's journal.
+        settle: Settles an attempt, unless that has been done.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, settle: Callable[[Call, Attempt, BaseException], None]) -> None:
         self._log = log
+        self._settle = settle
 
     def describe(self) -> str:
         """One line."""
@@ -42,18 +46,36 @@ class Meter:
         """Run the call and record it once."""
         try:
             reply = await call_next(call)
+            reply.on_close(lambda closed, error: self._write(call, closed.outcome or "abandoned", error))
         except BaseException as error:
-            self._write(call, "error" if isinstance(error, Exception) else "cancelled", error)
+            try:
+                self._fail(call, error)
+            finally:
+                # Once more, for Ctrl-C may have come in the midst of it.
+                self._fail(call, error)
             raise
-        reply.on_close(lambda closed, error: self._write(call, closed.outcome or "abandoned", error))
         return reply
 
+    def _fail(self, call: Call, error: BaseException) -> None:
+        if call.over:
+            return
+        # Ctrl-C may have come between an attempt's end and the policy that waits for it, and its reply live on in the
+        # frames of the traceback.
+        for attempt in call.attempts:
+            self._settle(call, attempt, error)
+        self._write(call, "error" if isinstance(error, Exception) else "cancelled", error)
+
     def _write(self, call: Call, outcome: Outcome, error: BaseException | None) -> None:
+        if call.over:
+            return
         if isinstance(error, AistraleError):
             error.attempts = tuple(attempt_infos(call))
         _let_go(call, error)
-        rows = taken(call)
-        self._log.append(*rows, _row(call, outcome, error))
+        flush(self._log, call, _row(call, outcome, error))
+        call.over = True
+        if call.rows:
+            # Settled by another thread in the meantime, which did not know.
+            flush(self._log, call)
 
 
 def _let_go(call: Call, error: BaseException | None) -> None:

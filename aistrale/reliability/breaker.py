@@ -75,13 +75,16 @@ class Breaker:
 
     # --- calls ---
 
-    def admit(self, now: float, *, last: bool = False, lease: float | None = None) -> Permit | Rejected:
+    def admit(
+        self, now: float, *, last: bool = False, busy: bool = False, lease: float | None = None
+    ) -> Permit | Rejected:
         """Ask for leave to make one call.
 
         Args:
             now: Monotonic seconds.
             last: There is no other target to go to: an open breaker lets calls pass as long as some are answered, and
                 single ones now and then when none is.
+            busy: With `last`: but one will have room soon. Only the single ones pass then.
             lease: Seconds until the call's deadline; a probe holds its place for no longer. None: no deadline.
 
         Returns:
@@ -90,14 +93,14 @@ class Breaker:
         # One read: the state may change at any moment, but this is the generation of a state in which calls passed.
         door = self._circuit.door
         if door is not None:
-            return Permit(door, probe=False, last=last)
+            return Permit(door, probe=False, last=last and not busy)
         with self._lock:
             if self._busy:
                 # A finaliser or signal handler that interrupted a change cannot wait for its end.
                 return Rejected(1.0, "busy", now, "half_open")
             self._busy = True
             try:
-                answer = self._circuit.admit(now, last=last, lease=lease)
+                answer = self._circuit.admit(now, last=last, busy=busy, lease=lease)
             finally:
                 self._busy = False
             self._read_mail()
@@ -128,12 +131,12 @@ class Breaker:
         if self._circuit.events:
             self._deliver()
 
-    def ready_in(self, now: float, *, last: bool = False) -> float | None:
+    def ready_in(self, now: float, *, last: bool = False, busy: bool = False) -> float | None:
         """Seconds until `admit` may give a permit: 0 when it would now, None when the breaker was opened by hand."""
         if self._circuit.door is not None:
             return 0.0
         with self._lock:
-            return self._circuit.ready_in(now, last=last)
+            return self._circuit.ready_in(now, last=last, busy=busy)
 
     # --- steering ---
 

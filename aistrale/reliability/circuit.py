@@ -102,17 +102,17 @@ class Circuit:
 
     # --- calls ---
 
-    def admit(self, now: float, *, last: bool, lease: float | None) -> Permit | Rejected:
+    def admit(self, now: float, *, last: bool, busy: bool, lease: float | None) -> Permit | Rejected:
         """Give a permit, or say when to ask again."""
         if self.door is not None:
-            return Permit(self.door, probe=False, last=last)
+            return Permit(self.door, probe=False, last=last and not busy)
         now = self._clock(now)
         self._ripen(now)
-        wait = self.ready_in(now, last=last)
+        wait = self.ready_in(now, last=last, busy=busy)
         if wait != 0.0:
             self._rejected += 1
             return Rejected(wait, self._reason, now if self._since is None else self._since, self._state)
-        if self._spares(now, last=last) and (self._state == "open" or self._is_probed(now)):
+        if self._spares(now, last=last and not busy) and (self._state == "open" or self._is_probed(now)):
             return Permit(self._generation, probe=False, last=True)
         if self._probe is not None:
             self._lost += 1
@@ -122,16 +122,16 @@ class Circuit:
         self._probe = permit = Permit(self._generation, probe=True)
         return permit
 
-    def ready_in(self, now: float, *, last: bool) -> float | None:
+    def ready_in(self, now: float, *, last: bool, busy: bool) -> float | None:
         """Seconds until a permit may be had; None when never, by hand."""
         if self._state == "forced_open":
             return None
         now = self._clock(now)
-        if self._spares(now, last=last):
+        if self._spares(now, last=last and not busy):
             return 0.0
         ready = self._until
         if last and self._own.trickle and self._state == "open":
-            ready = min(ready, max(self._trickle_at, self._barred) if self._dead else self._barred)
+            ready = min(ready, max(self._trickle_at, self._barred) if busy or self._dead else self._barred)
         wait = ready - now + _ROUNDING if ready > now else 0.0
         if self._is_probed(now):
             wait = max(wait, min(self._lease_end - now + _ROUNDING, _GLANCE))

@@ -75,10 +75,16 @@ for mode in modes:
 
 def worker(number, caller, endless):
     'Serves so many requests as it may and ends, as the workers of gunicorn do with max_requests.'
+    count, ended = 0, []
+
+    def end(*_):
+        # An exception is lost where Python runs a finalizer.
+        ended.append(True)
+        sys.exit(0)
+
     if told["handler"]:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    count = 0
-    while endless or count < told["times"]:
+        signal.signal(signal.SIGTERM, end)
+    while (endless and not ended) or count < told["times"]:
         os.write(writer, (caller.ask(model=f"a/worker-{number}").call_id + "\\n").encode())
         count += 1
     # As a worker ends: with its finalizers, and without those of its parent's frames.
@@ -121,15 +127,16 @@ say(flushed=whole, calls=said.decode().split("\\n")[:-1], statuses=statuses)
 @pytest.mark.parametrize("handler", [False, True], ids=["killed", "handled"])
 def test_91_workers_that_were_forked_after_the_first_call_and_are_ended(server, tmp_path, handler):
     what = told(server, tmp_path, one_ledger=True)
-    (seen,) = run(PREFORKED, {**what, "times": 3, "seconds": 0.5, "handler": handler}, before=QUIET)
+    # Where a handler raises, Python complains of coroutines that are never awaited and of what it raised in finalizers.
+    told_too = {"times": 3, "seconds": 0.5, "handler": handler}
+    (seen,) = run(PREFORKED, {**what, **told_too}, before=QUIET, noisy=handler)
     count = len(MODES)
     assert seen["flushed"]
     assert seen["statuses"][:count] == [0] * count
     # Nobody handles the signal: it ends the process at once, and only what was under way is left open.
     assert set(seen["statuses"][count:]) == ({0} if handler else {-signal.SIGTERM})
     assert len(seen["calls"]) >= 3 * count
-    # A handler that raises may do so between an intent and its outcome; the intent then says what is not known.
-    check_file(what["ledgers"][0], acknowledged=seen["calls"], unsettled=count)
+    check_file(what["ledgers"][0], acknowledged=seen["calls"], unsettled=0 if handler else count)
 
 
 MULTIPROCESSING = """

@@ -161,15 +161,16 @@ class Lab:
     def pipeline(self):
         backoff = Backoff(base=0.01, cap=0.01)
         rules = FailoverRules(when_all_down=self.when_all_down)
+        journal = Journal(self, price_usage)
         return build(
             {
-                "meter": Meter(self),
+                "meter": Meter(self, journal.settle),
                 "resume": Resume(self.budget),
                 "failover": Failover(backoff, self.budget, lambda _: rules),
                 "retry": Retry(backoff, self.budget),
                 "hold": Hold(lambda _: self.predicates),
                 "encode": Encode(),
-                "journal": Journal(self, price_usage),
+                "journal": journal,
             },
             self.send,
         )

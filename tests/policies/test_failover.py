@@ -199,8 +199,8 @@ def test_a_target_that_has_no_room_yet_is_still_somewhere_to_go(script, full, la
     class Door:
         async def __call__(self, call, call_next):
             if call.target.name == ONE:
-                seen.append(call.last)
-                if not call.last:
+                seen.append(not call.busy)
+                if call.busy:
                     raise CircuitOpen("open", retry_after=50.0, reason="failures")
             return await call_next(call)
 

@@ -183,7 +183,7 @@ def test_admission_while_closed_takes_no_lock() -> None:
 
 def test_a_breaker_that_closed_while_a_caller_waited_for_its_lock_gives_no_probe() -> None:
     circuit = Circuit("x", BreakerSettings(), random.Random(1))
-    answer = circuit.admit(0.0, last=False, lease=None)
+    answer = circuit.admit(0.0, last=False, busy=False, lease=None)
     assert isinstance(answer, Permit)
     assert not answer.probe
     assert circuit.snapshot(0.0).probes == 0
