@@ -45,17 +45,23 @@ class Warmed:
 def health(engine: Engine) -> dict[str, Health]:
     """The health of every target that was ever called, by its name."""
     known = engine.states.known()
-    return report(
-        {name: state.stats for name, state in known.items()},
-        time.monotonic(),
-        lambda name, now: known[name].breaker.state(now),
-    )
+
+    def state(name: str, now: float) -> str:
+        own = known[name]
+        return own.breaker.state(now) if own.key.check(now) is None else "open"
+
+    return report({name: own.stats for name, own in known.items()}, time.monotonic(), state)
 
 
 def breakers(engine: Engine) -> dict[str, BreakerSnapshot]:
     """The circuit breaker of every target that was ever called, by its name."""
     now = time.monotonic()
-    return {name: state.breaker.snapshot(now) for name, state in engine.states.known().items()}
+    return {name: _snapshot(state, now) for name, state in engine.states.known().items()}
+
+
+def _snapshot(state: TargetState, now: float) -> BreakerSnapshot:
+    snapshot, hold = state.breaker.snapshot(now), state.key.check(now)
+    return snapshot if hold is None else replace(snapshot, key=hold.reason, key_until=hold.until)
 
 
 def queues(engine: Engine) -> dict[str, GateSnapshot]:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import httpx
 import pytest
 
 import aistrale
-from aistrale.errors import AllTargetsFailed, CircuitOpen, ConfigurationError, OverloadedError
+from aistrale.errors import (
+    AllTargetsFailed,
+    AuthenticationError,
+    CircuitOpen,
+    ConfigurationError,
+    OverloadedError,
+    QuotaExceededError,
+)
 from aistrale.testing import Fault, simulator
 from aistrale.upkeep import Probing
 
@@ -47,6 +55,21 @@ def test_failures_lower_the_score_open_the_breaker_and_the_route_goes_on(sim, cl
     assert client.breakers()[MODEL].state == "open"
     assert client.health()[MODEL].score < 50
     assert client.health()[OTHER].score == 100
+
+
+@pytest.mark.parametrize(("status", "word"), [(401, "rejected"), (402, "quota")])
+def test_a_key_that_is_not_used_is_shown_where_one_looks_for_why_nothing_is_sent(sim, client, status, word):
+    sim.script(Fault(status=status))
+    for _ in range(2):
+        with pytest.raises((AuthenticationError, QuotaExceededError)):
+            client.run("Hi", model=MODEL)
+    snapshot = client.breakers()[MODEL]
+    assert (snapshot.state, snapshot.key) == ("closed", word)
+    assert snapshot.key_until is not None
+    assert snapshot.key_until > time.monotonic()
+    assert client.health()[MODEL].state == "open"
+    assert client.run("Hi", model=OTHER).provider == "anthropic"
+    assert (client.breakers()[OTHER].key, client.breakers()[OTHER].key_until) == (None, None)
 
 
 def test_a_call_in_flight_is_counted(client):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aistrale.core.worker import on_fork
-from aistrale.errors import QuotaExceededError
 from aistrale.reliability.breaker import Breaker
 from aistrale.reliability.budget import RetryBudget
 from aistrale.reliability.gate import Gate
@@ -95,7 +94,7 @@ class States:
         state = self.of(target)
         hold = state.key.check(now)
         # A rejected key is not routed around: its target keeps its place and raises.
-        if hold is not None and issubclass(hold.error, QuotaExceededError):
+        if hold is not None and hold.reason == "quota":
             return "open"
         return state.breaker.state(now)
 

@@ -187,6 +187,9 @@ class BreakerSnapshot:
         rejected: Calls that it rejected, in all.
         late: Outcomes that came after their generation had ended, in all.
         lost: Probes that were not reported within their lease, in all.
+        key: Why nothing is sent with the provider's key, whatever the state: "rejected", "quota"; None: it may be used.
+            A breaker alone does not know; `Client.breakers` does.
+        key_until: Instant from which on the key is tried again; None when it may be used.
     """
 
     name: str
@@ -206,3 +209,5 @@ class BreakerSnapshot:
     rejected: int
     late: int
     lost: int
+    key: Literal["rejected", "quota"] | None = None
+    key_until: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from aistrale.errors import AuthenticationError, QuotaExceededError
 
@@ -39,10 +39,15 @@ class Hold:
     since: float
     until: float
 
+    @property
+    def reason(self) -> Literal["rejected", "quota"]:
+        """In a word."""
+        return "rejected" if issubclass(self.error, AuthenticationError) else "quota"
+
     def refusal(self, provider: str, target: str, now: float) -> APIError:
         """A fresh error like the one that began the hold; it says that nothing was sent."""
         wait = max(self.until - now, 0.0)
-        rejected = issubclass(self.error, AuthenticationError)
+        rejected = self.reason == "rejected"
         return self.error(
             f"not sent: {provider} {'rejected this key' if rejected else 'refused for lack of quota or credit'} "
             f"{max(now - self.since, 0.0):.0f} s ago",

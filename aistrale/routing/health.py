@@ -75,7 +75,7 @@ class Health:
         errors: 0 to 30: halved by each error in a row, weighted by its severity; successes and time restore it.
         samples: Outcomes of the last five minutes; 0 means that the score says nothing.
         in_flight: Calls under way.
-        state: What the circuit breaker says.
+        state: What the circuit breaker says; "open" also while nothing is sent because the provider refused the key.
         idle: Seconds since the last call began or ended; None when there was none.
     """
 

@@ -23,7 +23,8 @@ STREAMED = pytest.mark.parametrize("streamed", [False, True], ids=["plain", "str
 # --- 86: cancelled at a random point ----------------------------------------------------------------------------------
 
 # At which of these a call is when it is cancelled: in line, before the headers, in the body, in a wait of its retry.
-POINTS = ("ok:delay=0.02,gap=0.02", "ok:delay=0.2", "drip_body:gap=0.001", "http:status=429,ra_ms=200", "ok:gap=0.02")
+# Two of the five are never over before, however late a busy machine cancels.
+POINTS = ("ok:delay=0.02,gap=0.02", "ok:delay=2.0", "drip_body:gap=0.001", "http:status=429,ra_ms=2000", "ok:gap=0.02")
 CANCELLED = 25
 LONGEST = 0.4
 
@@ -79,8 +80,7 @@ def test_86_a_call_that_is_cancelled_anywhere_leaves_its_rows_and_nothing_else(s
     for run in play_left(case, server, tmp_path, streamed=streamed):
         check_rows(run, outcomes)
         assert sum(outcomes.values()) == CANCELLED
-        # On a busy machine many calls are over before their cancellation comes.
-        assert outcomes["cancelled"] > 0
+        assert outcomes["cancelled"] >= CANCELLED / 3
         # Who leaves is no sign of the provider's sickness.
         (breaker,) = run.breakers.values()
         assert (breaker.failure_rate, breaker.slow_rate) == (0, 0)
