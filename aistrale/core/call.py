@@ -158,6 +158,9 @@ class Attempt:
     conditions: dict[str, str] = field(default_factory=dict)
     """What the answer said that its price depends on: `service_tier`, `inference_provider`."""
 
+    noted: bool = False
+    """Whether the ledger knows, or may know, that it was to be made."""
+
     sent: bool = True
     """Whether anything of the request may have reached the provider; False where it failed before."""
 

@@ -19,6 +19,7 @@ from aistrale.core.exchange import ACCEPT_ENCODING, EncodedHeader, EncodedHeader
 from aistrale.core.network import Tunnel
 from aistrale.core.proxy import ProxyRules, basic_authorization
 from aistrale.core.transport import Foreign
+from aistrale.core.worker import importing
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -278,9 +279,6 @@ def _checked_headers() -> Callable[[list[EncodedHeader]], Any]:
 
 
 _lock = threading.Lock()
-# Held while the library is imported, and by every fork: a child that was forked in the midst of another thread's import
-# would wait for that module for ever. Re-entrant, because an import may fork.
-_loading = threading.RLock()
 _libraries: dict[HttpFamily, Library] = {}
 _contexts: dict[tuple[str, bool | str, bool], ssl.SSLContext] = {}
 
@@ -294,7 +292,7 @@ def library(family: HttpFamily) -> Library:
     found = _libraries.get(family)
     if found is not None:
         return found
-    with _loading:
+    with importing():
         for name in _CANDIDATES[family]:
             try:
                 core = importlib.import_module(_CORES[name])
@@ -336,20 +334,10 @@ def _make_context(lib: Library, *, verify: bool | str, trust_env: bool) -> ssl.S
     return made
 
 
-def _renew_locks() -> None:
-    # Another thread of the parent may have held them when the process forked.
-    global _lock, _loading
-    _lock, _loading = threading.Lock(), threading.RLock()
-
-
-def _wait_for_import() -> None:
-    _loading.acquire()
-
-
-def _forked() -> None:
-    _loading.release()
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it when the process forked
+    _lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    # By name, since a child has a lock of its own when it forks in turn.
-    os.register_at_fork(before=_wait_for_import, after_in_parent=_forked, after_in_child=_renew_locks)
+    os.register_at_fork(after_in_child=_renew_lock)

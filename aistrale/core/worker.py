@@ -12,6 +12,7 @@ never waited for.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import threading
@@ -21,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import MethodType
 
 T = TypeVar("T", bound="Callable[[], object]")
@@ -52,6 +53,8 @@ _FORK_PATIENCE: Final = 2.0
 _fork_hooks: dict[int, weakref.WeakMethod[Callable[[], None]]] = {}
 _fork_locks: dict[int, weakref.WeakMethod[Callable[[], ForkLock]]] = {}
 _held: dict[int, list[ForkLock]] = {}
+# Re-entrant, because an import may fork.
+_import_lock = threading.RLock()
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 _pid = os.getpid()
 _getpid = os.getpid
@@ -86,6 +89,17 @@ def locked_in_fork(method: Callable[[], ForkLock]) -> None:
     _remember(_fork_locks, method)
 
 
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Import modules at their first use in such a way that a fork waits until that is done.
+
+    A child that is forked in the midst of another thread's import would wait for that module for ever: the lock of a
+    module belongs to a thread that the child does not have.
+    """
+    with _import_lock:
+        yield
+
+
 def check_fork() -> None:
     """Run the fork hooks if this process is a child that they have not seen.
 
@@ -98,6 +112,8 @@ def check_fork() -> None:
 
 def _hold_locks() -> None:
     held = _held.setdefault(threading.get_ident(), [])
+    if _import_lock.acquire(timeout=_FORK_PATIENCE):
+        held.append(_import_lock)
     for reference in list(_fork_locks.values()):
         method = reference()
         if method is None:
@@ -114,8 +130,9 @@ def _release_locks() -> None:
 
 
 def _run_fork_hooks() -> None:
-    global _pid  # noqa: PLW0603 - which process the module state belongs to is a fact of the process
+    global _pid, _import_lock  # noqa: PLW0603 - which process the module state belongs to is a fact of the process
     _pid = os.getpid()
+    _import_lock = threading.RLock()
     _held.clear()
     for reference in list(_fork_hooks.values()):
         method = reference()

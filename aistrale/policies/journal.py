@@ -55,6 +55,7 @@ class Journal:
         """Record the attempt under way."""
         attempt = cast("Attempt", call.attempt)
         intent, sending = _intent(call, attempt), False
+        attempt.noted = True
         try:
             flush(self._log, call, intent)
             sending = True

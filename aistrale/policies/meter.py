@@ -59,8 +59,9 @@ class Meter:
     def _fail(self, call: Call, error: BaseException) -> None:
         if call.over:
             return
-        # Ctrl-C may have come between an attempt's end and the policy that waits for it, and its reply live on in the
-        # frames of the traceback.
+        # Ctrl-C may have come before an attempt's beginning was written, or between its end and the policy that waits
+        # for it, while its reply lives on in the frames of the traceback.
+        call.attempts[:] = [attempt for attempt in call.attempts if attempt.noted]
         for attempt in call.attempts:
             self._settle(call, attempt, error)
         self._write(call, "error" if isinstance(error, Exception) else "cancelled", error)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from aistrale.core.worker import Worker
+from aistrale.core.worker import Worker, importing
 from aistrale.errors import ConfigurationError
 from aistrale.store.journal import Durability, Journal, JournalStatus
 from aistrale.store.protocol import LedgerQueries, SummaryRow, UnsettledAttempt
@@ -226,8 +226,9 @@ class LocalLedger:
     def _open(self, path: Path) -> tuple[SQLiteLedger, Shipper]:
         parts = self._opened.get(path)
         if parts is None:
-            from aistrale.store.ledger import SQLiteLedger
-            from aistrale.store.shipper import Shipper
+            with importing():
+                from aistrale.store.ledger import SQLiteLedger
+                from aistrale.store.shipper import Shipper
 
             synchronous: Literal["NORMAL", "FULL"] = "NORMAL" if self.journal.durability == "process" else "FULL"
             ledger = SQLiteLedger(path, synchronous=synchronous)

@@ -75,10 +75,13 @@ def flaws(rows):
     """What is wrong with the story of one call."""
     intents = {row.attempt for row in rows if isinstance(row, IntentRow)}
     outcomes = {row.attempt for row in rows if isinstance(row, AttemptRow)}
-    if intents - outcomes:
-        yield f"attempts {intents - outcomes} have no outcome"
-    if intents and not any(isinstance(row, CallRow) for row in rows):
+    if intents != outcomes:
+        yield f"attempts {intents} were begun and {outcomes} ended"
+    calls = [row for row in rows if isinstance(row, CallRow)]
+    if intents and not calls:
         yield "the call has no row"
+    if any(row.attempts != len(intents) for row in calls):
+        yield "the call's row counts other attempts"
     stories = {(type(row), getattr(row, "attempt", 0), row.outcome) for row in rows if not isinstance(row, IntentRow)}
     if len({story[:2] for story in stories}) != len(stories):
         yield f"two stories: {stories}"

@@ -12,7 +12,6 @@ import warnings
 
 import pytest
 
-from aistrale.core import target
 from aistrale.core.http import AsyncHttp, HttpClosed, HttpError, SyncHttp
 
 PROMPT = 5.0
@@ -260,23 +259,3 @@ def test_async_client_in_a_child(family, echo_server, fetch, post, moment):
         await client.close()
 
     asyncio.run(main())
-
-
-def test_a_fork_waits_until_the_library_has_been_imported():
-    importing, imported = threading.Event(), threading.Event()
-
-    def slow():
-        with target._loading:
-            importing.set()
-            importing.wait()
-            threading.Event().wait(0.2)
-            imported.set()
-
-    thread = threading.Thread(target=slow)
-    thread.start()
-    importing.wait()
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0 if imported.is_set() and target._loading.acquire(timeout=5) else 1)
-    thread.join()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -287,3 +287,39 @@ def test_a_fork_waits_for_whoever_is_behind_a_lock_but_not_for_ever():
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert (done.stdout, done.stderr) == (f"{expected} [True] {{}}\n", "")
+
+
+IMPORTING = """
+import os, threading
+from aistrale.core.worker import importing
+
+began, done = threading.Event(), threading.Event()
+def slow():
+    with importing():
+        began.set()
+        threading.Event().wait(0.2)
+        done.set()
+thread = threading.Thread(target=slow)
+thread.start()
+began.wait()
+child = os.fork()
+if child == 0:
+    with importing():
+        os._exit(0 if done.is_set() else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+with importing():
+    print("free")
+"""
+
+
+def test_a_fork_waits_for_an_import():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", IMPORTING],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.stdout, done.stderr) == ("0\nfree\n", "")

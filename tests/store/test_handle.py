@@ -134,6 +134,40 @@ assert len(handle.attempts("child")) == 1
     assert count(tmp_path / "ledger.sqlite3", "attempts") == 2
 
 
+def test_a_child_that_is_forked_while_the_ledger_is_first_opened_can_use_it(run_python, address, tmp_path):
+    run_python(
+        """
+import threading
+from aistrale.store import open_ledger
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "aistrale.store.shipper":
+            began.set()
+            threading.Event().wait(0.3)
+        return None
+
+began = threading.Event()
+sys.meta_path.insert(0, Slow())
+handle = open_ledger(sys.argv[1])
+handle.append(attempt("parent"))
+thread = threading.Thread(target=handle.flush, args=(10.0,))
+thread.start()
+began.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    assert handle.append(attempt("child"))
+    assert handle.flush(10.0)
+    os._exit(0)
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+""",
+        address,
+    )
+    assert count(tmp_path / "ledger.sqlite3", "attempts") == 2
+
+
 def test_eight_processes_write_at_the_same_time(spawn, address, tmp_path):
     code = """
 from aistrale.store import open_ledger
