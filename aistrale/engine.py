@@ -247,13 +247,35 @@ class Engine:
     def call(self, request: Request | EmbedRequest, options: Options, runtime: Runtime) -> Call:
         """A call of the request, ready for the pipeline. Raises ConfigurationError for unknown names."""
         targets, route = self.targets(options, "embedding" if isinstance(request, EmbedRequest) else "chat")
+        return self.call_to(targets, request, options, runtime, route=route)
+
+    def call_to(
+        self,
+        targets: list[Target],
+        request: Request | EmbedRequest,
+        options: Options,
+        runtime: Runtime,
+        *,
+        route: str | None = None,
+        clocks: Clocks | None = None,
+    ) -> Call:
+        """A call of the request to these targets.
+
+        Args:
+            targets: In order.
+            request: Made for this call.
+            options: What else was asked for.
+            runtime: Blocking or async.
+            route: Whose targets they are.
+            clocks: In place of the settings'.
+        """
         # The request was made for this call; written once here, it need not be copied for its first target.
         request.model = targets[0].model
         context = current()
         if self.on_call is not None:
             self.on_call()
         deadline = options.get("deadline")
-        clocks: Clocks = self.settings.clocks
+        clocks = self.settings.clocks if clocks is None else clocks
         if deadline is not None:
             clocks = replace(clocks, total=deadline if clocks.total is None else min(clocks.total, deadline))
         call = Call(

@@ -6,15 +6,15 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aistrale.core.http import HttpRequest
+    from aistrale.core.http import HttpRequest, HttpResponse
     from aistrale.core.output import Answer
     from aistrale.core.runtime import Runtime
-    from aistrale.dialects.base import Dialect, EmbedDialect, Profile
+    from aistrale.dialects.base import Dialect, EmbedDialect, OnUnsupported, Profile
     from aistrale.dialects.headers import RateLimits
     from aistrale.errors import AistraleError
     from aistrale.providers.base import Provider
@@ -108,6 +108,9 @@ class Target:
     key: Secret | None = None
     region: str | None = None
     facts: ModelFacts | None = None
+    account: str = ""
+    """Tells apart what must not share a memory: callers' keys and base URLs; "" for those of the settings."""
+
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """The constant request headers, built once: auth, version, user agent, content type."""
 
@@ -115,20 +118,46 @@ class Target:
     """`provider/model`, as routes and the ledger write it."""
 
     @property
+    def place(self) -> str:
+        """What its memory is filed under: breaker, limits, health."""
+        return f"{self.name} ({self.account})" if self.account else self.name
+
+    @property
     def secrets(self) -> tuple[Secret, ...]:
         """What must be removed from anything the provider says."""
         return () if self.key is None else (self.key,)
 
 
+class Opener(Protocol):
+    """Sends a request and gives the response when its headers have arrived."""
+
+    async def __call__(self, request: HttpRequest, *, connect_until: float | None, until: float | None) -> HttpResponse:
+        """As Runtime.open."""
+        ...
+
+
+class Inbound(Protocol):
+    """A call that came in on the wire, in a calling SDK's format."""
+
+    def relay(self, target: Target) -> Prepared | None:
+        """The request as it came, for a target that understands it; None where it must be translated."""
+        ...
+
+
 @dataclass(slots=True)
 class Prepared:
-    """A request in a target's words, ready to send; made once per call and target, sent once per attempt."""
+    """A request in a target's words, ready to send; made once per call and target, sent once per attempt.
+
+    Args:
+        opener: Sends it; None for the runtime's own connections.
+    """
 
     http: HttpRequest
     codec: Dialect | EmbedDialect
     profile: Profile
     answer: Answer | None = None
     lossy: list[Lossy] = field(default_factory=list)
+    opener: Opener | None = None
 
 
 @dataclass(slots=True)
@@ -191,6 +220,7 @@ class Call:
         "errors",
         "forced",
         "id",
+        "inbound",
         "on_lossy",
         "on_unsupported",
         "others",
@@ -218,7 +248,7 @@ class Call:
         route: str | None = None,
         asked: str = "",
         on_lossy: Literal["warn", "error"] = "warn",
-        on_unsupported: Literal["error", "drop"] = "error",
+        on_unsupported: OnUnsupported = "error",
     ) -> None:
         self.id = new_id()
         self.request = request
@@ -236,6 +266,8 @@ class Call:
         """Whether the attempt passes a breaker that is open: the last resort."""
         self.streaming: StreamRules | None = None
         """How a stream survives a break; None where the settings' rules hold."""
+        self.inbound: Inbound | None = None
+        """How it came in, where that was in a wire format."""
         self.degraded: str | None = None
         """How the answer is less than what was asked for: "cache", "stale_cache", "smaller_model", "canned"."""
         self.runtime = runtime
@@ -245,7 +277,7 @@ class Call:
         self.asked = asked or request.model
         """What the application asked for: a model's or a route's name."""
         self.on_lossy: Literal["warn", "error"] = on_lossy
-        self.on_unsupported: Literal["error", "drop"] = on_unsupported
+        self.on_unsupported: OnUnsupported = on_unsupported
         self.started = runtime.now()
         self.at = runtime.wall()
         limits = [limit for limit in (clocks.total, context.deadline) if limit is not None]

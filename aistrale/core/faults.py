@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aistrale.core.call import StreamRules
 from aistrale.core.http import (
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # The earliest instant is what runs out first; rounding of timers may wake us a little before the deadline.
 _EARLY = 0.005
+
+MALFORMED: Final = "malformed"
+"""Code of the error for an answer that does not have its dialect's shape."""
 
 
 def network_error(error: HttpError, call: Call, attempt: Attempt, *, clock: str = "first_token") -> AistraleError:
@@ -118,7 +121,7 @@ def malformed(error: MalformedBody, attempt: Attempt) -> ResponseError:
         target=attempt.target.name,
         attempt=attempt.number,
         request_id=attempt.request_id,
-        code="malformed",
+        code=MALFORMED,
         hint="Check that base_url points at an API of this provider.",
     )
 

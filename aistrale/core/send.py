@@ -114,7 +114,7 @@ async def _open(call: Call, attempt: Attempt, prepared: Prepared, until: float |
         connect_until = call.until(call.clocks.connect)
         if connect_until is None or (until is not None and until < connect_until):
             connect_until = until
-        return await call.runtime.open(prepared.http, connect_until=connect_until, until=until)
+        return await (prepared.opener or call.runtime.open)(prepared.http, connect_until=connect_until, until=until)
     except ValueError as error:
         # The wire refuses a URL or header before it connects; the message names the field and never shows its value.
         said, target = str(error), attempt.target
@@ -238,6 +238,11 @@ def is_empty(completion: Completion) -> bool:
 
 
 def _may_be_empty(call: Call) -> bool:
-    """After tool results a model may have nothing to add (Anthropic documents an empty end_turn there)."""
+    """After tool results a model may have nothing to add (Anthropic documents an empty end_turn there).
+
+    An SDK's call with nowhere else to go gets its answer as it is, as it would without us.
+    """
     request = call.request
+    if call.inbound is not None and not call.others:
+        return True
     return not isinstance(request, EmbedRequest) and bool(request.messages) and request.messages[-1].role == "tool"

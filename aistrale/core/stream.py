@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from aistrale.dialects.base import EventDecoder
     from aistrale.types import Completion, Event
 
+TRUNCATED: Final = "truncated"
+"""Code of the error for a stream that ends before its terminal event."""
+
 # Events that are no sign of an answer being written.
 _SILENT: Final = (ReplyStart, Other, UsageUpdate)
 # Events that say nothing yet: while only these have come, another attempt is still invisible to the caller.
@@ -257,7 +260,7 @@ class StreamSource:
             target=attempt.target.name,
             attempt=attempt.number,
             request_id=attempt.request_id,
-            code="truncated",
+            code=TRUNCATED,
         )
 
     async def _drain(self) -> None:

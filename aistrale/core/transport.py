@@ -27,7 +27,10 @@ from aistrale.core.exchange import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+OWN: Final = "aistrale"
+"""Key of the extension by which a request is known as one that we send ourselves."""
 
 LIBRARIES: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "h11")
 
@@ -123,16 +126,40 @@ class Foreign:
         Returns:
             Status, raw headers, HTTP version, and the body to be read.
         """
-        m, url = self.library, request.url
-        timeouts = _timeouts(until, connect_until)
-        foreign = m.Request(
+        foreign = self.library.Request(
             request.method,
-            url,
+            request.url,
             headers=[(name, value) for name, _, value in encode_headers(request.headers)]
             + [(b"Accept-Encoding", ACCEPT_ENCODING)],
             content=request.body if request.body or request.method not in ("GET", "HEAD") else None,
-            extensions={"timeout": timeouts},
+            extensions={OWN: True},
         )
+        body = await self.exchange(foreign, connect_until, until, {})
+        response = body.response
+        version = response.extensions.get("http_version", b"HTTP/1.1")
+        text = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+        return response.status_code, list(response.headers.raw), text, body
+
+    async def exchange(
+        self,
+        foreign: Any,  # noqa: ANN401 - the library's Request
+        connect_until: float | None,
+        until: float | None,
+        limits: Mapping[str, float | None],
+    ) -> ForeignBody:
+        """Send a request of the library's own and wait for the response head.
+
+        Args:
+            foreign: The request; its `timeout` extension is set.
+            connect_until: As for `open`.
+            until: As for `open`.
+            limits: Seconds that every single step may take whatever the deadline: connect, read, write, pool.
+
+        Returns:
+            The body to be read; its `response` has the head.
+        """
+        timeouts = _timeouts(until, connect_until, limits)
+        foreign.extensions = {**foreign.extensions, "timeout": timeouts}
         place = foreign.url.netloc.decode("ascii", "replace")
         deadline = _Deadline(until, place, "headers")
         try:
@@ -142,13 +169,11 @@ class Foreign:
                 response = await deadline.guard(self.transport.handle_async_request(foreign))
         except Exception as error:  # noqa: BLE001 - raised again
             _raise(error, "headers", place)
-        body = ForeignBody(self, response, timeouts, place)
+        body = ForeignBody(self, response, timeouts, limits, place)
         if until is not None and monotonic() >= until:
             await body.stop()
             raise deadline.passed()
-        version = response.extensions.get("http_version", b"HTTP/1.1")
-        text = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
-        return response.status_code, list(response.headers.raw), text, body
+        return body
 
     async def close(self) -> None:
         """Close the transport, where it is one that we made."""
@@ -161,11 +186,19 @@ class Foreign:
 class ForeignBody:
     """The body of a foreign response, still in its content coding unless `decoded` says otherwise."""
 
-    __slots__ = ("_async", "_owner", "_parts", "_place", "_response", "_timeouts", "decoded")
+    __slots__ = ("_async", "_limits", "_owner", "_parts", "_place", "_timeouts", "decoded", "response")
 
-    def __init__(self, owner: Foreign, response: Any, timeouts: dict[str, float | None], place: str) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        owner: Foreign,
+        response: Any,  # noqa: ANN401 - the library's Response
+        timeouts: dict[str, float | None],
+        limits: Mapping[str, float | None],
+        place: str,
+    ) -> None:
         self._owner = owner
-        self._response = response
+        self._limits = limits
+        self.response = response
         self._timeouts = timeouts
         self._place = place
         self._parts: Iterator[bytes] | None = None
@@ -184,7 +217,7 @@ class ForeignBody:
     async def pull(self, until: float | None) -> bytes:
         """The next piece, b"" at the end."""
         deadline = _Deadline(until, self._place, "body")
-        self._timeouts.update(_timeouts(until, until))
+        self._timeouts.update(_timeouts(until, until, self._limits))
         try:
             if self._async is None:
                 data = next(self._parts or iter(()), None)
@@ -211,11 +244,11 @@ class ForeignBody:
         """Close the response."""
         try:
             if self._owner.blocking:
-                self._response.close()
+                self.response.close()
             else:
                 if hasattr(self._async, "aclose"):
                     await self._async.aclose()
-                await self._response.aclose()
+                await self.response.aclose()
         except Exception as error:
             if translate(error, phase="body", sent=True, reused=False, place=self._place) is None:
                 raise
@@ -223,7 +256,7 @@ class ForeignBody:
     def abandon(self) -> None:
         """Close without waiting: possible for a blocking response; an async one is left to its library."""
         if self._owner.blocking:
-            self._response.close()
+            self.response.close()
 
 
 class _Deadline:
@@ -247,11 +280,18 @@ class _Deadline:
         raise self.passed()
 
 
-def _timeouts(until: float | None, connect_until: float | None) -> dict[str, float | None]:
+def _timeouts(
+    until: float | None, connect_until: float | None, limits: Mapping[str, float | None]
+) -> dict[str, float | None]:
     now = monotonic()
     rest = None if until is None else max(until - now, 0.001)
     connect = rest if connect_until is None else max(connect_until - now, 0.001)
-    return {"connect": connect, "read": rest, "write": rest, "pool": connect}
+    timeouts = {"connect": connect, "read": rest, "write": rest, "pool": connect}
+    for name, limit in limits.items():
+        own = timeouts.get(name)
+        if limit is not None and (own is None or limit < own):
+            timeouts[name] = limit
+    return timeouts
 
 
 def _raise(error: Exception, phase: Phase, place: str) -> NoReturn:

@@ -8,7 +8,7 @@ encode_response, EventEncoder, encode_error).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from aistrale.errors import InvalidRequestError
 from aistrale.types import Lossy
@@ -104,19 +104,31 @@ class Profile:
 ANY = Profile()
 
 
+OnUnsupported: TypeAlias = Literal["error", "drop", "soft"]
+
+TUNING: Final = frozenset(
+    {
+        "temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "reasoning", "user",
+        "service_tier", "parallel_tool_calls", "cache_key", "metadata",
+    }
+)  # fmt: skip
+"""Options without which an answer is still one to the same question."""
+
+
 @dataclass(slots=True)
 class Loss:
     """Collects what a target's wire format cannot carry; never silent.
 
     Args:
         on_lossy: "warn" records what is dropped or emulated; "error" refuses the request instead.
-        on_unsupported: "error" refuses an option that the target cannot take; "drop" drops and records it.
+        on_unsupported: "error" refuses an option that the target cannot take; "drop" drops and records it; "soft" drops
+            those that only tune the answer (`TUNING`) and refuses those that decide what it is.
         profile: Names provider and model in the errors.
         items: What was recorded.
     """
 
     on_lossy: Literal["warn", "error"] = "warn"
-    on_unsupported: Literal["error", "drop"] = "error"
+    on_unsupported: OnUnsupported = "error"
     profile: Profile = ANY
     items: list[Lossy] = field(default_factory=list)
 
@@ -134,7 +146,8 @@ class Loss:
 
     def unsupported(self, field_: str, detail: str) -> None:
         """An option the caller chose has no counterpart: refuse, or drop and record where that was asked for."""
-        if self.on_unsupported == "error":
+        soft = self.on_unsupported == "soft" and field_.partition(".")[0] in TUNING
+        if self.on_unsupported != "drop" and not soft:
             self.refuse(field_, detail)
         self.items.append(Lossy(field_, "dropped", detail))
 

@@ -54,6 +54,8 @@ def prepare(call: Call, target: Target) -> Prepared:
         InvalidRequestError: Something in it cannot be said there; `param` names it.
         ConfigurationError: The provider has no such endpoint.
     """
+    if call.inbound is not None and (relayed := call.inbound.relay(target)) is not None:
+        return relayed
     loss = Loss(call.on_lossy, call.on_unsupported, target.profile)
     request = call.request
     if request.model != target.model:

@@ -194,8 +194,8 @@ class Continued:
         leg.request = continuation(request, self._delivered.text, estimate_tokens, prefill=prefill)
         leg.targets, leg.others, leg.busy = targets, targets[1:], False
         leg.share_until, leg.forced = None, False
-        # Bodies are remembered by target, and this is another question.
-        leg.prepared = {}
+        # Bodies are remembered by target, and this is another question; nobody sent it in.
+        leg.prepared, leg.inbound = {}, None
         return leg
 
     async def _adopt(self, leg: Call, error: StreamInterrupted) -> None:

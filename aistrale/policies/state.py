@@ -82,7 +82,7 @@ class States:
 
     def of(self, target: Target) -> TargetState:
         """The target's state."""
-        state = self._states.get(target.name)
+        state = self._states.get(target.place)
         return self._make(target) if state is None else state
 
     def budget(self, target: Target) -> RetryBudget:
@@ -103,22 +103,23 @@ class States:
         return dict(self._states)
 
     def _make(self, target: Target) -> TargetState:
-        name, provider = target.name, target.provider.name
-        limits = self._limits.get(name) or self._limits.get(provider) or self._limits.get("default")
+        provider = target.provider.name
+        limits = self._limits.get(target.name) or self._limits.get(provider) or self._limits.get("default")
         with self._lock:
-            shared = self._shared.get(provider)
+            account = f"{provider} {target.account}"
+            shared = self._shared.get(account)
             if shared is None:
-                shared = self._shared[provider] = (RetryBudget(self._budget), KeyHold(self._rng))
+                shared = self._shared[account] = (RetryBudget(self._budget), KeyHold(self._rng))
             state = TargetState(
                 target=target,
-                breaker=Breaker(name, self._breaker, self._rng, self._on_event),
-                gate=Gate(name, limits),
+                breaker=Breaker(target.place, self._breaker, self._rng, self._on_event),
+                gate=Gate(target.place, limits),
                 stats=TargetStats(),
                 latency=LatencyTrack() if self._latencies else None,
                 budget=shared[0],
                 key=shared[1],
             )
-            return self._states.setdefault(name, state)
+            return self._states.setdefault(target.place, state)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()

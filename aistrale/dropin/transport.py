@@ -1,0 +1,323 @@
+"""The transports under the official SDKs: each model call runs through the pipeline, everything else goes by untouched.
+
+One class serves httpx and httpx2, blocking and async: their clients ask a transport for methods, not for a base class.
+"""
+
+# ruff: noqa: ANN401 - the objects of httpx and httpx2 have the same shape and no common class
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from aistrale.core.runtime import run_sync
+from aistrale.core.transport import OWN
+from aistrale.dialects.shape import MalformedBody
+from aistrale.dropin.answer import Answers
+from aistrale.dropin.endpoints import Endpoint, provider_of, recognise
+from aistrale.dropin.inbound import ROUTE_HEADER, Incoming, read
+from aistrale.errors import AistraleError
+from aistrale.policies.meter import attempt_infos, total_cost, total_usage
+from aistrale.types import Cost
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from aistrale.core.call import Call
+    from aistrale.core.reply import OnClose
+    from aistrale.core.runtime import Runtime
+    from aistrale.engine import Engine
+    from aistrale.types import AttemptInfo, Completion, Embeddings, Usage
+
+passed: Counter[str] = Counter()
+"""Requests to a provider that are no model calls and went by untouched, by provider; for diagnosis."""
+
+_RESENDS: Final = "x-stainless-retry-count"
+# Seconds for which an error is remembered that the SDK answers by sending again; its own pauses are 8 s at most.
+_REMEMBER: Final = 30.0
+_MOST_REMEMBERED: Final = 1000
+
+
+@dataclass(slots=True)
+class LastCall:
+    """What became of the last model call of the running code; a stream's is complete when it has been read.
+
+    Args:
+        call_id: Our id of the call; its ledger rows carry it.
+        target: Who answered, or was asked last, written `provider/model`.
+        route: The route it took.
+        attempts: Every exchange, in order.
+        usage: The tokens of all attempts.
+        cost: What they cost together.
+        degraded: How the answer is less than what was asked for; None for a fresh one.
+        lossy: What the target's wire format could not carry, as fields of the request.
+        skipped: Targets of the route that this call could not go to, with the reason.
+        error: The class of the error that it ended with.
+    """
+
+    call_id: str = ""
+    target: str = ""
+    route: str | None = None
+    attempts: list[AttemptInfo] = field(default_factory=list)
+    usage: Usage | None = None
+    cost: Cost = field(default_factory=lambda: Cost(None, "not over yet"))
+    degraded: str | None = None
+    lossy: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+_last: ContextVar[LastCall | None] = ContextVar("aistrale_last_call", default=None)
+
+
+def last_call() -> LastCall | None:
+    """What became of the last call that this thread or task made through an official SDK; None before the first."""
+    return _last.get()
+
+
+def through(
+    engine: Engine,
+    send: Callable[[Any], Any],
+    request: Any,
+    only: frozenset[str] | None = None,
+) -> Any:
+    """Answer a request of a blocking client.
+
+    Args:
+        engine: Whose settings hold.
+        send: The transport's own method: everything that is sent to the SDK's provider goes through it.
+        request: httpx's or httpx2's.
+        only: Providers whose calls are ours; None for all.
+
+    Returns:
+        A response of the same library.
+
+    Raises:
+        Exception: Whatever `send` raises where that is all there is to say.
+    """
+    exchange = Exchange.of(engine, send, request, only, blocking=True)
+    return send(request) if exchange is None else run_sync(exchange.answer(engine.sync_runtime()))
+
+
+async def through_async(
+    engine: Engine,
+    send: Callable[[Any], Awaitable[Any]],
+    request: Any,
+    only: frozenset[str] | None = None,
+) -> Any:
+    """Answer a request of an async client; arguments and results are those of `through`."""
+    exchange = Exchange.of(engine, send, request, only, blocking=False)
+    return await send(request) if exchange is None else await exchange.answer(engine.async_runtime())
+
+
+class Exchange:
+    """One model call of an SDK: a request in, a response out."""
+
+    __slots__ = ("_answers", "_content", "_engine", "_incoming", "_request")
+
+    def __init__(self, engine: Engine, incoming: Incoming, request: Any, content: bytes) -> None:
+        self._engine = engine
+        self._incoming = incoming
+        self._request = request
+        self._content = content
+        self._answers = Answers(incoming, library_of(request), request)
+
+    @classmethod
+    def of(
+        cls,
+        engine: Engine,
+        send: Callable[[Any], Any],
+        request: Any,
+        only: frozenset[str] | None,
+        *,
+        blocking: bool,
+    ) -> Self | None:
+        """The exchange for a request; None where it is none of ours."""
+        if OWN in request.extensions:
+            return None
+        endpoint = _endpoint(request)
+        if endpoint is None or (only is not None and endpoint.provider not in only):
+            return None
+        try:
+            content = request.content
+        except Exception:  # noqa: BLE001 - each library has its own class for a body that is still to be produced
+            passed[endpoint.provider] += 1
+            return None
+        document = read(content)
+        asked = request.headers.pop(ROUTE_HEADER) if ROUTE_HEADER in request.headers else None
+        if document is None:
+            passed[endpoint.provider] += 1
+            return None
+        try:
+            incoming = Incoming(engine, endpoint, request, document, send, blocking=blocking, asked=asked)
+        except (MalformedBody, AistraleError):
+            # Whoever it is for will say better what is wrong with it.
+            passed[endpoint.provider] += 1
+            return None
+        return cls(engine, incoming, request, content)
+
+    async def answer(self, runtime: Runtime) -> Any:
+        """Run the call; the response for the SDK."""
+        again = _remembered(self._request, self._content)
+        if again is not None:
+            raise again
+        engine, incoming, answers = self._engine, self._incoming, self._answers
+        last = LastCall(skipped=incoming.skipped)
+        _last.set(last)
+        call: Call | None = None
+        try:
+            call = incoming.call(runtime, self._request)
+            if call.stream:
+                reply = await engine.open(call)
+                reply.on_close(_teller(last, call))
+                _tell(last, call, None)
+                return answers.streamed(call, reply)
+            if incoming.endpoint.operation == "embed":
+                answer: Completion | Embeddings = await engine.embed(call)
+            else:
+                answer = await engine.complete(call)
+        except AistraleError as error:
+            failure = error
+        else:
+            _tell(last, call, None)
+            return answers.whole(call, answer)
+        try:
+            _tell(last, call, failure)
+            return answers.failed(call, failure)
+        except Exception as error:
+            _remember(self._request, self._content, error)
+            raise
+        finally:
+            # An error that its own traceback holds would be left to the garbage collector.
+            del failure
+
+
+def _endpoint(request: Any) -> Endpoint | None:
+    url, headers = request.url, request.headers
+    host, path = url.host, url.path
+    found = recognise(request.method, host, path, headers)
+    # Gemini's stream as one JSON array is what none of the SDKs asks for.
+    if found is not None and not (found.stream and b"alt=sse" not in url.query):
+        return found
+    provider = provider_of(host, headers.get("user-agent", ""))
+    if provider is not None:
+        passed[provider] += 1
+    return None
+
+
+def _teller(last: LastCall, call: Call) -> OnClose:
+    return lambda _, error: _tell(last, call, error)
+
+
+def _tell(last: LastCall, call: Call | None, error: BaseException | None) -> None:
+    if error is not None:
+        last.error = type(error).__name__
+    if call is None:
+        return
+    last.call_id, last.route, last.degraded = call.id, call.route, call.degraded
+    last.attempts, last.cost, last.usage = attempt_infos(call), total_cost(call), total_usage(call)
+    target = call.target if call.attempt is None else call.attempt.target
+    last.target = target.name
+    prepared = call.prepared.get(target.name)
+    last.lossy = [item.field for item in prepared.lossy] if prepared is not None else []
+
+
+def library_of(request: object) -> Any:
+    """The library whose request it is: responses and streams must be of the same one."""
+    name = type(request).__module__.partition(".")[0]
+    return sys.modules.get(name) or import_module(name)
+
+
+# --- what the SDK sends again ---------------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_failures: dict[tuple[str, bytes], tuple[float, Exception]] = {}
+
+
+def _remember(request: Any, content: bytes, error: Exception) -> None:
+    """Keep an error that the SDK will answer by sending the same again, although we have done what there was to do."""
+    if _RESENDS not in request.headers:
+        return
+    now = time.monotonic()
+    with _lock:
+        if len(_failures) >= _MOST_REMEMBERED:
+            _failures.clear()
+        _failures[str(request.url), content] = now + _REMEMBER, error.with_traceback(None)
+
+
+def _remembered(request: Any, content: bytes) -> Exception | None:
+    if not _failures or request.headers.get(_RESENDS, "0") == "0":
+        return None
+    with _lock:
+        until, error = _failures.get((str(request.url), content), (0.0, None))
+    return error if error is not None and time.monotonic() < until else None
+
+
+# --- a transport object ---------------------------------------------------------------------------------------------
+
+
+class Transport:
+    """A transport for `OpenAI(http_client=httpx.Client(transport=...))` and its like: blocking, async, either library.
+
+    Args:
+        engine: Gives the engine; asked at each request.
+        inner: Sends; None for a plain one of the request's own library, made at first use.
+    """
+
+    def __init__(self, engine: Callable[[], Engine], inner: object | None = None) -> None:
+        self._engine = engine
+        self._inner: Any = inner
+        self._made: dict[str, Any] = {}
+
+    def _sender(self, request: Any, kind: str) -> Any:
+        if self._inner is not None:
+            return self._inner
+        library = library_of(request)
+        key = f"{library.__name__}.{kind}"
+        if key not in self._made:
+            self._made[key] = getattr(library, kind)()
+        return self._made[key]
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a request of a blocking client."""
+        return through(self._engine(), self._sender(request, "HTTPTransport").handle_request, request)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer a request of an async client."""
+        sender = self._sender(request, "AsyncHTTPTransport")
+        return await through_async(self._engine(), sender.handle_async_request, request)
+
+    def close(self) -> None:
+        """Close what sends."""
+        for inner in (self._inner, *self._made.values()):
+            if hasattr(inner, "close"):
+                inner.close()
+
+    async def aclose(self) -> None:
+        """Close what sends."""
+        for inner in (self._inner, *self._made.values()):
+            if hasattr(inner, "aclose"):
+                await inner.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
