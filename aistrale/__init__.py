@@ -26,19 +26,20 @@ if TYPE_CHECKING:
         embed_async,
         flush,
         get_client,
-        init,
         run,
         run_async,
         session,
-        shutdown,
         stream,
         stream_async,
     )
+    from aistrale.dropin.clients import async_transport, http_client, transport
+    from aistrale.dropin.wrap import wrap
     from aistrale.errors import AistraleError
     from aistrale.media import audio, document, image
     from aistrale.options import EmbedOptions, Options
     from aistrale.policies.retry import Backoff
     from aistrale.providers.openai_compatible import openai_compatible
+    from aistrale.start import init, shutdown
     from aistrale.types import Completion, Embeddings, Event, Message, Tool, Usage
 
 _HOMES = {
@@ -53,20 +54,21 @@ _HOMES = {
         "embed_async",
         "flush",
         "get_client",
-        "init",
         "run",
         "run_async",
         "session",
-        "shutdown",
         "stream",
         "stream_async",
     ),
+    "aistrale.dropin.clients": ("async_transport", "http_client", "transport"),
+    "aistrale.dropin.wrap": ("wrap",),
     "aistrale.errors": ("AistraleError",),
     "aistrale.media": ("audio", "document", "image"),
     "aistrale.options": ("EmbedOptions", "Options"),
     "aistrale.policies.retry": ("Backoff",),
     "aistrale.providers.openai_compatible": ("openai_compatible",),
     "aistrale.conversation": ("Session",),
+    "aistrale.start": ("init", "shutdown"),
     "aistrale.types": ("Completion", "Embeddings", "Event", "Message", "Tool", "Usage"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -97,6 +99,7 @@ __all__ = [
     "Tool",
     "Usage",
     "__version__",
+    "async_transport",
     "audio",
     "context",
     "cost",
@@ -106,6 +109,7 @@ __all__ = [
     "errors",
     "flush",
     "get_client",
+    "http_client",
     "image",
     "init",
     "openai_compatible",
@@ -117,6 +121,8 @@ __all__ = [
     "stream",
     "stream_async",
     "testing",
+    "transport",
+    "wrap",
 ]
 
 

@@ -46,7 +46,11 @@ ENVIRONMENT = (
     "proxy",
     "on_lossy",
     "on_unsupported",
+    "instrument",
 )
+
+SDKS = ("openai", "anthropic", "gemini", "groq", "huggingface")
+"""The official SDKs that `instrument` can name."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -145,6 +149,8 @@ class Settings:
         async_transport: The same for async clients.
         on_lossy: "warn" records on the answer what a translation cannot carry; "error" refuses it.
         on_unsupported: "error" refuses an option that the model cannot take; "drop" drops and lists it.
+        instrument: Which official SDKs `init` covers: True for all, False for none, or a list of "openai", "anthropic",
+            "gemini", "groq" and "huggingface" (in a variable: with commas). Clients of your own (`Client`) cover none.
     """
 
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
@@ -172,6 +178,7 @@ class Settings:
     async_transport: object = None
     on_lossy: Literal["warn", "error"] = "warn"
     on_unsupported: Literal["error", "drop"] = "error"
+    instrument: bool | tuple[str, ...] = True
 
 
 def load(

@@ -23,8 +23,9 @@ from aistrale.checks import (
     words,
     wrong,
 )
-from aistrale.config import ProviderSettings, RouteSettings
+from aistrale.config import SDKS, ProviderSettings, RouteSettings
 from aistrale.core.call import Clocks, StreamRules
+from aistrale.errors import ConfigurationError
 from aistrale.providers.secret import as_secret
 from aistrale.reliability.backoff import Backoff
 from aistrale.reliability.breaker_types import BreakerSettings
@@ -316,6 +317,22 @@ def _transport(method: str) -> Callable[[str, Setting], object]:
     return checked
 
 
+_sdks = words(*SDKS)
+
+
+def _instrument(name: str, value: Setting) -> bool | tuple[str, ...]:
+    if isinstance(value, str):
+        names = [item.strip() for item in value.split(",")]
+        value = names if set(names) & set(SDKS) else value
+    if isinstance(value, (list, tuple)):
+        # Nobody means to set up interception of nothing.
+        return _sdks(name, value) or False
+    try:
+        return flag(name, value)
+    except ConfigurationError:
+        raise wrong(name, f"true, false or a list of {', '.join(map(repr, SDKS))}") from None
+
+
 CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
     "providers": _providers,
     "routes": _routes,
@@ -342,4 +359,5 @@ CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
     "async_transport": _transport("handle_async_request"),
     "on_lossy": word("warn", "error"),
     "on_unsupported": word("error", "drop"),
+    "instrument": _instrument,
 }

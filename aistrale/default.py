@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from aistrale.checks import Setting
     from aistrale.conversation import Session
+    from aistrale.engine import Engine
     from aistrale.options import EmbedOptions, Options, Prompt
     from aistrale.scope import ContextValues
     from aistrale.types import Completion, Embeddings
@@ -26,6 +27,7 @@ __all__ = [
     "embed_async",
     "flush",
     "get_client",
+    "get_engine",
     "init",
     "run",
     "run_async",
@@ -50,7 +52,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def init(**settings: Setting) -> Client:
-    """Set up the process-wide client.
+    """Set up the process-wide client; `aistrale.init` does this and covers the official SDKs.
 
     Calling it again with the same settings, or with none, gives the client that is there; with other settings it
     makes a new one and closes the old. Without it, the first `run` sets the client up from the environment and the
@@ -76,6 +78,11 @@ def init(**settings: Setting) -> Client:
 def get_client() -> Client:
     """The process-wide client; set up from the environment if nobody called init."""
     return _client or init()
+
+
+def get_engine() -> Engine:
+    """The engine of the process-wide client; the drop-in asks for it at every request."""
+    return get_client()._engine  # noqa: SLF001 - a client is its engine's face; the engine is no public name
 
 
 def _async_client() -> AsyncClient:

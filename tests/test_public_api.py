@@ -6,9 +6,9 @@ PUBLIC = [
     "AistraleError", "AsyncClient", "AsyncStream", "Backoff", "Call", "Client", "Clocks", "Completion", "Context",
     "EmbedOptions", "Embeddings", "Event", "Message", "Options", "Pipeline", "Policy", "Reply", "Session", "Settings",
     "Stream", "Tap", "Tool", "Usage",
-    "__version__", "audio", "context", "cost", "document", "embed", "embed_async", "errors", "flush", "get_client",
-    "image", "init", "openai_compatible", "policies", "run", "run_async", "session", "shutdown", "stream",
-    "stream_async", "testing",
+    "__version__", "async_transport", "audio", "context", "cost", "document", "embed", "embed_async", "errors", "flush",
+    "get_client", "http_client", "image", "init", "openai_compatible", "policies", "run", "run_async", "session",
+    "shutdown", "stream", "stream_async", "testing", "transport", "wrap",
 ]  # fmt: skip
 
 
