@@ -7,6 +7,7 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
 from aistrale.core.sse import SSE
+from aistrale.dialects._chat_caller import Standard, standard_for
 from aistrale.dialects._chat_errors import encode_stream_error
 from aistrale.dialects._chat_messages import custom_input
 from aistrale.dialects._chat_request import includes_usage
@@ -76,15 +77,25 @@ class Encoder:
         loss: Takes what this dialect cannot say.
         groq: Write for Groq's SDK: the counts stand in the last chunk, at its top and in `x_groq`, unasked.
         reasoning_field: Where thoughts from another dialect go; None leaves them out (recorded).
+        standard: The answer is another server's than the one that the caller asked: its notation is not kept.
     """
 
     __slots__ = (
         "_base", "_blocks", "_called", "_ended", "_first", "_groq", "_held", "_loss", "_model", "_open", "_prefix",
-        "_reasoning_field", "_roles", "_usage", "_wants_usage",
+        "_reasoning_field", "_roles", "_standard", "_usage", "_wants_usage",
     )  # fmt: skip
 
-    def __init__(self, request: Request, loss: Loss, *, groq: bool = False, reasoning_field: str | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        loss: Loss,
+        *,
+        groq: bool = False,
+        reasoning_field: str | None = None,
+        standard: bool = False,
+    ) -> None:
         self._loss = loss
+        self._standard: Standard | None = standard_for(request, reasoning_field) if standard else None
         self._groq = groq
         self._reasoning_field = reasoning_field
         self._wants_usage = includes_usage(request)
@@ -109,6 +120,8 @@ class Encoder:
             block = self._blocks.get((event.choice, event.block))
             if block is not None and block.kind == "content" and event.wire is None and self._held is None:
                 return [self._text_chunk(event.text, event.choice)]
+        if self._standard is not None:
+            event = self._standard.event(event)
         writer = _WRITERS.get(type(event))
         chunks: list[SSE] = []
         if writer is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
+from aistrale.dialects._chat_caller import standard_for
 from aistrale.dialects._chat_history import encode_assistant
 from aistrale.dialects._chat_messages import Calls, decode_message
 from aistrale.dialects._chat_usage import decode_usage, encode_usage
@@ -15,7 +16,7 @@ from aistrale.types import Choice, Completion, Message, TextPart
 
 if TYPE_CHECKING:
     from aistrale.dialects.base import Loss
-    from aistrale.types import JSON, FinishReason, JSONObject
+    from aistrale.types import JSON, FinishReason, JSONObject, Request
 
 _REASONS: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -136,7 +137,14 @@ def _choice(value: JSON, position: int) -> Choice:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def encode_response(completion: Completion, loss: Loss, *, reasoning_field: str | None = None) -> JSONObject:
+def encode_response(
+    completion: Completion,
+    loss: Loss,
+    *,
+    reasoning_field: str | None = None,
+    request: Request | None = None,
+    standard: bool = False,
+) -> JSONObject:
     """Write the answer that a calling SDK expects.
 
     Args:
@@ -144,7 +152,12 @@ def encode_response(completion: Completion, loss: Loss, *, reasoning_field: str 
         loss: Takes what this dialect cannot say.
         reasoning_field: Where to put thoughts that came from another dialect: "reasoning" for Groq's SDK,
             "reasoning_content" for callers that want them; None (the format's own way) leaves them out.
+        request: The caller's request; counts only for `standard`.
+        standard: The answer is another server's than the one that the caller asked: it is written in the form of the
+            API reference, whatever notation it came in.
     """
+    if standard:
+        completion = standard_for(request, reasoning_field).completion(completion)
     context = Context(ANY, loss, own=completion.source == NAME, answer=True, reasoning_field=reasoning_field)
     words = words_of(completion.wire)
     body = kept(completion.wire, NAME)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _INPUT: Final = "prompt_tokens_details"
 _OUTPUT: Final = "completion_tokens_details"
-_TOTALS: Final[tuple[str, ...]] = ("prompt_tokens", "completion_tokens", "total_tokens")
+TOTALS: Final[tuple[str, ...]] = ("prompt_tokens", "completion_tokens", "total_tokens")
 _INPUT_FIELDS: Final = {
     "cached_tokens": "cache_read",
     "cache_write_tokens": "cache_write",
@@ -35,8 +35,8 @@ _INPUT_BUCKETS: Final = ("audio_input", "image_input", "cache_write", "cache_rea
 _OUTPUT_BUCKETS: Final = ("audio_output", "image_output", "reasoning")
 # Counted here without being told apart.
 _UNTOLD: Final = ("tool_input", "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h")
-_TOTALS_SET: Final = frozenset(_TOTALS)
-_MODELLED: Final = frozenset({*_TOTALS, _INPUT, _OUTPUT})
+_TOTALS_SET: Final = frozenset(TOTALS)
+_MODELLED: Final = frozenset({*TOTALS, _INPUT, _OUTPUT})
 
 
 def decode_usage(value: JSONObject) -> Usage:
@@ -71,12 +71,12 @@ def decode_usage(value: JSONObject) -> Usage:
         usage.output = completion - _fit(usage, completion, buckets, "overlap_out", words)
         if "overlap_out" in words:
             fields.update({name: value[name] for name in (_OUTPUT,) if name in value})
-    if len(value) < len(_TOTALS) or not value.keys() >= _TOTALS_SET:
-        words.extend(f"no_{name}" for name in _TOTALS if name not in value)
+    if len(value) < len(TOTALS) or not value.keys() >= _TOTALS_SET:
+        words.extend(f"no_{name}" for name in TOTALS if name not in value)
     # Sums that do not add up are given back as they came.
     read, made = usage.input_total or 0, usage.output_total or 0
     for name, count, written in zip(
-        _TOTALS, (prompt, completion, total), (read, made - beside, read + made), strict=True
+        TOTALS, (prompt, completion, total), (read, made - beside, read + made), strict=True
     ):
         if count is not None and count != written:
             fields[name] = count
@@ -126,7 +126,7 @@ def encode_usage(usage: Usage, loss: Loss) -> JSONObject:
         if getattr(usage, name):
             loss.emulate(f"usage.{name}", "counted, but not told apart in this format")
     fields, words = kept(usage.wire, NAME), words_of(usage.wire)
-    odd = {name: fields.pop(name) for name in _TOTALS if name in fields}
+    odd = {name: fields.pop(name) for name in TOTALS if name in fields}
     had_input, had_output = fields.get(_INPUT) is not None, fields.get(_OUTPUT) is not None
     inner = take_object(fields, _INPUT) if had_input else {}
     outer = take_object(fields, _OUTPUT) if had_output else {}

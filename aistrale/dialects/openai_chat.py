@@ -49,7 +49,14 @@ def event_decoder(profile: Profile) -> Decoder:  # noqa: ARG001 - the protocol's
     return Decoder()
 
 
-def event_encoder(request: Request, loss: Loss, *, groq: bool = False, reasoning_field: str | None = None) -> Encoder:
+def event_encoder(
+    request: Request,
+    loss: Loss,
+    *,
+    groq: bool = False,
+    reasoning_field: str | None = None,
+    standard: bool = False,
+) -> Encoder:
     """A fresh encoder for one streamed reply.
 
     Args:
@@ -58,5 +65,7 @@ def event_encoder(request: Request, loss: Loss, *, groq: bool = False, reasoning
         groq: The caller is Groq's SDK: the counts go into the last chunk's `x_groq` and `usage`, unasked.
         reasoning_field: Where thoughts from another dialect go: "reasoning" for Groq's SDK, "reasoning_content" for
             callers that want them; None (the format's own way) leaves them out and records that.
+        standard: The answer is another server's than the one that the caller asked: it is written in the form of the
+            API reference, whatever notation it came in.
     """
-    return Encoder(request, loss, groq=groq, reasoning_field=reasoning_field)
+    return Encoder(request, loss, groq=groq, reasoning_field=reasoning_field, standard=standard)
