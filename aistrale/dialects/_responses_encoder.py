@@ -343,7 +343,8 @@ class Encoder:
         if isinstance(part, ToolCallPart):
             written = self._items.writer.item([(block.number, part)], cast("OpenItem", block.item).index) or {}
             frames = []
-            if block.style is CUSTOM and written.get(field):
+            # Whoever strings the pieces together gets the whole, also of a call whose arguments nobody told.
+            if written.get(field) and (block.style is CUSTOM or not any(block.pieces)):
                 frames.append(self._frame(f"{name}.delta", {**block.place, "delta": written[field]}))
             return [*frames, self._frame(f"{name}.done", {**block.place, field: written.get(field)})]
         if form(part.wire) in SILENT and not block.pieces:

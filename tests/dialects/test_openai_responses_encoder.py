@@ -112,6 +112,18 @@ def test_frames_of_text_and_two_calls():
     assert final.keys() >= {"parallel_tool_calls", "tool_choice", "tools", "object"}
 
 
+@pytest.mark.parametrize("pieces", [[], [""]])
+def test_a_call_without_arguments_is_spelled_out_as_well(pieces):
+    events = [ReplyStart("r", "m"), BlockStart(0, ToolCallPart("call_1", "now"))]
+    events += [*(ArgumentsDelta(piece, 0) for piece in pieces), BlockEnd(0), Finish("tool_calls"), ReplyEnd()]
+    told = [json.loads(frame.data) for frame in encode_stream(events)]
+    deltas = [event["delta"] for event in told if event["type"] == "response.function_call_arguments.delta"]
+    done = [event["arguments"] for event in told if event["type"] == "response.function_call_arguments.done"]
+    assert "".join(deltas) == "{}"
+    assert done == ["{}"]
+    assert told[-1]["response"]["output"][0]["arguments"] == "{}"
+
+
 def test_the_response_repeats_the_request():
     request = foreign(
         Message.system("Be brief."), tools=[Tool("get")], tool_choice=ToolChoice("required"), parallel_tool_calls=False
