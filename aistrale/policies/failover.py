@@ -13,6 +13,7 @@ from aistrale.errors import (
     PolicyError,
     QueueFull,
     QueueTimeout,
+    RateLimitError,
     StreamInterrupted,
 )
 from aistrale.reliability.backoff import spread
@@ -69,7 +70,10 @@ class _Tried:
     """Monotonic seconds from which on it can be tried again."""
 
     alone: bool
-    """Whether nobody else was left to go to when it failed: its breaker then lets a trickle through."""
+    """Whether nobody else was left to go to when it failed: asked again, its breaker would say the same."""
+
+    yielded: bool
+    """Whether it gave way to a target that only lacked room."""
 
     refusals: int = 0
 
@@ -119,7 +123,7 @@ class Failover:
         call.target = targets[0]
         while True:
             call.others = plan.untried
-            call.busy = any(self._has_room_soon(call, tried) for tried in plan.tried.values())
+            call.busy = self._is_busy(call, plan, call.target)
             call.share_until = self._share(call) if plan.untried else None
             try:
                 return await call_next(call)
@@ -157,7 +161,15 @@ class Failover:
         if fails_over == "never" and verdict.kind not in self._rules(call.route).fail_over_on:
             return False
         before = plan.tried.get(failed.name)
-        tried = _Tried(failed, error, verdict, self._ready(call, error, verdict), alone=not call.others)
+        alone = not call.others and not call.busy
+        tried = _Tried(
+            failed,
+            error,
+            verdict,
+            self._ready(call, error, verdict),
+            alone,
+            isinstance(error, CircuitOpen) and call.busy,
+        )
         tried.refusals = (before.refusals if before is not None else 0) + isinstance(error, PolicyError)
         if isinstance(error, (QueueFull, QueueTimeout)) and not call.others:
             # It has waited its turn already.
@@ -170,8 +182,8 @@ class Failover:
 
     def _ready(self, call: Call, error: AistraleError, verdict: Verdict) -> float:
         now = call.runtime.now()
-        if isinstance(error, CircuitOpen) and call.others:
-            # Asked again when nobody else is left, its breaker may let a single call pass.
+        if isinstance(error, CircuitOpen) and (call.others or call.busy):
+            # Asked again when nobody else is left, its breaker may let a call pass.
             return now
         if isinstance(error, CircuitOpen) and error.reason == _ANNOUNCED and error.retry_after is not None:
             return now + spread(error.retry_after, call.runtime.random, call.remaining())
@@ -189,7 +201,11 @@ class Failover:
         rules = self._rules(call.route)
         if rules.when_all_down == "fail":
             return None
-        candidates = [tried for tried in plan.tried.values() if self._may_again(call, tried)]
+        candidates = [
+            tried
+            for tried in plan.tried.values()
+            if self._may_again(call, tried) and not (tried.yielded and self._is_busy(call, plan, tried.target))
+        ]
         if rules.when_all_down == "last_resort":
             call.forced = not call.forced
             return candidates[0].target if candidates and call.forced else None
@@ -202,9 +218,14 @@ class Failover:
             return tried.target
         return None
 
+    def _is_busy(self, call: Call, plan: _Plan, target: Target) -> bool:
+        """Whether a target beside this one lacks nothing but room, and will have some in time."""
+        return any(self._has_room_soon(call, tried) for tried in plan.tried.values() if tried.target is not target)
+
     def _has_room_soon(self, call: Call, tried: _Tried) -> bool:
-        full = tried.verdict.throttle or isinstance(tried.error, (QueueFull, QueueTimeout))
-        if not full or tried.target is call.target or not self._may_again(call, tried):
+        # An overloaded provider does not know when it will have room.
+        full = isinstance(tried.error, (QueueFull, QueueTimeout, RateLimitError))
+        if not full or not self._may_again(call, tried):
             return False
         return self._backoff.fits(call, tried.ready - call.runtime.now(), tried.error)
 

@@ -12,6 +12,7 @@ from aistrale.errors import (
     ContextLengthError,
     DeadlineExceeded,
     InvalidRequestError,
+    OverloadedError,
     QueueTimeout,
     QuotaExceededError,
     RateLimitError,
@@ -190,8 +191,9 @@ def test_a_breaker_is_asked_again_when_nobody_else_is_left(script):
         (RateLimitError("slow", status=429, retry_after=200.0), True),
         (QuotaExceededError("spent", status=402), True),
         (ServerError("down", status=500), True),
+        (OverloadedError("too many", status=503), True),
     ],
-    ids=["queue", "throttled", "throttled for long", "quota", "down"],
+    ids=["queue", "throttled", "throttled for long", "quota", "down", "overloaded"],
 )
 def test_a_target_that_has_no_room_yet_is_still_somewhere_to_go(script, full, last):
     seen = []
@@ -213,6 +215,25 @@ def test_a_target_that_has_no_room_yet_is_still_somewhere_to_go(script, full, la
     sim = script(steps={TWO: ["two"], ONE: ["one"]})
     assert sim.run(breaker=Door(), queue=Limit(), **policies()) == ("one" if last else "two")
     assert seen == [last]
+
+
+def test_a_breaker_that_gave_way_to_a_full_target_is_asked_again_when_that_has_failed(script):
+    asked = []
+
+    class Door:
+        async def __call__(self, call, call_next):
+            if call.target.name == ONE:
+                asked.append((bool(call.others), call.busy))
+                if call.others or call.busy:
+                    raise CircuitOpen("open", retry_after=50.0, reason="failures")
+            return await call_next(call)
+
+    sim = script(
+        steps={TWO: [RateLimitError("slow", status=429, retry_after=2.0), OverloadedError("down")], ONE: ["one"]}
+    )
+    assert sim.run(breaker=Door(), **policies()) == "one"
+    assert asked == [(False, True), (False, False)]
+    assert 2.0 <= sum(sim.runtime.slept) <= 3.0
 
 
 def test_a_breaker_that_never_closes_ends_in_its_own_error(script):
