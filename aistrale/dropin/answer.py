@@ -15,6 +15,7 @@ from aistrale.dialects.shape import dump_json
 from aistrale.dropin.streams import EncodedBody, RelayedBody, body_stream
 from aistrale.dropin.words import telling, told
 from aistrale.errors import APIError, AttemptTimeout, DeadlineExceeded, NetworkError
+from aistrale.policies.meter import total_cost
 
 if TYPE_CHECKING:
     from aistrale.core.call import Call
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from aistrale.dropin.inbound import Incoming
     from aistrale.dropin.relay import Kept
     from aistrale.errors import AistraleError
-    from aistrale.types import Completion, Embeddings, Request
+    from aistrale.types import JSON, Completion, Embeddings, Request
 
 _JSON: Final = "application/json"
 # Where the SDK looks for the id of an exchange.
@@ -59,19 +60,21 @@ class Answers:
         kept = self._kept(call)
         if kept is not None:
             return self._relayed(call, kept, self._library.ByteStream(kept.take()))
-        loss = Loss("warn", "drop", self._profile(call))
+        data = dump_json(self._body(call, answer)).encode()
+        return self._response(_OK, data, self._headers(call, _JSON))
+
+    def _body(self, call: Call, answer: Completion | Embeddings) -> JSON:
         incoming, codec = self._incoming, self._incoming.codec
         if incoming.endpoint.operation == "embed":
-            body: object = cast("EmbedDialect", codec).encode_response(cast("Embeddings", answer))
-        elif incoming.endpoint.dialect == openai_responses.NAME:
-            body = openai_responses.encode_response(cast("Completion", answer), loss, cast("Request", incoming.hub))
-        elif incoming.endpoint.dialect == openai_chat.NAME:
-            field = _THOUGHTS.get(incoming.endpoint.provider)
-            body = openai_chat.encode_response(cast("Completion", answer), loss, reasoning_field=field)
-        else:
-            body = cast("Dialect", codec).encode_response(cast("Completion", answer), loss)
-        data = dump_json(cast("Any", body)).encode()
-        return self._response(_OK, data, self._headers(call, _JSON))
+            return cast("EmbedDialect", codec).encode_response(cast("Embeddings", answer))
+        completion, hub = cast("Completion", answer), cast("Request", incoming.hub)
+        loss = Loss("warn", "drop", call.target.profile)
+        if incoming.endpoint.dialect == openai_responses.NAME:
+            return openai_responses.encode_response(completion, loss, hub)
+        if incoming.endpoint.dialect == openai_chat.NAME:
+            thoughts = _THOUGHTS.get(incoming.endpoint.provider)
+            return openai_chat.encode_response(completion, loss, reasoning_field=thoughts, request=hub, standard=True)
+        return cast("Dialect", codec).encode_response(completion, loss)
 
     def streamed(self, call: Call, reply: Reply) -> Any:
         """The response of a streamed call; its body is still to come."""
@@ -92,11 +95,12 @@ class Answers:
 
     def _encoder(self, call: Call) -> EventEncoder:
         incoming = self._incoming
-        loss, hub = Loss("warn", "drop", self._profile(call)), cast("Request", incoming.hub)
+        loss, hub = Loss("warn", "drop", call.target.profile), cast("Request", incoming.hub)
         if incoming.endpoint.dialect == openai_chat.NAME:
             provider = incoming.endpoint.provider
+            thoughts = _THOUGHTS.get(provider)
             return openai_chat.event_encoder(
-                hub, loss, groq=provider == "groq", reasoning_field=_THOUGHTS.get(provider)
+                hub, loss, groq=provider == "groq", reasoning_field=thoughts, standard=True
             )
         return chat_dialect(incoming.endpoint.dialect).event_encoder(hub, loss)
 
@@ -198,7 +202,6 @@ class Answers:
             about["x-aistrale-target"] = call.attempt.target.name
         if call.degraded is not None:
             about["x-aistrale-degraded"] = call.degraded
+        if call.over and (cost := total_cost(call).usd) is not None:
+            about["x-aistrale-cost"] = f"{cost:f}"
         return about
-
-    def _profile(self, call: Call) -> Any:
-        return call.target.profile
