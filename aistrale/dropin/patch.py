@@ -14,8 +14,10 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import cache, partial, wraps
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakValueDictionary
 
@@ -24,6 +26,7 @@ from aistrale.dropin.imports import AfterImport, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator
+    from types import ModuleType
 
     from aistrale.engine import Engine
 
@@ -83,10 +86,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def _through(engine: Engine, send: Callable[[Any], Any], request: Any, only: frozenset[str] | None) -> Any:  # noqa: ANN401
-    from aistrale.dropin.transport import through
+@cache
+def _transport() -> ModuleType:
+    # At the first request, so that init stays light; and kept, since every request comes by here.
+    return import_module("aistrale.dropin.transport")
 
-    return through(engine, send, request, only)
+
+def _through(engine: Engine, send: Callable[[Any], Any], request: Any, only: frozenset[str] | None) -> Any:  # noqa: ANN401
+    return _transport().through(engine, send, request, only)
 
 
 async def _through_async(
@@ -95,9 +102,7 @@ async def _through_async(
     request: Any,  # noqa: ANN401
     only: frozenset[str] | None,
 ) -> Any:  # noqa: ANN401
-    from aistrale.dropin.transport import through_async
-
-    return await through_async(engine, send, request, only)
+    return await _transport().through_async(engine, send, request, only)
 
 
 def install(
@@ -228,16 +233,16 @@ def _stands_in(current: object, wanted: object) -> bool:
             return True
         if id(found) not in seen:
             seen.add(id(found))
-            waiting.extend(_inside(found))
+            # What lies in a closure may be anything, also a proxy that raises when it is looked at.
+            with suppress(Exception):
+                waiting.extend(_inside(found))
     return False
 
 
 def _inside(function: object) -> Iterator[object]:
     if isinstance(function, partial):
         yield from (function.func, *function.args)
-    attributes = getattr(function, "__dict__", {})
-    yield from (attributes[name] for name in ("__wrapped__", "side_effect") if name in attributes)
-    yield from (part for part in (getattr(function, "__func__", None),) if part is not None)
+    yield from (part for name in ("__wrapped__", "__func__") if (part := getattr(function, name, None)) is not None)
     for cell in getattr(function, "__closure__", None) or ():
         try:
             yield cell.cell_contents

@@ -17,7 +17,7 @@ from aistrale.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Client = TypeVar("Client")
+SdkClient = TypeVar("SdkClient")
 
 _SUPPORTED: Final = (
     "openai.OpenAI, AsyncOpenAI, AzureOpenAI, AsyncAzureOpenAI; anthropic.Anthropic, AsyncAnthropic; "
@@ -25,7 +25,7 @@ _SUPPORTED: Final = (
 )
 
 
-def wrap(client: Client) -> Client:
+def wrap(client: SdkClient) -> SdkClient:
     """Lead the calls of one client of an official SDK through the pipeline of the process-wide client.
 
         client = aistrale.wrap(openai.OpenAI())
@@ -157,12 +157,11 @@ def _hugging_async(client: Any) -> None:
 
 
 def _check_hugging(client: Any, method: str) -> None:
-    import huggingface_hub
-
+    version = import_module("huggingface_hub").__version__
     # Below 1.0 it used requests and aiohttp.
-    if not hasattr(client, method) or huggingface_hub.__version__.startswith("0."):
+    if not hasattr(client, method) or version.startswith("0."):
         raise ConfigurationError(
-            f"a client of huggingface_hub {huggingface_hub.__version__} cannot be wrapped",
+            f"a client of huggingface_hub {version} cannot be wrapped",
             field="client",
             hint="Install huggingface_hub 1.0 or newer.",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
@@ -22,6 +23,14 @@ _CLASSES = {
     "groq": ("Groq", "AsyncGroq"),
     "huggingface": ("InferenceClient", "AsyncInferenceClient"),
 }
+
+
+def ask_no_registry(tmp_path, monkeypatch):
+    """Newer SDKs of Hugging Face ask the Hub once a day for a list; here they find one from today."""
+    cached = tmp_path / "harnesses.json"
+    cached.write_text('{"standardEnvVars": [], "harnesses": {}}')
+    if find_spec("huggingface_hub"):
+        monkeypatch.setattr("huggingface_hub.constants.AGENT_HARNESSES_PATH", str(cached), raising=False)
 
 
 class Asker:
@@ -44,6 +53,8 @@ class Asker:
             genai = pytest.importorskip("google.genai")
             http = options.pop("http_client", None)
             given = {} if http is None else {self.judge.pick("httpx_client", "httpx_async_client"): http}
+            if given and not given.keys() <= genai.types.HttpOptions.model_fields.keys():
+                pytest.skip("this google-genai takes no HTTP client")
             return genai.Client(api_key="k", http_options=genai.types.HttpOptions(base_url=url, **given), **options)
         sdk = pytest.importorskip("huggingface_hub" if self.provider == "huggingface" else self.provider)
         return getattr(sdk, self.judge.pick(*_CLASSES[self.provider]))(base_url=url, api_key="k", **options)
@@ -64,8 +75,11 @@ class Asker:
 
     async def close(self):
         if self.provider == "gemini":
-            await self.client.aio.aclose()
-            self.client.close()
+            # Older ones have no way to be closed.
+            if hasattr(self.client.aio, "aclose"):
+                await self.client.aio.aclose()
+            if hasattr(self.client, "close"):
+                self.client.close()
             return
         await self.judge.get(self.client.close())
         if self.provider == "huggingface":

@@ -19,7 +19,7 @@ import pytest
 
 from aistrale.dropin import patch
 from aistrale.testing import simulator
-from tests.dropin.asking import ANSWER, ASK, MODELS, PROVIDERS, Asker
+from tests.dropin.asking import ANSWER, ASK, MODELS, PROVIDERS, Asker, ask_no_registry
 from tests.sdks.judging import Judge
 
 httpx = pytest.importorskip("httpx")
@@ -84,11 +84,7 @@ def judge(request):
 
 @pytest.fixture(autouse=True)
 def no_registry(tmp_path, monkeypatch):
-    """Hugging Face's SDK asks the Hub once a day for a list; here it finds one from today."""
-    cached = tmp_path / "harnesses.json"
-    cached.write_text('{"standardEnvVars": [], "harnesses": {}}')
-    pytest.importorskip("huggingface_hub")
-    monkeypatch.setattr("huggingface_hub.constants.AGENT_HARNESSES_PATH", str(cached))
+    ask_no_registry(tmp_path, monkeypatch)
 
 
 @contextmanager
@@ -546,7 +542,7 @@ def test_google_with_aiohttp_installed_is_covered_and_goes_back_to_aiohttp(sim, 
         patch.uninstall()
         assert await asker.ask() == ANSWER
         assert len(recorder.seen) == 1
-        assert asker.client._api_client._aiohttp_sessions
+        assert asker.client._api_client._use_aiohttp()
         await asker.close()
 
     before = vars(api.BaseApiClient)["_use_aiohttp"]

@@ -12,7 +12,7 @@ import aistrale
 from aistrale.dropin.transport import Transport
 from aistrale.errors import ConfigurationError
 from aistrale.testing import simulator
-from tests.dropin.asking import ANSWER, ASK, MODELS, PROVIDERS, Asker
+from tests.dropin.asking import ANSWER, ASK, MODELS, PROVIDERS, Asker, ask_no_registry
 from tests.sdks.judging import Judge
 
 httpx = pytest.importorskip("httpx")
@@ -31,9 +31,7 @@ def running():
 @pytest.fixture
 def sim(running, tmp_path, monkeypatch):
     """The simulator, with a process-wide client that covers no SDK by itself."""
-    cached = tmp_path / "harnesses.json"
-    cached.write_text('{"standardEnvVars": [], "harnesses": {}}')
-    monkeypatch.setattr("huggingface_hub.constants.AGENT_HARNESSES_PATH", str(cached))
+    ask_no_registry(tmp_path, monkeypatch)
     running.reset()
     aistrale.init(**running.settings(), instrument=False)
     yield running
@@ -170,29 +168,28 @@ def test_both_sides_of_a_google_client_and_each_event_loop(sim):
 
     async def twice():
         assert await asker.ask() == await asker.ask() == ANSWER
-        await asker.client._api_client._async_httpx_client.aclose()
+        await asker.close()
 
     Judge("async").run(twice)
     assert through_us() == 3
-    asker.client.close()
 
 
 def test_each_event_loop_keeps_connections_of_its_own(sim):
     asker = Asker("gemini", Judge("async"), sim)
+    loops = getattr(asker.client._api_client._async_httpx_client, "_loop_clients", None)
+    if loops is None:
+        pytest.skip("this google-genai has one set of connections")
     aistrale.wrap(asker.client)
 
     async def once():
         assert await asker.ask() == ANSWER
-        await judge_close()
-
-    async def judge_close():
-        for client in list(getattr(asker.client._api_client._async_httpx_client, "_loop_clients", {}).values()):
+        for client in list(loops.values()):
             await client.aclose()
 
     Judge("async").run(once)
     Judge("async").run(once)
     assert through_us() == 2
-    asker.client.close()
+    Judge("sync").run(asker.close)
 
 
 def test_a_loop_that_is_open_already_is_wrapped_too(sim):
@@ -213,7 +210,6 @@ def test_a_google_client_of_vertex_is_refused(sim):
     client = genai.Client(vertexai=True, project="p", location="l", credentials=credentials)
     with pytest.raises(ConfigurationError, match="Vertex"):
         aistrale.wrap(client)
-    client.close()
 
 
 # --- Hugging Face: one session for the whole process --------------------------------------------------------------------

@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Unpack, assert_type
 
+import httpx
+import httpx2
+
 import aistrale
 from aistrale.types import AttemptInfo, Choice, Cost, FinishReason, JSONObject, Lossy, Message, ToolCallPart, Usage
 
@@ -141,6 +144,15 @@ class Counting:
         """Count."""
         self.calls += 1
         return await call_next(call)
+
+
+def ways_in() -> None:
+    assert_type(aistrale.wrap(City()), City)
+    assert_type(aistrale.http_client("groq"), httpx.Client)
+    assert_type(aistrale.http_client("openai", timeout=5), httpx2.Client)
+    assert_type(aistrale.http_client("gemini", asynchronous=True), httpx2.AsyncClient)
+    aistrale.init(instrument=["openai"])
+    aistrale.shutdown()
 
 
 def errors() -> None:
