@@ -59,7 +59,7 @@ class Answers:
         """The response of a call that was not streamed."""
         kept = self._kept(call)
         if kept is not None:
-            return self._relayed(call, kept, self._library.ByteStream(kept.take()))
+            return self._relayed_whole(call, kept)
         data = dump_json(self._body(call, answer)).encode()
         return self._response(_OK, data, self._headers(call, _JSON))
 
@@ -116,7 +116,7 @@ class Answers:
         cause = telling(error)
         kept = None if call is None else self._own_words(call, cause)
         if call is not None and kept is not None:
-            response = self._relayed(call, kept, self._library.ByteStream(kept.take()))
+            response = self._relayed_whole(call, kept)
             response.headers["x-should-retry"] = "false"
             return response
         if call is not None and len(call.attempts) > 0 and self._relay_alone(call):
@@ -176,6 +176,13 @@ class Answers:
             return None
         relay = self._incoming.relay_of(attempt.target)
         return None if relay is None else relay.answer
+
+    def _relayed_whole(self, call: Call, kept: Kept) -> Any:
+        data = kept.take()
+        response = self._relayed(call, kept, self._library.ByteStream(data))
+        # Of what is handed on; Hugging Face's async SDK reads the body of an error only where its length is told.
+        response.headers["content-length"] = str(len(data))
+        return response
 
     def _relayed(self, call: Call, kept: Kept, stream: Any) -> Any:
         headers = [(name, value) for name, value in kept.headers.raw if name.lower() not in _FRAMING]

@@ -8,20 +8,21 @@ One class serves httpx and httpx2, blocking and async: their clients ask a trans
 from __future__ import annotations
 
 import sys
-import threading
-import time
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aistrale.core.runtime import run_sync
 from aistrale.core.transport import OWN
+from aistrale.dialects import chat_dialect
 from aistrale.dialects.shape import MalformedBody
 from aistrale.dropin.answer import Answers
 from aistrale.dropin.endpoints import Endpoint, provider_of, recognise
 from aistrale.dropin.inbound import ROUTE_HEADER, Incoming, read
+from aistrale.dropin.resends import remember, remembered
+from aistrale.dropin.words import told
 from aistrale.errors import AistraleError
 from aistrale.policies.meter import attempt_infos, total_cost, total_usage
 from aistrale.types import Cost
@@ -38,11 +39,6 @@ if TYPE_CHECKING:
 
 passed: Counter[str] = Counter()
 """Requests to a provider that are no model calls and went by untouched, by provider; for diagnosis."""
-
-_RESENDS: Final = "x-stainless-retry-count"
-# Seconds for which an error is remembered that the SDK answers by sending again; its own pauses are 8 s at most.
-_REMEMBER: Final = 30.0
-_MOST_REMEMBERED: Final = 1000
 
 
 @dataclass(slots=True)
@@ -165,7 +161,7 @@ class Exchange:
 
     async def answer(self, runtime: Runtime) -> Any:
         """Run the call; the response for the SDK."""
-        again = _remembered(self._request, self._content)
+        again = remembered(self._request, self._content)
         if again is not None:
             raise again
         engine, incoming, answers = self._engine, self._incoming, self._answers
@@ -192,7 +188,7 @@ class Exchange:
             _tell(last, call, failure)
             return answers.failed(call, failure)
         except Exception as error:
-            _remember(self._request, self._content, error)
+            remember(self._request, self._content, error)
             raise
         finally:
             # An error that its own traceback holds would be left to the garbage collector.
@@ -235,32 +231,22 @@ def library_of(request: object) -> Any:
     return sys.modules.get(name) or import_module(name)
 
 
-# --- what the SDK sends again ---------------------------------------------------------------------------------------
-
-_lock = threading.Lock()
-_failures: dict[tuple[str, bytes], tuple[float, Exception]] = {}
-
-
-def _remember(request: Any, content: bytes, error: Exception) -> None:
-    """Keep an error that the SDK will answer by sending the same again, although we have done what there was to do."""
-    if _RESENDS not in request.headers:
-        return
-    now = time.monotonic()
-    with _lock:
-        if len(_failures) >= _MOST_REMEMBERED:
-            _failures.clear()
-        _failures[str(request.url), content] = now + _REMEMBER, error.with_traceback(None)
-
-
-def _remembered(request: Any, content: bytes) -> Exception | None:
-    if not _failures or request.headers.get(_RESENDS, "0") == "0":
-        return None
-    with _lock:
-        until, error = _failures.get((str(request.url), content), (0.0, None))
-    return error if error is not None and time.monotonic() < until else None
+def _unset(request: Any, error: AistraleError) -> Any:
+    """The answer to a request where the settings are wrong: an exception of ours would be tried again by some SDKs."""
+    endpoint = _endpoint(request)
+    library = library_of(request)
+    words = chat_dialect(endpoint.chat if endpoint is not None else "openai_chat")
+    status, body = words.encode_error(told(error))
+    return library.Response(status, headers={"x-should-retry": "false"}, json=body, request=request)
 
 
 # --- a transport object ---------------------------------------------------------------------------------------------
+
+
+def _seen(request: Any) -> Any:
+    """A request that was looked at, so that no further transport of ours, or the patch, does it again."""
+    request.extensions = {**request.extensions, OWN: True}
+    return request
 
 
 class Transport:
@@ -287,12 +273,21 @@ class Transport:
 
     def handle_request(self, request: Any) -> Any:
         """Answer a request of a blocking client."""
-        return through(self._engine(), self._sender(request, "HTTPTransport").handle_request, request)
+        try:
+            engine = self._engine()
+        except AistraleError as error:
+            return _unset(request, error)
+        send = self._sender(request, "HTTPTransport").handle_request
+        return through(engine, lambda request: send(_seen(request)), request)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer a request of an async client."""
-        sender = self._sender(request, "AsyncHTTPTransport")
-        return await through_async(self._engine(), sender.handle_async_request, request)
+        try:
+            engine = self._engine()
+        except AistraleError as error:
+            return _unset(request, error)
+        send = self._sender(request, "AsyncHTTPTransport").handle_async_request
+        return await through_async(engine, lambda request: send(_seen(request)), request)
 
     def close(self) -> None:
         """Close what sends."""

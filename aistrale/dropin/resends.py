@@ -1,0 +1,46 @@
+"""What an SDK sends again by itself, although everything that there was to do has been done.
+
+The SDKs of OpenAI, Anthropic and Groq count their attempts in a header. An answer tells them not to send again; an
+error of the HTTP library cannot, and they have names of their own for it, so it is raised and, for their further
+attempts, raised again without sending.
+"""
+
+# ruff: noqa: ANN401 - the objects of httpx and httpx2 have the same shape and no common class
+
+from __future__ import annotations
+
+import time
+from hashlib import blake2b
+from typing import Any, Final
+
+_COUNT: Final = "x-stainless-retry-count"
+# Seconds; the longest pause that the three SDKs make before they send again by themselves is 8 s.
+_REMEMBERED: Final = 30.0
+_MOST: Final = 1000
+
+_failures: dict[bytes, tuple[float, Exception]] = {}
+
+
+def remember(request: Any, content: bytes, error: Exception) -> None:
+    """Keep the error that the SDK will answer by sending the same again."""
+    if _COUNT not in request.headers:
+        return
+    now = time.monotonic()
+    for key, (until, _) in list(_failures.items()):
+        if until < now or len(_failures) >= _MOST:
+            _failures.pop(key, None)
+    _failures[_key(request, content)] = now + _REMEMBERED, error
+
+
+def remembered(request: Any, content: bytes) -> Exception | None:
+    """The error of the attempt before; None for a first attempt, and for one after an answer."""
+    if not _failures or request.headers.get(_COUNT, "0") == "0":
+        return None
+    until, error = _failures.get(_key(request, content), (0.0, None))
+    return error.with_traceback(None) if error is not None and time.monotonic() < until else None
+
+
+def _key(request: Any, content: bytes) -> bytes:
+    # A digest, because the content is nobody's business any more.
+    key = request.headers.get("authorization", "") + request.headers.get("x-api-key", "")
+    return blake2b(f"{request.url} {key} ".encode() + content, digest_size=16).digest()
