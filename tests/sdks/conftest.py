@@ -1,4 +1,5 @@
-"""The official SDKs against the simulator: each test body is written once and run with the blocking and the async client."""
+"""The official SDKs against the simulator: each test body is written once, and run with the blocking and the async
+client, and once more with each under `aistrale.init()`, where it must get the same."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import pytest
 
 from aistrale.testing import simulator
 from tests.sdks.judging import Judge
+from tests.sdks.observed import Comparing
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,7 @@ def sim(running):
     return running
 
 
-@pytest.fixture(params=["sync", "async"])
-def judge(request):
-    return Judge(request.param)
+@pytest.fixture(params=["sync", "async", "sync, same under init", "async, same under init"])
+def judge(request, sim, tmp_path):
+    colour, _, covered = request.param.partition(", ")
+    return Comparing(colour, sim, tmp_path) if covered else Judge(colour)

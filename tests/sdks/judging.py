@@ -50,5 +50,8 @@ class Judge:
             with manager as value:
                 yield value
 
+    def set_up(self, **settings):
+        """What `init` is to be given, where it is called."""
+
     def run(self, body):
         return asyncio.run(body())
