@@ -122,7 +122,7 @@ class Answers:
         if call is not None and len(call.attempts) > 0 and self._relay_alone(call):
             raised = self._raised(call, cause)
             if raised is not None:
-                raise raised from None
+                raise raised
         return self._error(call, cause)
 
     def _error(self, call: Call | None, error: AistraleError) -> Any:

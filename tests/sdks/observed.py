@@ -104,12 +104,14 @@ class Comparing(Judge):
         self.settings |= settings
 
     async def get(self, value):
-        value = await super().get(value)
-        self.seen.append(described(value))
-        return value
+        return self.note(await self.unseen(value))
+
+    async def unseen(self, value):
+        """What is not to be compared, or later."""
+        return await super().get(value)
 
     async def all(self, stream):
-        stream = await super().get(stream)
+        stream = await self.unseen(stream)
         if hasattr(stream, "__aiter__"):
             return [self.note(item) async for item in stream]
         return [self.note(item) for item in stream]
