@@ -81,7 +81,9 @@ class Asker:
             if hasattr(self.client, "close"):
                 self.client.close()
             return
-        await self.judge.get(self.client.close())
-        if self.provider == "huggingface":
+        if hasattr(self.client, "close"):
+            await self.judge.get(self.client.close())
+        hub = import_module("huggingface_hub") if self.provider == "huggingface" else None
+        if hasattr(hub, "close_session"):
             # The blocking client's session belongs to the process.
-            import_module("huggingface_hub").close_session()
+            hub.close_session()

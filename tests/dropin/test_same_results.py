@@ -173,6 +173,10 @@ def weather(city: str, days: int) -> str:
     return f"rain in {city} for {days} days"
 
 
+# Earlier ones of Google's SDKs do not take postponed annotations.
+weather.__annotations__ = {"city": str, "days": int, "return": str}
+
+
 def test_functions_that_googles_sdk_calls_by_itself(judge, sim):
     async def body():
         async with client("gemini", judge, sim) as ai:
@@ -291,7 +295,8 @@ def test_a_server_that_is_not_there(provider, streamed, judge, sim):
 
         async def body():
             async with client(provider, judge, nowhere, **options) as ai:
-                await judge.failure(call_of(provider, ai, streamed=streamed))
+                # Not what is said and what is beneath it: that is up to whose connection it was.
+                await judge.failure(call_of(provider, ai, streamed=streamed), only=("class", "bases"))
 
         judge.elsewhere = 1
         judge.run(body)

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
+import warnings
 
 import aistrale
 from aistrale.store.ledger import SQLiteLedger
@@ -43,18 +44,22 @@ def described(value):
     return type(value).__name__
 
 
+_TOLD = ("status_code", "code", "status", "message", "body", "details", "param", "type", "request_id")
+
+
 def described_error(error):
     """An exception as plain data."""
     response = getattr(error, "response", None)
     cause = error.__cause__
+    with warnings.catch_warnings():
+        # Some of this is there for old callers only.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        told = {name: described(getattr(error, name, None)) for name in _TOLD}
     return {
         "class": type(error).__name__,
         "bases": [base.__name__ for base in type(error).__mro__],
         "text": str(error),
-        **{
-            name: described(getattr(error, name, None))
-            for name in ("status_code", "code", "status", "message", "body", "details", "param", "type", "request_id")
-        },
+        **told,
         "response": None if response is None else described(response),
         "cause": None if cause is None else type(cause).__name__,
     }
@@ -121,15 +126,16 @@ class Comparing(Judge):
         self.seen.append(described(item))
         return item
 
-    async def failure(self, call):
-        """The exception that a call ends with."""
+    async def failure(self, call, only=None):
+        """The exception that a call ends with; compared is all that it says of itself, or only some of it."""
         try:
             value = call()
             value = await value if inspect.isawaitable(value) else value
             if hasattr(value, "__aiter__") or hasattr(value, "__next__"):
                 await self.all(value)
         except Exception as error:  # noqa: BLE001 - which one it is, is what is compared
-            self.seen.append(described_error(error))
+            told = described_error(error)
+            self.seen.append({name: told[name] for name in only or told})
             return error
         raise AssertionError("the call did not fail")
 
