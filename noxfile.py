@@ -34,6 +34,26 @@ WIRE_TESTS = (
     "tests/test_client.py",
     "tests/test_default.py",
 )
+# Each official SDK's newest release, and the last one of every earlier major line that is still in wide use. With
+# aiohttp installed, Google's SDK uses it for async calls, as the old one of Hugging Face always does.
+SDK_RELEASES = {
+    "openai-1": ("openai<2",),
+    "openai-2": ("openai<3",),
+    "openai": ("openai",),
+    "anthropic-0": ("anthropic<1",),
+    "anthropic-1": ("anthropic<2",),
+    "anthropic": ("anthropic",),
+    "google-genai-1": ("google-genai<2",),
+    "google-genai-2": ("google-genai<3",),
+    "google-genai": ("google-genai",),
+    "google-genai-aiohttp": ("google-genai", "aiohttp"),
+    "groq-0": ("groq<1",),
+    "groq": ("groq",),
+    "huggingface-0": ("huggingface_hub<1", "aiohttp"),
+    "huggingface-1": ("huggingface_hub<2",),
+    "huggingface": ("huggingface_hub",),
+}
+SDK_TESTS = ("tests/dropin/test_matrix.py", "tests/dropin/test_same_results.py")
 # What selects a provider or a place for data; a session must not depend on the machine that it runs on.
 PRIVATE_PREFIXES = ("AISTRALE_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "GROQ_", "HF_", "HUGGING")
 
@@ -103,6 +123,15 @@ def tests(session: nox.Session, http: str) -> None:
         session.run("coverage", "erase", env=environment)
     places = session.posargs or ([path for path in WIRE_TESTS if (ROOT / path).exists()] if http == "httpx" else [])
     session.run(*command, *places, env=environment)
+
+
+@nox.session
+@nox.parametrize("release", [nox.param(name, id=name) for name in SDK_RELEASES])
+def sdks(session: nox.Session, release: str) -> None:
+    """The drop-in under one official SDK, each in an environment of its own: calls give what they give without it."""
+    session.install("-e", ".[test,trio]")
+    session.install("--upgrade", *SDK_RELEASES[release])
+    session.run("pytest", *SDK_TESTS, *session.posargs, env=hidden_environment())
 
 
 @nox.session
