@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         stream_async,
     )
     from aistrale.dropin.clients import async_transport, http_client, transport
-    from aistrale.dropin.transport import LastCall, last_call
+    from aistrale.dropin.last import LastCall, last_call
     from aistrale.dropin.wrap import wrap
     from aistrale.errors import AistraleError
     from aistrale.media import audio, document, image
@@ -62,7 +62,7 @@ _HOMES = {
         "stream_async",
     ),
     "aistrale.dropin.clients": ("async_transport", "http_client", "transport"),
-    "aistrale.dropin.transport": ("LastCall", "last_call"),
+    "aistrale.dropin.last": ("LastCall", "last_call"),
     "aistrale.dropin.wrap": ("wrap",),
     "aistrale.errors": ("AistraleError",),
     "aistrale.media": ("audio", "document", "image"),

@@ -54,7 +54,17 @@ class HttpResponse:
         decode: Whether the content coding is still to be undone.
     """
 
-    __slots__ = ("__weakref__", "_decoder", "_ended", "_max_body", "_source", "headers", "http_version", "status")
+    __slots__ = (
+        "__weakref__",
+        "_decoder",
+        "_ended",
+        "_kept",
+        "_max_body",
+        "_source",
+        "headers",
+        "http_version",
+        "status",
+    )
 
     status: int
     headers: Headers
@@ -76,6 +86,7 @@ class HttpResponse:
         self._source: Source | None = source
         self._max_body = max_body
         self._ended = False
+        self._kept: list[bytes] | None = None
         self._decoder: ContentDecoder | None = None
         coding = headers.lowered.get("content-encoding")
         if coding is not None and decode:
@@ -151,6 +162,8 @@ class HttpResponse:
                 else:
                     break
                 if data:
+                    if self._kept is not None:
+                        self._kept.append(data)
                     return data
             if decoder is not None:
                 decoder.finish()
@@ -163,6 +176,19 @@ class HttpResponse:
         self._source, self._ended = None, True
         await source.end()
         return b""
+
+    def keep(self) -> None:
+        """Keep what is read from now on, for somebody who wants the bytes themselves beside what they mean."""
+        self._kept = []
+
+    def take(self) -> bytes:
+        """What has been read and kept since the last time; b"" for nothing."""
+        kept = self._kept
+        if not kept:
+            return b""
+        data = kept[0] if len(kept) == 1 else b"".join(kept)
+        kept.clear()
+        return data
 
     def _undecodable(self, error: ValueError) -> HttpDecodeError:
         return HttpDecodeError(str(error), phase="body", sent=True)

@@ -14,15 +14,17 @@ from aistrale.dialects.base import Loss
 from aistrale.dialects.shape import dump_json
 from aistrale.dropin.streams import EncodedBody, RelayedBody, body_stream
 from aistrale.dropin.words import telling, told
+from aistrale.engine import finish
 from aistrale.errors import APIError, AttemptTimeout, DeadlineExceeded, NetworkError
 from aistrale.policies.meter import total_cost
 
 if TYPE_CHECKING:
     from aistrale.core.call import Call
     from aistrale.core.reply import Reply
+    from aistrale.core.response import HttpResponse
     from aistrale.dialects.base import Dialect, EmbedDialect, EventEncoder
     from aistrale.dropin.inbound import Incoming
-    from aistrale.dropin.relay import Kept
+    from aistrale.dropin.relay import Relay
     from aistrale.errors import AistraleError
     from aistrale.types import JSON, Completion, Embeddings, Request
 
@@ -55,12 +57,14 @@ class Answers:
 
     # --- answers -------------------------------------------------------------------------------------------------
 
+    def relayed(self, call: Call) -> Any | None:
+        """The response of a call that was not streamed, as the SDK's own provider gave it; None if another did."""
+        relay = self._relay(call)
+        return None if relay is None else self._relayed(call, relay)
+
     def whole(self, call: Call, answer: Completion | Embeddings) -> Any:
-        """The response of a call that was not streamed."""
-        kept = self._kept(call)
-        if kept is not None:
-            return self._relayed_whole(call, kept)
-        data = dump_json(self._body(call, answer)).encode()
+        """The response of a call that was not streamed, in the SDK's format."""
+        data = dump_json(self._body(call, finish(call, cast("Completion", answer)))).encode()
         return self._response(_OK, data, self._headers(call, _JSON))
 
     def _body(self, call: Call, answer: Completion | Embeddings) -> JSON:
@@ -80,11 +84,11 @@ class Answers:
         """The response of a streamed call; its body is still to come."""
         incoming = self._incoming
         words = chat_dialect(incoming.endpoint.chat)
-        kept = self._kept(call)
+        relay = self._relay(call)
         resumes = call.streaming is not None and call.streaming.mode == "resume"
-        if kept is not None and not resumes:
-            pump: RelayedBody | EncodedBody = RelayedBody(reply, kept, words)
-            return self._relayed(call, kept, body_stream(self._library, pump, blocking=incoming.blocking))
+        if relay is not None and relay.answer is not None and not resumes:
+            pump: RelayedBody | EncodedBody = RelayedBody(reply, relay.answer, words)
+            return self._relayed(call, relay, body_stream(self._library, pump, blocking=incoming.blocking))
         pump = EncodedBody(reply, self._encoder(call), words)
         return self._library.Response(
             _OK,
@@ -114,9 +118,9 @@ class Answers:
                 to be asked: the SDK has names of its own for that.
         """
         cause = telling(error)
-        kept = None if call is None else self._own_words(call, cause)
-        if call is not None and kept is not None:
-            response = self._relayed_whole(call, kept)
+        relay = None if call is None else self._own_words(call, cause)
+        if call is not None and relay is not None:
+            response = self._relayed(call, relay)
             response.headers["x-should-retry"] = "false"
             return response
         if call is not None and len(call.attempts) > 0 and self._relay_alone(call):
@@ -134,7 +138,7 @@ class Answers:
             headers["retry-after"] = str(max(1, round(info.retry_after)))
         return self._response(status, dump_json(body).encode(), headers)
 
-    def _own_words(self, call: Call, error: AistraleError) -> Kept | None:
+    def _own_words(self, call: Call, error: AistraleError) -> Relay | None:
         """What the SDK's own provider answered, if that is what the call failed with."""
         if not isinstance(error, APIError):
             return None
@@ -145,7 +149,7 @@ class Answers:
             # SDK to judge; only a stream without its end, which SDKs take for whole, is not handed on.
             if kept is not None and kept.status in {error.status, _OK}:
                 broken = call.stream and kept.status == _OK and error.code in _UNFINISHED
-                return None if broken else kept
+                return None if broken else relay
         return None
 
     def _relay_alone(self, call: Call) -> bool:
@@ -169,26 +173,25 @@ class Answers:
 
     # --- responses -----------------------------------------------------------------------------------------------
 
-    def _kept(self, call: Call) -> Kept | None:
-        """The response that the answer came in, if it came from the SDK's own provider."""
+    def _relay(self, call: Call) -> Relay | None:
+        """What the answer came through, if it came from the SDK's own provider."""
         attempt = call.attempt
         if attempt is None or call.degraded is not None:
             return None
         relay = self._incoming.relay_of(attempt.target)
-        return None if relay is None else relay.answer
+        return relay if relay is not None and relay.answer is not None else None
 
-    def _relayed_whole(self, call: Call, kept: Kept) -> Any:
-        data = kept.take()
-        response = self._relayed(call, kept, self._library.ByteStream(data))
-        # Of what is handed on; Hugging Face's async SDK reads the body of an error only where its length is told.
-        response.headers["content-length"] = str(len(data))
-        return response
-
-    def _relayed(self, call: Call, kept: Kept, stream: Any) -> Any:
+    def _relayed(self, call: Call, relay: Relay, stream: Any = None) -> Any:
+        kept = cast("HttpResponse", relay.answer)
         headers = [(name, value) for name, value in kept.headers.raw if name.lower() not in _FRAMING]
         headers += [(name.encode(), value.encode()) for name, value in self._about(call).items()]
+        if stream is None:
+            data = kept.take()
+            stream = self._library.ByteStream(data)
+            # Of what is handed on; Hugging Face's async SDK reads the body of an error only where its length is told.
+            headers.append((b"content-length", str(len(data)).encode()))
         return self._library.Response(
-            kept.status, headers=headers, stream=stream, request=self._request, extensions=kept.extensions
+            kept.status, headers=headers, stream=stream, request=self._request, extensions=relay.extensions
         )
 
     def _response(self, status: int, body: bytes, headers: dict[str, str]) -> Any:

@@ -93,7 +93,7 @@ def recognise(method: str, host: str, path: str, headers: Mapping[str, str]) -> 
     """
     if method != "POST":
         return None
-    provider = provider_of(host, headers.get("user-agent", ""))
+    provider = provider_of(host, headers)
     if provider is None:
         return None
     path = unquote(path).rstrip("/")
@@ -105,7 +105,7 @@ def recognise(method: str, host: str, path: str, headers: Mapping[str, str]) -> 
     return None
 
 
-def provider_of(host: str, agent: str) -> str | None:
+def provider_of(host: str, headers: Mapping[str, str]) -> str | None:
     """Whose API a request is for: by the host, else by the SDK that sends it; None when neither tells."""
     known = _HOSTS.get(host)
     if known is not None:
@@ -115,7 +115,7 @@ def provider_of(host: str, agent: str) -> str | None:
             return name
     if host.endswith(_AZURE):
         return "azure"
-    found = _AGENT.search(agent)
+    found = _AGENT.search(headers.get("user-agent", ""))
     if found is None:
         return None
     if found["google"]:

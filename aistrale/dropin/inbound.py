@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from hashlib import blake2b
@@ -52,17 +53,16 @@ class Incoming:
         engine: Whose settings hold.
         endpoint: What it is.
         request: The httpx or httpx2 request; its body has been read.
+        headers: Its headers, by their names in lower case.
         document: Its body.
         send: Sends it over the SDK's own connections.
         blocking: Whether the SDK's client is the blocking one.
-        asked: The route that its header asks for.
 
     Raises:
         MalformedBody: The body is not of the format; whoever it is for will say so better.
     """
 
     __slots__ = (
-        "_asked",
         "_engine",
         "_own",
         "_relays",
@@ -71,6 +71,7 @@ class Incoming:
         "codec",
         "document",
         "endpoint",
+        "headers",
         "hub",
         "skipped",
     )
@@ -80,14 +81,14 @@ class Incoming:
         engine: Engine,
         endpoint: Endpoint,
         request: Any,
+        headers: Mapping[str, str],
         document: JSONObject,
-        send: Callable[[Any], Any],
         *,
+        send: Callable[[Any], Any],
         blocking: bool,
-        asked: str | None = None,
     ) -> None:
         self._engine = engine
-        self._asked = asked
+        self.headers = headers
         self.endpoint = endpoint
         self.document = document
         self.blocking = blocking
@@ -106,7 +107,7 @@ class Incoming:
         self._url = str(request.url)
         limits: Mapping[str, float | None] = request.extensions.get("timeout") or {}
         relay = Relay(request, send, blocking=blocking, limits=limits)
-        self._own = _own_target(engine, endpoint, self.hub.model, self._url, request.headers)
+        self._own = _own_target(engine, endpoint, self.hub.model, self._url, headers)
         self._relays: dict[str, Relay] = {self._own.place: relay}
         self.skipped: list[str] = []
         """Targets of the route that this call could not go to, with the reason."""
@@ -132,14 +133,14 @@ class Incoming:
         timeout, stream = request.extensions.get("timeout") or {}, getattr(self.hub, "stream", False)
         clocks = _clocks(self._engine.settings.clocks, timeout, stream=stream)
         asked = self.hub.model
-        call = self._engine.call_to(targets, replace(self.hub), {"model": asked}, runtime, route=route, clocks=clocks)
+        call = self._engine.call_to(targets, copy(self.hub), {"model": asked}, runtime, route=route, clocks=clocks)
         call.inbound, call.on_unsupported = self, "soft"
         return call
 
     def _route(self) -> str | None:
         """The route that the header, the context, or a route named like the model asks for."""
         routes = self._engine.settings.routes
-        asked = self._asked or current().route
+        asked = self.headers.get(ROUTE_HEADER) or current().route
         if asked is not None:
             if asked not in routes:
                 raise ConfigurationError(
@@ -267,9 +268,9 @@ def _make_target(  # noqa: PLR0917 - what a target is made of
         key=secret,
         facts=facts,
         headers=tuple(
-            (name.lower(), value)
+            (name, value)
             for name, value in headers.items()
-            if name.lower() not in MANAGED_HEADERS and not name.lower().startswith("x-stainless")
+            if name not in MANAGED_HEADERS and not name.startswith(("x-stainless", "x-aistrale"))
         ),
         name=f"{provider.name}/{model}",
     )

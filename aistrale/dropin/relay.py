@@ -6,15 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aistrale.core.exchange import Headers
+from aistrale.core.exchange import Headers, HttpRequest
 from aistrale.core.response import HttpResponse
 from aistrale.core.transport import OWN, Foreign
+from aistrale.dropin.shortcut import shortcut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aistrale.core.exchange import HttpRequest
-    from aistrale.core.transport import ForeignBody
 
 # What belongs to one body and its coding.
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding", "content-encoding"})
@@ -30,7 +29,7 @@ class Relay:
         limits: The caller's own timeouts in seconds: connect, read, write, pool.
     """
 
-    __slots__ = ("_foreign", "_limits", "_request", "_send", "answer", "raised")
+    __slots__ = ("_foreign", "_limits", "_request", "_send", "answer", "extensions", "raised")
 
     def __init__(
         self,
@@ -45,8 +44,10 @@ class Relay:
         self._foreign = Foreign(_Sender(self._sent if blocking else self._sent_async), family, blocking=blocking)
         self._request = request
         self._limits = limits
-        self.answer: Kept | None = None
-        """What came back last."""
+        self.answer: HttpResponse | None = None
+        """What came back last; it keeps its body."""
+        self.extensions: dict[str, object] = {}
+        """What the library says of it beside: HTTP version, network stream."""
         self.raised: Exception | None = None
         """What the transport raised last."""
 
@@ -68,9 +69,24 @@ class Relay:
     ) -> HttpResponse:
         """Send it; see Opener."""
         self.answer = self.raised = None
-        self._request.extensions = {**self._request.extensions, OWN: True}
-        self.answer = Kept(await self._foreign.exchange(self._request, connect_until, until, self._limits))
-        return self.answer
+        own = shortcut(self._send, blocking=self._foreign.blocking)
+        if own is not None:
+            sent = self._request
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent.headers.raw]
+            said = HttpRequest(sent.method, str(sent.url), headers, sent.content)
+            answer = await own.open(said, connect_until=connect_until, until=until)
+            self.extensions = {"http_version": answer.http_version.encode()}
+        else:
+            self._request.extensions = {**self._request.extensions, OWN: True}
+            body = await self._foreign.exchange(self._request, connect_until, until, self._limits)
+            given = body.response
+            answer = HttpResponse(
+                given.status_code, Headers(list(given.headers.raw)), "HTTP/1.1", body, decode=not body.decoded
+            )
+            self.extensions = given.extensions
+        answer.keep()
+        self.answer = answer
+        return answer
 
     def _sent(self, request: Any) -> Any:
         try:
@@ -94,37 +110,3 @@ class _Sender:
 
     def __init__(self, send: Callable[[Any], Any]) -> None:
         self.handle_request = self.handle_async_request = send
-
-
-class Kept(HttpResponse):
-    """A response whose body is kept, decoded, as it is read.
-
-    Args:
-        body: Where it comes from.
-    """
-
-    __slots__ = ("chunks", "extensions")
-
-    def __init__(self, body: ForeignBody) -> None:
-        foreign = body.response
-        super().__init__(
-            foreign.status_code, Headers(list(foreign.headers.raw)), "HTTP/1.1", body, decode=not body.decoded
-        )
-        self.extensions: dict[str, object] = foreign.extensions
-        """The library's own: HTTP version, network stream."""
-        self.chunks: list[bytes] = []
-        """What was read and not taken."""
-
-    async def next_chunk(self, until: float | None) -> bytes:
-        """The next piece; kept for the caller."""
-        data = await super().next_chunk(until)
-        if data:
-            self.chunks.append(data)
-        return data
-
-    def take(self) -> bytes:
-        """What has been read since the last time."""
-        chunks = self.chunks
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        return data

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import time
 from hashlib import blake2b
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _COUNT: Final = "x-stainless-retry-count"
 # Seconds; the longest pause that the three SDKs make before they send again by themselves is 8 s.
@@ -21,26 +24,26 @@ _MOST: Final = 1000
 _failures: dict[bytes, tuple[float, Exception]] = {}
 
 
-def remember(request: Any, content: bytes, error: Exception) -> None:
+def remember(request: Any, headers: Mapping[str, str], content: bytes, error: Exception) -> None:
     """Keep the error that the SDK will answer by sending the same again."""
-    if _COUNT not in request.headers:
+    if _COUNT not in headers:
         return
     now = time.monotonic()
     for key, (until, _) in list(_failures.items()):
         if until < now or len(_failures) >= _MOST:
             _failures.pop(key, None)
-    _failures[_key(request, content)] = now + _REMEMBERED, error
+    _failures[_key(request, headers, content)] = now + _REMEMBERED, error
 
 
-def remembered(request: Any, content: bytes) -> Exception | None:
+def remembered(request: Any, headers: Mapping[str, str], content: bytes) -> Exception | None:
     """The error of the attempt before; None for a first attempt, and for one after an answer."""
-    if not _failures or request.headers.get(_COUNT, "0") == "0":
+    if not _failures or headers.get(_COUNT, "0") == "0":
         return None
-    until, error = _failures.get(_key(request, content), (0.0, None))
+    until, error = _failures.get(_key(request, headers, content), (0.0, None))
     return error.with_traceback(None) if error is not None and time.monotonic() < until else None
 
 
-def _key(request: Any, content: bytes) -> bytes:
+def _key(request: Any, headers: Mapping[str, str], content: bytes) -> bytes:
     # A digest, because the content is nobody's business any more.
-    key = request.headers.get("authorization", "") + request.headers.get("x-api-key", "")
+    key = headers.get("authorization", "") + headers.get("x-api-key", "")
     return blake2b(f"{request.url} {key} ".encode() + content, digest_size=16).digest()

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from aistrale.core.reply import Reply
+    from aistrale.core.response import HttpResponse
     from aistrale.core.sse import SSE
     from aistrale.dialects.base import Dialect, EventEncoder
-    from aistrale.dropin.relay import Kept
 
     class Pump(Protocol):
         """Gives the body, piece by piece."""
@@ -63,7 +63,7 @@ class RelayedBody(_Body):
 
     __slots__ = ("_kept",)
 
-    def __init__(self, reply: Reply, kept: Kept, words: Dialect) -> None:
+    def __init__(self, reply: Reply, kept: HttpResponse, words: Dialect) -> None:
         super().__init__(reply, words)
         self._kept = kept
 
@@ -73,8 +73,8 @@ class RelayedBody(_Body):
         while True:
             while reply.take() is not None:
                 pass
-            if kept.chunks:
-                return kept.take()
+            if data := kept.take():
+                return data
             if self._done:
                 return b""
             try:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,61 +19,22 @@ from aistrale.dialects.shape import MalformedBody
 from aistrale.dropin.answer import Answers
 from aistrale.dropin.endpoints import Endpoint, provider_of, recognise
 from aistrale.dropin.inbound import ROUTE_HEADER, Incoming, read
+from aistrale.dropin.last import LastCall, begin
 from aistrale.dropin.resends import remember, remembered
 from aistrale.dropin.words import told
 from aistrale.errors import AistraleError
-from aistrale.policies.meter import attempt_infos, total_cost, total_usage
-from aistrale.types import Cost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from aistrale.core.call import Call
-    from aistrale.core.reply import OnClose
+    from aistrale.core.reply import OnClose, Reply
     from aistrale.core.runtime import Runtime
     from aistrale.engine import Engine
-    from aistrale.types import AttemptInfo, Completion, Embeddings, Usage
 
 passed: Counter[str] = Counter()
 """Requests to a provider that are no model calls and went by untouched, by provider; for diagnosis."""
-
-
-@dataclass(slots=True)
-class LastCall:
-    """What became of the last model call of the running code; a stream's is complete when it has been read.
-
-    Args:
-        call_id: Our id of the call; its ledger rows carry it.
-        target: Who answered, or was asked last, written `provider/model`.
-        route: The route it took.
-        attempts: Every exchange, in order.
-        usage: The tokens of all attempts.
-        cost: What they cost together.
-        degraded: How the answer is less than what was asked for; None for a fresh one.
-        lossy: What the target's wire format could not carry, as fields of the request.
-        skipped: Targets of the route that this call could not go to, with the reason.
-        error: The class of the error that it ended with.
-    """
-
-    call_id: str = ""
-    target: str = ""
-    route: str | None = None
-    attempts: list[AttemptInfo] = field(default_factory=list)
-    usage: Usage | None = None
-    cost: Cost = field(default_factory=lambda: Cost(None, "not over yet"))
-    degraded: str | None = None
-    lossy: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    error: str | None = None
-
-
-_last: ContextVar[LastCall | None] = ContextVar("aistrale_last_call", default=None)
-
-
-def last_call() -> LastCall | None:
-    """What became of the last call that this thread or task made through an official SDK; None before the first."""
-    return _last.get()
 
 
 def through(
@@ -147,12 +106,15 @@ class Exchange:
             passed[endpoint.provider] += 1
             return None
         document = read(content)
-        asked = request.headers.pop(ROUTE_HEADER) if ROUTE_HEADER in request.headers else None
         if document is None:
             passed[endpoint.provider] += 1
             return None
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
+        if ROUTE_HEADER in headers:
+            # Ours, and nobody else's business.
+            del request.headers[ROUTE_HEADER]
         try:
-            incoming = Incoming(engine, endpoint, request, document, send, blocking=blocking, asked=asked)
+            incoming = Incoming(engine, endpoint, request, headers, document, send=send, blocking=blocking)
         except (MalformedBody, AistraleError):
             # Whoever it is for will say better what is wrong with it.
             passed[endpoint.provider] += 1
@@ -161,34 +123,31 @@ class Exchange:
 
     async def answer(self, runtime: Runtime) -> Any:
         """Run the call; the response for the SDK."""
-        again = remembered(self._request, self._content)
+        again = remembered(self._request, self._incoming.headers, self._content)
         if again is not None:
             raise again
         engine, incoming, answers = self._engine, self._incoming, self._answers
-        last = LastCall(skipped=incoming.skipped)
-        _last.set(last)
+        last = begin(incoming.skipped)
         call: Call | None = None
         try:
             call = incoming.call(runtime, self._request)
+            last.begun(call)
+            reply = await engine.open(call)
             if call.stream:
-                reply = await engine.open(call)
-                reply.on_close(_teller(last, call))
-                _tell(last, call, None)
+                reply.on_close(_teller(last))
                 return answers.streamed(call, reply)
-            if incoming.endpoint.operation == "embed":
-                answer: Completion | Embeddings = await engine.embed(call)
-            else:
-                answer = await engine.complete(call)
+            completion = await reply.completion()
+            relayed = answers.relayed(call)
+            if relayed is not None:
+                return relayed
+            return answers.whole(call, reply.accumulated.embeddings or completion)
         except AistraleError as error:
             failure = error
-        else:
-            _tell(last, call, None)
-            return answers.whole(call, answer)
         try:
-            _tell(last, call, failure)
+            last.error = type(failure).__name__
             return answers.failed(call, failure)
         except Exception as error:
-            remember(self._request, self._content, error)
+            remember(self._request, self._incoming.headers, self._content, error)
             raise
         finally:
             # An error that its own traceback holds would be left to the garbage collector.
@@ -202,27 +161,17 @@ def _endpoint(request: Any) -> Endpoint | None:
     # Gemini's stream as one JSON array is what none of the SDKs asks for.
     if found is not None and not (found.stream and b"alt=sse" not in url.query):
         return found
-    provider = provider_of(host, headers.get("user-agent", ""))
+    provider = provider_of(host, headers)
     if provider is not None:
         passed[provider] += 1
     return None
 
 
-def _teller(last: LastCall, call: Call) -> OnClose:
-    return lambda _, error: _tell(last, call, error)
+def _teller(last: LastCall) -> OnClose:
+    def tell(_: Reply, error: BaseException | None) -> None:
+        last.error = None if error is None else type(error).__name__
 
-
-def _tell(last: LastCall, call: Call | None, error: BaseException | None) -> None:
-    if error is not None:
-        last.error = type(error).__name__
-    if call is None:
-        return
-    last.call_id, last.route, last.degraded = call.id, call.route, call.degraded
-    last.attempts, last.cost, last.usage = attempt_infos(call), total_cost(call), total_usage(call)
-    target = call.target if call.attempt is None else call.attempt.target
-    last.target = target.name
-    prepared = call.prepared.get(target.name)
-    last.lossy = [item.field for item in prepared.lossy] if prepared is not None else []
+    return tell
 
 
 def library_of(request: object) -> Any:
@@ -278,7 +227,8 @@ class Transport:
         except AistraleError as error:
             return _unset(request, error)
         send = self._sender(request, "HTTPTransport").handle_request
-        return through(engine, lambda request: send(_seen(request)), request)
+        exchange = Exchange.of(engine, send, request, None, blocking=True)
+        return send(_seen(request)) if exchange is None else run_sync(exchange.answer(engine.sync_runtime()))
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer a request of an async client."""
@@ -287,7 +237,8 @@ class Transport:
         except AistraleError as error:
             return _unset(request, error)
         send = self._sender(request, "AsyncHTTPTransport").handle_async_request
-        return await through_async(engine, lambda request: send(_seen(request)), request)
+        exchange = Exchange.of(engine, send, request, None, blocking=False)
+        return await send(_seen(request)) if exchange is None else await exchange.answer(engine.async_runtime())
 
     def close(self) -> None:
         """Close what sends."""

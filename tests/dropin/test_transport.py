@@ -9,7 +9,8 @@ import pytest
 
 import aistrale
 from aistrale.dropin import transport as transports
-from aistrale.dropin.transport import Transport, last_call
+from aistrale.dropin.last import last_call
+from aistrale.dropin.transport import Transport
 from aistrale.testing import Broken, Fault
 
 httpx2 = pytest.importorskip("httpx2")
@@ -243,7 +244,7 @@ def test_two_keys_of_one_provider_do_not_share_a_fate(asked, sim):
     ],
 )
 def test_the_sdks_own_exceptions_carry_the_providers_own_words(asked, sim, status, kind):
-    sim.outage("openai", Fault(status=status))
+    sim.outage("openai", Fault(status=status, retry_after=0.001))
     with pytest.raises(getattr(openai, kind)) as caught:
         asked(routes={}).chat()
     error = caught.value
