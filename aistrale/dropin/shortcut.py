@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from aistrale.core.http import AsyncHttp, SyncHttp
+from aistrale.core.runtime import run_sync
 from aistrale.core.worker import on_fork
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ def shortcut(send: Callable[[Any], Any], *, blocking: bool) -> SyncHttp | AsyncH
     except KeyError:
         plain = _look(transport, send, method, blocking=blocking)
         with _known.lock:
-            plain = _known.found.setdefault(transport, plain)
+            found = _known.found.setdefault(transport, plain)
+            if found is plain is not None:
+                _close_with(transport, plain.http)
+        plain = found
     except TypeError:
         return None
     if plain is None:
@@ -111,6 +115,36 @@ def _look(transport: Any, send: Any, method: str, *, blocking: bool) -> _Plain |
     make = SyncHttp if blocking else AsyncHttp
     http = make(http="httpx2" if library == "httpx2" else "httpx", verify=pool._ssl_context or True, trust_env=False)
     return _Plain(http, below)
+
+
+def _close_with(transport: Any, http: SyncHttp | AsyncHttp) -> None:
+    """Close our connections when the library closes its own; a later request makes new ones, as it would there."""
+    # Weak, so that a client that is dropped goes at once, and not with the garbage collector.
+    owner, pool_ = ref(transport), ref(transport._pool)
+
+    def forget() -> Any:
+        pool, transport = pool_(), owner()
+        if transport is not None:
+            _known.found.pop(transport, None)
+        if pool is not None:
+            vars(pool).pop(name, None)
+        return pool
+
+    def close() -> None:
+        pool = forget()
+        run_sync(http.close())
+        if pool is not None:
+            pool.close()
+
+    async def aclose() -> None:
+        pool = forget()
+        await http.close()
+        if pool is not None:
+            await pool.aclose()
+
+    # On the pool, because every way to close or leave a transport ends there.
+    name = "close" if isinstance(http, SyncHttp) else "aclose"
+    setattr(transport._pool, name, close if isinstance(http, SyncHttp) else aclose)
 
 
 def _is_librarys(function: Any, library: str) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
+import time
 import weakref
 
 import pytest
 import respx
 
 import aistrale
+from aistrale.core.exchange import HttpRequest
 from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.dropin.shortcut import shortcut
 from aistrale.dropin.transport import Transport
@@ -92,6 +94,31 @@ def test_our_connections_go_with_the_transport(library):
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
+@pytest.mark.parametrize("leave", ["close", "exit"])
+def test_our_connections_are_closed_with_the_librarys_and_made_anew_after_that(library, leave, colour, sim):
+    transport = library.HTTPTransport() if colour == "sync" else library.AsyncHTTPTransport()
+    url = f"{sim.base_url('openai')}/chat/completions"
+    asked = HttpRequest("POST", url, [("authorization", "Bearer k")], b'{"model": "m", "messages": []}')
+    until = time.monotonic() + 30
+
+    async def body():
+        ours = found(transport, blocking=colour == "sync")
+        await (await ours.open(asked, connect_until=until, until=until)).read(until)
+        assert ours.stats()["idle"] == 1
+        if colour == "sync":
+            transport.close() if leave == "close" else transport.__exit__()
+        else:
+            await (transport.aclose() if leave == "close" else transport.__aexit__())
+        assert ours.stats()["idle"] == 0
+        after = found(transport, blocking=colour == "sync")
+        assert after is not ours
+        await (await after.open(asked, connect_until=until, until=until)).read(until)
+        await after.close()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
 def test_a_call_over_it_is_the_same_call(library, colour, sim):
     client = aistrale.Client(**sim.settings(), ledger="off")
     inner = library.HTTPTransport() if colour == "sync" else library.AsyncHTTPTransport()
@@ -110,7 +137,7 @@ def test_a_call_over_it_is_the_same_call(library, colour, sim):
         with library.Client(transport=through) as http:
             for _ in range(2):
                 check(http.post(url, json=body, headers=agent))
-        assert found(inner).stats()["reused"] == 1
+            assert found(inner).stats()["reused"] == 1
     else:
 
         async def twice():
