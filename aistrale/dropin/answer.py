@@ -21,10 +21,9 @@ from aistrale.policies.meter import total_cost
 if TYPE_CHECKING:
     from aistrale.core.call import Call
     from aistrale.core.reply import Reply
-    from aistrale.core.response import HttpResponse
     from aistrale.dialects.base import Dialect, EmbedDialect, EventEncoder
     from aistrale.dropin.inbound import Incoming
-    from aistrale.dropin.relay import Relay
+    from aistrale.dropin.relay import Answer as Given
     from aistrale.errors import AistraleError
     from aistrale.types import JSON, Completion, Embeddings, Request
 
@@ -59,8 +58,8 @@ class Answers:
 
     def relayed(self, call: Call) -> Any | None:
         """The response of a call that was not streamed, as the SDK's own provider gave it; None if another did."""
-        relay = self._relay(call)
-        return None if relay is None else self._relayed(call, relay)
+        given = self._given(call)
+        return None if given is None else self._relayed(call, given)
 
     def whole(self, call: Call, answer: Completion | Embeddings) -> Any:
         """The response of a call that was not streamed, in the SDK's format."""
@@ -84,11 +83,11 @@ class Answers:
         """The response of a streamed call; its body is still to come."""
         incoming = self._incoming
         words = chat_dialect(incoming.endpoint.chat)
-        relay = self._relay(call)
+        given = self._given(call)
         resumes = call.streaming is not None and call.streaming.mode == "resume"
-        if relay is not None and relay.answer is not None and not resumes:
-            pump: RelayedBody | EncodedBody = RelayedBody(reply, relay.answer, words)
-            return self._relayed(call, relay, body_stream(self._library, pump, blocking=incoming.blocking))
+        if given is not None and not resumes:
+            pump: RelayedBody | EncodedBody = RelayedBody(reply, given.response, words)
+            return self._relayed(call, given, body_stream(self._library, pump, blocking=incoming.blocking))
         pump = EncodedBody(reply, self._encoder(call), words)
         return self._library.Response(
             _OK,
@@ -118,9 +117,9 @@ class Answers:
                 to be asked: the SDK has names of its own for that.
         """
         cause = telling(error)
-        relay = None if call is None else self._own_words(call, cause)
-        if call is not None and relay is not None:
-            response = self._relayed(call, relay)
+        given = None if call is None else self._own_words(call, cause)
+        if call is not None and given is not None:
+            response = self._relayed(call, given)
             response.headers["x-should-retry"] = "false"
             return response
         if call is not None and len(call.attempts) > 0 and self._relay_alone(call):
@@ -134,22 +133,25 @@ class Answers:
         status, body = chat_dialect(self._incoming.endpoint.chat).encode_error(info)
         headers = self._headers(call, _JSON)
         headers["x-should-retry"] = "false"
+        if info.code is not None and info.code.startswith("aistrale_"):
+            # Not every format has a field for codes.
+            headers["x-aistrale-error"] = info.code
         if info.retry_after is not None:
             headers["retry-after"] = str(max(1, round(info.retry_after)))
         return self._response(status, dump_json(body).encode(), headers)
 
-    def _own_words(self, call: Call, error: AistraleError) -> Relay | None:
+    def _own_words(self, call: Call, error: AistraleError) -> Given | None:
         """What the SDK's own provider answered, if that is what the call failed with."""
         if not isinstance(error, APIError):
             return None
         for attempt in reversed(call.attempts):
             relay = self._incoming.relay_of(attempt.target)
-            kept = None if relay is None else relay.answer
+            given = None if relay is None else relay.answer_of(attempt)
             # An answer that we found wanting (empty, of an unknown shape, an error in spite of its status) is for the
             # SDK to judge; only a stream without its end, which SDKs take for whole, is not handed on.
-            if kept is not None and kept.status in {error.status, _OK}:
-                broken = call.stream and kept.status == _OK and error.code in _UNFINISHED
-                return None if broken else relay
+            if given is not None and given.response.status in {error.status, _OK}:
+                broken = call.stream and given.response.status == _OK and error.code in _UNFINISHED
+                return None if broken else given
         return None
 
     def _relay_alone(self, call: Call) -> bool:
@@ -173,16 +175,15 @@ class Answers:
 
     # --- responses -----------------------------------------------------------------------------------------------
 
-    def _relay(self, call: Call) -> Relay | None:
-        """What the answer came through, if it came from the SDK's own provider."""
-        attempt = call.attempt
-        if attempt is None or call.degraded is not None:
+    def _given(self, call: Call) -> Given | None:
+        """What the answer came in, if it came from the SDK's own provider."""
+        if call.attempt is None or call.degraded is not None:
             return None
-        relay = self._incoming.relay_of(attempt.target)
-        return relay if relay is not None and relay.answer is not None else None
+        relay = self._incoming.relay_of(call.attempt.target)
+        return None if relay is None else relay.answer_of(call.attempt)
 
-    def _relayed(self, call: Call, relay: Relay, stream: Any = None) -> Any:
-        kept = cast("HttpResponse", relay.answer)
+    def _relayed(self, call: Call, given: Given, stream: Any = None) -> Any:
+        kept = given.response
         headers = [(name, value) for name, value in kept.headers.raw if name.lower() not in _FRAMING]
         headers += [(name.encode(), value.encode()) for name, value in self._about(call).items()]
         if stream is None:
@@ -191,7 +192,7 @@ class Answers:
             # Of what is handed on; Hugging Face's async SDK reads the body of an error only where its length is told.
             headers.append((b"content-length", str(len(data)).encode()))
         return self._library.Response(
-            kept.status, headers=headers, stream=stream, request=self._request, extensions=relay.extensions
+            kept.status, headers=headers, stream=stream, request=self._request, extensions=given.extensions
         )
 
     def _response(self, status: int, body: bytes, headers: dict[str, str]) -> Any:

@@ -208,7 +208,7 @@ class Incoming:
         if relay is None:
             return None
         # What is sent is the SDK's own request; its size is what the stream's reader goes by.
-        return Prepared(HttpRequest("POST", self._url, [], b""), self.codec, target.profile, opener=relay)
+        return Prepared(HttpRequest("POST", self._url, [], relay.content), self.codec, target.profile, opener=relay)
 
 
 def read(content: bytes) -> JSONObject | None:

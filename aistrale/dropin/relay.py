@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aistrale.core.exchange import Headers, HttpRequest
@@ -13,6 +14,9 @@ from aistrale.dropin.shortcut import shortcut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from aistrale.core.call import Attempt
+    from aistrale.core.http import AsyncHttp, SyncHttp
 
 
 # What belongs to one body and its coding.
@@ -29,7 +33,7 @@ class Relay:
         limits: The caller's own timeouts in seconds: connect, read, write, pool.
     """
 
-    __slots__ = ("_foreign", "_limits", "_request", "_send", "answer", "extensions", "raised")
+    __slots__ = ("_answers", "_blocking", "_limits", "_request", "_send", "raised")
 
     def __init__(
         self,
@@ -39,26 +43,34 @@ class Relay:
         blocking: bool,
         limits: Mapping[str, float | None],
     ) -> None:
-        family = type(request).__module__.partition(".")[0]
         self._send = send
-        self._foreign = Foreign(_Sender(self._sent if blocking else self._sent_async), family, blocking=blocking)
+        self._blocking = blocking
         self._request = request
         self._limits = limits
-        self.answer: HttpResponse | None = None
-        """What came back last; it keeps its body."""
-        self.extensions: dict[str, object] = {}
-        """What the library says of it beside: HTTP version, network stream."""
+        self._answers: list[Answer] = []
         self.raised: Exception | None = None
         """What the transport raised last."""
+
+    @property
+    def content(self) -> bytes:
+        """The body that is sent."""
+        content: bytes = self._request.content
+        return content
+
+    def answer_of(self, attempt: Attempt | None) -> Answer | None:
+        """What came back for an attempt; two may be under way at once."""
+        if attempt is not None:
+            for answer in self._answers:
+                if answer.response.headers is attempt.headers:
+                    return answer
+        return None
 
     def instead(self, url: str, body: bytes) -> Relay:
         """The same with another URL and body."""
         before = self._request
         headers = [item for item in before.headers.raw if item[0].decode("latin-1").lower() not in _FRAMING]
-        request = self._foreign.library.Request(
-            before.method, url, headers=headers, content=body, extensions=dict(before.extensions)
-        )
-        return Relay(request, self._send, blocking=self._foreign.blocking, limits=self._limits)
+        request = type(before)(before.method, url, headers=headers, content=body, extensions=dict(before.extensions))
+        return Relay(request, self._send, blocking=self._blocking, limits=self._limits)
 
     async def __call__(
         self,
@@ -68,25 +80,33 @@ class Relay:
         until: float | None,
     ) -> HttpResponse:
         """Send it; see Opener."""
-        self.answer = self.raised = None
-        own = shortcut(self._send, blocking=self._foreign.blocking)
-        if own is not None:
-            sent = self._request
-            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent.headers.raw]
-            said = HttpRequest(sent.method, str(sent.url), headers, sent.content)
-            answer = await own.open(said, connect_until=connect_until, until=until)
-            self.extensions = {"http_version": answer.http_version.encode()}
+        self.raised = None
+        http = shortcut(self._send, blocking=self._blocking)
+        if http is None:
+            answer = await self._over_its_own(connect_until, until)
         else:
-            self._request.extensions = {**self._request.extensions, OWN: True}
-            body = await self._foreign.exchange(self._request, connect_until, until, self._limits)
-            given = body.response
-            answer = HttpResponse(
-                given.status_code, Headers(list(given.headers.raw)), "HTTP/1.1", body, decode=not body.decoded
-            )
-            self.extensions = given.extensions
-        answer.keep()
-        self.answer = answer
-        return answer
+            answer = await self._over_ours(http, connect_until, until)
+        answer.response.keep()
+        self._answers.append(answer)
+        return answer.response
+
+    async def _over_ours(self, http: SyncHttp | AsyncHttp, connect_until: float | None, until: float | None) -> Answer:
+        sent = self._request
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent.headers.raw]
+        said = HttpRequest(sent.method, str(sent.url), headers, sent.content)
+        response = await http.open(said, connect_until=connect_until, until=until)
+        return Answer(response, {"http_version": response.http_version.encode()})
+
+    async def _over_its_own(self, connect_until: float | None, until: float | None) -> Answer:
+        family = type(self._request).__module__.partition(".")[0]
+        sender = _Sender(self._sent if self._blocking else self._sent_async)
+        self._request.extensions = {**self._request.extensions, OWN: True}
+        foreign = Foreign(sender, family, blocking=self._blocking)
+        body = await foreign.exchange(self._request, connect_until, until, self._limits)
+        given = body.response
+        headers = Headers(list(given.headers.raw))
+        response = HttpResponse(given.status_code, headers, "HTTP/1.1", body, decode=not body.decoded)
+        return Answer(response, given.extensions)
 
     def _sent(self, request: Any) -> Any:
         try:
@@ -101,6 +121,19 @@ class Relay:
         except Exception as error:
             self.raised = error
             raise
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """What came back for one attempt.
+
+    Args:
+        response: Keeps its body, decoded, as it is read.
+        extensions: What the library says of it beside: HTTP version, network stream.
+    """
+
+    response: HttpResponse
+    extensions: dict[str, object]
 
 
 class _Sender:
