@@ -11,7 +11,7 @@ import aistrale
 from aistrale.dropin import transport as transports
 from aistrale.dropin.last import last_call
 from aistrale.dropin.transport import Transport
-from aistrale.testing import Broken, Fault
+from aistrale.testing import Broken, Fault, Slow
 
 httpx2 = pytest.importorskip("httpx2")
 openai = pytest.importorskip("openai")
@@ -311,7 +311,6 @@ def test_a_connection_that_cannot_be_made_is_the_sdks_own_error_and_is_not_tried
 
 
 def test_a_timeout_of_the_caller_is_the_callers_timeout(asked, sim):
-    from aistrale.testing import Slow
 
     sim.outage("openai", Slow(headers=5.0))
     setup = asked(routes={})
@@ -376,3 +375,13 @@ def test_a_stream_that_is_left_is_abandoned_and_billed_for_what_came(asked, sim)
     _, last = setup.run(leave if setup.colour == "sync" else leave_async)
     assert last.attempts[0].outcome == "abandoned"
     assert last.usage.source == "estimated"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_two_attempts_at_once_the_winners_answer_is_handed_on(made, sim, stream):
+    # Both are relayed, and the slower one answers too.
+    setup = Asked(made(hedge={"delay": 0.05}, routes={}), sim, "async")
+    sim.script(Slow(headers=0.3))
+    answer, last = setup.chat(stream=stream)
+    assert text_of(answer) == SAID
+    assert [attempt.outcome for attempt in last.attempts] == ["cancelled", "success"]
