@@ -1,13 +1,15 @@
 """The documentation is true: its Python blocks and the examples run, and its links lead somewhere.
 
 Blocks marked `python` in README.md and docs/ are executed, those of one file in one namespace, with `await` allowed at
-the top level. The line `<!-- skip: reason -->` before a block leaves it out, which is reported.
+the top level. The line `<!-- skip: reason -->` before a block leaves it out, which is reported; so does
+`<!-- needs: module, ... -->` where a module is not installed.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import importlib.util
 import inspect
 import re
 import traceback
@@ -19,12 +21,13 @@ import pytest
 
 import aistrale
 from aistrale.testing import simulator
+from tests.dropin.asking import ask_no_registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 BLOCK = re.compile(
-    r"^(?:<!-- skip: (?P<reason>[^\n]+?) -->\n)?(?P<indent> *)```python[^\n]*\n(?P<code>.*?)^(?P=indent)```",
+    r"^(?:<!-- (?:skip: (?P<reason>[^\n]+?)|needs: (?P<needs>[^\n]+?)) -->\n)?(?P<indent> *)```python[^\n]*\n(?P<code>.*?)^(?P=indent)```",
     re.MULTILINE | re.DOTALL,
 )
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -43,10 +46,23 @@ def blocks(text: str) -> list[Block]:
         Block(
             inspect.cleandoc("\n" + match["code"]) if match["indent"] else match["code"],
             text.count("\n", 0, match.start("code")),
-            match["reason"],
+            match["reason"] or missing(match["needs"] or ""),
         )
         for match in BLOCK.finditer(text)
     ]
+
+
+def missing(modules: str) -> str | None:
+    """Why a block cannot run that needs some modules, separated by commas; None if it can."""
+    for name in filter(None, re.split(r", *", modules)):
+        try:
+            found = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            # The package around it.
+            found = None
+        if found is None:
+            return f"{name} is not installed"
+    return None
 
 
 def execute(code: str, namespace: dict[str, object], page: Path, line: int) -> None:
@@ -63,6 +79,7 @@ def execute(code: str, namespace: dict[str, object], page: Path, line: int) -> N
 def simulated(monkeypatch, tmp_path):
     """All providers answer on loopback, by the environment alone; a working directory and a client of its own."""
     monkeypatch.chdir(tmp_path)
+    ask_no_registry(tmp_path, monkeypatch)
     with simulator(environ=True):
         yield
         aistrale.shutdown()
@@ -112,6 +129,11 @@ first = 1
 raise SystemExit
 ```
 
+<!-- needs: json, no.such.module -->
+```python
+import no
+```
+
 - in a list
 
   ```python
@@ -127,14 +149,15 @@ not python
 
 def test_blocks_are_found_with_their_lines_and_reasons():
     found = blocks(SAMPLE)
-    assert [block.skip for block in found] == [None, "needs a key", None]
+    assert [block.skip for block in found] == [None, "needs a key", "no.such.module is not installed", None]
     assert [SAMPLE.splitlines()[block.line].strip() for block in found] == [
         "first = 1",
         "raise SystemExit",
+        "import no",
         "if first:",
     ]
     namespace: dict[str, object] = {}
-    for block in (found[0], found[2]):
+    for block in (found[0], found[3]):
         execute(block.code, namespace, Path("page.md"), block.line)
     assert namespace["second"] == 2
 
