@@ -143,6 +143,10 @@ class Inbound(Protocol):
         """The request as it came, for a target that understands it; None where it must be translated."""
         ...
 
+    def refused(self, target: Target, error: AistraleError) -> None:
+        """A target whose format cannot say what is asked for."""
+        ...
+
 
 @dataclass(slots=True)
 class Prepared:

@@ -167,7 +167,7 @@ class Incoming:
                 target = self._target(name)
             except AistraleError as error:
                 # Without a key for the stand-in the call is still as good as it was without a route.
-                self.skipped.append(f"{name}: {error}")
+                self._skip(name, error)
                 continue
             targets.append(target)
         return targets
@@ -209,6 +209,15 @@ class Incoming:
             return None
         # What is sent is the SDK's own request; its size is what the stream's reader goes by.
         return Prepared(HttpRequest("POST", self._url, [], relay.content), self.codec, target.profile, opener=relay)
+
+    def refused(self, target: Target, error: AistraleError) -> None:
+        """Note a target that the call cannot be translated for; it is asked about once for each time it is tried."""
+        self._skip(target.name, error)
+
+    def _skip(self, name: str, error: AistraleError) -> None:
+        told = f"{name}: {error}"
+        if told not in self.skipped:
+            self.skipped.append(told)
 
 
 def read(content: bytes) -> JSONObject | None:

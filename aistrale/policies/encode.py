@@ -14,7 +14,7 @@ from aistrale.core.output import UnwrapTap, lower
 from aistrale.dialects import chat_dialect, embed_dialect
 from aistrale.dialects.base import Loss
 from aistrale.dialects.shape import dump_json
-from aistrale.errors import ConfigurationError, InvalidRequestError
+from aistrale.errors import AistraleError, ConfigurationError, InvalidRequestError
 from aistrale.types import EmbedRequest
 
 if TYPE_CHECKING:
@@ -36,7 +36,12 @@ class Encode:
         """Prepare and number the attempt."""
         target = call.target
         if target.name not in call.prepared:
-            call.prepared[target.name] = prepare(call, target)
+            try:
+                call.prepared[target.name] = prepare(call, target)
+            except AistraleError as error:
+                if call.inbound is not None:
+                    call.inbound.refused(target, error)
+                raise
         runtime = call.runtime
         call.attempt = Attempt(len(call.attempts) + 1, target, runtime.now(), runtime.wall())
         call.attempts.append(call.attempt)
