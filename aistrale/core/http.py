@@ -168,7 +168,7 @@ class _Http:
         head, framing, data = begun
         link.uses += 1
         body = PlainBody(self._colour, pool, link, framing, data)
-        return HttpResponse(head.status, head.headers, "HTTP/1.1", body, max_body=self._max_body)
+        return HttpResponse(head.status, head.headers, "HTTP/1.1", body, max_body=self._max_body, reason=head.reason)
 
     async def _exchange(self, pool: Pool, link: Link, native: object) -> HttpResponse:
         wire = link.wire
@@ -189,6 +189,7 @@ class _Http:
             "HTTP/1.1" if version == b"HTTP/1.1" else version.decode("ascii", "replace"),
             Body(self._colour, pool, link, response),
             max_body=self._max_body,
+            reason=response.extensions.get("reason_phrase", b"").decode("latin-1"),
         )
 
     async def _open_foreign(

@@ -29,7 +29,7 @@ _BODILESS: Final = frozenset({"204", "304"})
 
 _VERSION: Final = b"HTTP/1.1 "
 # RFC 9112 sections 4, 5 and 7.1, and nothing that a recipient is only asked to put up with.
-_STATUS: Final = re.compile(r"HTTP/1\.1 ([2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+_STATUS: Final = re.compile(r"HTTP/1\.1 ([2-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _FIELD: Final = re.compile(r"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([\x20-\x7e\x80-\xff]*)\r\n", re.MULTILINE)
 _TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*|[ \t]*)")
@@ -42,14 +42,16 @@ class Head:
         status: Status code.
         headers: Its fields.
         length: Bytes of the body; None where it comes in chunks.
+        reason: The words beside the status code.
     """
 
-    __slots__ = ("headers", "length", "status")
+    __slots__ = ("headers", "length", "reason", "status")
 
-    def __init__(self, status: int, headers: Headers, length: int | None) -> None:
+    def __init__(self, status: int, headers: Headers, length: int | None, reason: str = "") -> None:
         self.status = status
         self.headers = headers
         self.length = length
+        self.reason = reason
 
 
 def read_head(head: bytes) -> Head | None:
@@ -77,10 +79,12 @@ def read_head(head: bytes) -> Head | None:
     if told.get("connection", "keep-alive").lower() != "keep-alive":
         return None
     if coding is not None:
-        return Head(int(status[1]), headers, None) if length is None and coding.lower() == "chunked" else None
+        # In other cases h11 hands the value on in lower case, and nobody shall be able to tell who read it.
+        chunked = length is None and coding == "chunked"
+        return Head(int(status[1]), headers, None, status[2] or "") if chunked else None
     if length is None or not length.isdecimal() or len(length) > 18:
         return None
-    return Head(int(status[1]), headers, int(length))
+    return Head(int(status[1]), headers, int(length), status[2] or "")
 
 
 class Framing(Protocol):

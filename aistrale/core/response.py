@@ -52,6 +52,7 @@ class HttpResponse:
         source: Where the body comes from.
         max_body: Bound of `read`, in bytes after decoding.
         decode: Whether the content coding is still to be undone.
+        reason: The words beside the status code; some SDKs put them into their errors.
     """
 
     __slots__ = (
@@ -63,12 +64,14 @@ class HttpResponse:
         "_source",
         "headers",
         "http_version",
+        "reason",
         "status",
     )
 
     status: int
     headers: Headers
     http_version: str
+    reason: str
 
     def __init__(
         self,
@@ -79,8 +82,10 @@ class HttpResponse:
         *,
         max_body: int = MAX_BODY,
         decode: bool = True,
+        reason: str = "",
     ) -> None:
         self.status = status
+        self.reason = reason
         self.headers = headers
         self.http_version = http_version
         self._source: Source | None = source

@@ -95,7 +95,8 @@ class Relay:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent.headers.raw]
         said = HttpRequest(sent.method, str(sent.url), headers, sent.content)
         response = await http.open(said, connect_until=connect_until, until=until)
-        return Answer(response, {"http_version": response.http_version.encode()})
+        version, reason = response.http_version.encode(), response.reason.encode("latin-1")
+        return Answer(response, {"http_version": version, "reason_phrase": reason})
 
     async def _over_its_own(self, connect_until: float | None, until: float | None) -> Answer:
         family = type(self._request).__module__.partition(".")[0]

@@ -21,26 +21,38 @@ _COUNT: Final = "x-stainless-retry-count"
 _REMEMBERED: Final = 30.0
 _MOST: Final = 1000
 
-_failures: dict[bytes, tuple[float, Exception]] = {}
+_failures: dict[bytes, tuple[float, int, Exception]] = {}
 
 
 def remember(request: Any, headers: Mapping[str, str], content: bytes, error: Exception) -> None:
     """Keep the error that the SDK will answer by sending the same again."""
-    if _COUNT not in headers:
+    count = _count(headers)
+    if count is None:
         return
     now = time.monotonic()
-    for key, (until, _) in list(_failures.items()):
+    for key, (until, _, _) in list(_failures.items()):
         if until < now or len(_failures) >= _MOST:
             _failures.pop(key, None)
-    _failures[_key(request, headers, content)] = now + _REMEMBERED, error
+    _failures[_key(request, headers, content)] = now + _REMEMBERED, count, error
 
 
 def remembered(request: Any, headers: Mapping[str, str], content: bytes) -> Exception | None:
     """The error of the attempt before; None for a first attempt, and for one after an answer."""
-    if not _failures or headers.get(_COUNT, "0") == "0":
+    count = _count(headers) if _failures else None
+    if not count:
         return None
-    until, error = _failures.get(_key(request, headers, content), (0.0, None))
-    return error.with_traceback(None) if error is not None and time.monotonic() < until else None
+    key = _key(request, headers, content)
+    until, before, error = _failures.get(key, (0.0, 0, None))
+    # One more than the attempt before: an application may have put a number of its own there.
+    if error is None or count != before + 1 or time.monotonic() >= until:
+        return None
+    _failures[key] = until, count, error
+    return error.with_traceback(None)
+
+
+def _count(headers: Mapping[str, str]) -> int | None:
+    told = headers.get(_COUNT, "")
+    return int(told) if told.isdecimal() else None
 
 
 def _key(request: Any, headers: Mapping[str, str], content: bytes) -> bytes:

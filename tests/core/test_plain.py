@@ -110,6 +110,7 @@ def test_a_head_that_is_taken_apart_here_is_read_the_same_by_h11(head):
     response, content, behind = read_all(asked(), head + b"\r\n" + body)
     assert response.status_code == ours.status
     assert response.headers.raw_items() == ours.headers.raw
+    assert response.reason.decode("latin-1") == ours.reason
     assert (content, behind) == (b"hello" if ours.length is None else body, b"")
 
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
 import aistrale
 from aistrale.dropin import patch
 from aistrale.testing import Broken, Fault, simulator
-from tests.dropin.asking import MODELS, PROVIDERS, Asker, ask_no_registry
+from tests.dropin.asking import MODELS, PROVIDERS, Asker, ask_no_registry, need_covered, release_of
 from tests.sdks.judging import QUESTION, TWO, WEATHER, Judge
 from tests.sdks.observed import Comparing, check_same, described, described_error
 
-PACKAGES = {"gemini": "google-genai", "huggingface": "huggingface_hub"}
 ASK = "Say hello, please."
 ANSWER = "This is a simulated answer to: Say hello, please."
 CITY = {
@@ -56,20 +54,10 @@ def no_registry(tmp_path, monkeypatch):
     ask_no_registry(tmp_path, monkeypatch)
 
 
-def release_of(provider):
-    """The installed version of a provider's SDK, as numbers."""
-    try:
-        return tuple(int(part) for part in version(PACKAGES.get(provider, provider)).split(".")[:2])
-    except PackageNotFoundError:
-        pytest.skip(f"the SDK of {provider} is not installed")
-
-
 @pytest.fixture(params=PROVIDERS)
 def provider(request):
-    name = request.param
-    if release_of(name) < (1, 0) and name == "huggingface":
-        pytest.skip("huggingface_hub below 1.0 speaks through requests and aiohttp, which are not covered")
-    return name
+    need_covered(request.param)
+    return request.param
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from aistrale.testing import Broken, Fault, Slow, simulator
-from tests.dropin.asking import MODELS, PROVIDERS, Asker, ask_no_registry
+from tests.dropin.asking import MODELS, PROVIDERS, Asker, ask_no_registry, need_covered
 from tests.sdks.judging import QUESTION, WEATHER
 from tests.sdks.observed import Comparing
 
@@ -43,6 +43,7 @@ def no_registry(tmp_path, monkeypatch):
 
 @asynccontextmanager
 async def client(provider, judge, sim, **options):
+    need_covered(provider)
     asker = Asker(provider, judge, sim, **options)
     try:
         yield judge.pick(asker.client, asker.client.aio) if provider == "gemini" else asker.client
@@ -183,7 +184,9 @@ def test_functions_that_googles_sdk_calls_by_itself(judge, sim):
             config = {"tools": [weather]}
             stream = ai.models.generate_content_stream(model=MODELS["gemini"], contents=QUESTION, config=config)
             assert await judge.all(stream)
-            assert [one.operation for one in sim.requests] == ["chat", "chat"]
+            begun = len(sim.requests)
+            await judge.get(ai.models.generate_content(model=MODELS["gemini"], contents=QUESTION, config=config))
+            assert len(sim.requests) == begun + 2
 
     judge.run(body)
 
@@ -271,6 +274,20 @@ def test_the_sdks_do_not_try_again_what_was_tried_again(provider, judge, sim):
     judge.set_up(**TRIED_TWICE)
     judge.run(body)
     assert [one.headers["x-stainless-retry-count"] for one in sim.requests] == ["0", "0"]
+
+
+@pytest.mark.parametrize("provider", STAINLESS)
+def test_what_an_application_says_to_be_its_attempts_is_no_attempt_of_the_sdk(provider, judge, sim):
+    async def body():
+        path, arguments = asked(provider)
+        options = {"extra_headers": {"x-stainless-retry-count": "42"}}
+        sim.script(Broken(wreck="reset"))
+        async with client(provider, judge, sim, max_retries=0) as ai:
+            create = resource(ai, path).create
+            await judge.failure(lambda: create(**arguments, **options), only=("class", "bases"))
+            await judge.get(create(**arguments, **options))
+
+    judge.run(body)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
