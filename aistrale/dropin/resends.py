@@ -39,9 +39,13 @@ def remember(request: Any, headers: Mapping[str, str], content: bytes, error: Ex
 def remembered(request: Any, headers: Mapping[str, str], content: bytes) -> Exception | None:
     """The error of the attempt before; None for a first attempt, and for one after an answer."""
     count = _count(headers) if _failures else None
-    if not count:
+    if count is None:
         return None
     key = _key(request, headers, content)
+    if count == 0:
+        # The application asks anew, and what came of it before is no answer to that.
+        _failures.pop(key, None)
+        return None
     until, before, error = _failures.get(key, (0.0, 0, None))
     # One more than the attempt before: an application may have put a number of its own there.
     if error is None or count != before + 1 or time.monotonic() >= until:
