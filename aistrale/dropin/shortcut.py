@@ -80,7 +80,7 @@ def shortcut(send: Callable[[Any], Any], *, blocking: bool) -> SyncHttp | AsyncH
         plain = _look(transport, send, method, blocking=blocking)
         with _known.lock:
             found = _known.found.setdefault(transport, plain)
-            if found is plain is not None:
+            if plain is not None and found is plain:
                 _close_with(transport, plain.http)
         plain = found
     except TypeError:
