@@ -73,12 +73,17 @@ def queues(engine: Engine) -> dict[str, GateSnapshot]:
 def force_breaker(engine: Engine, name: str, state: Literal["open", "closed", "metrics_only"] | None) -> None:
     """Set the state of a target's breaker by hand, or release it.
 
+    A name without an account means the target with every key and base URL that it was asked with so far.
+
     Raises:
         ConfigurationError: There is no such target or state.
     """
     if state not in {"open", "closed", "metrics_only", None}:
         raise ConfigurationError("state must be 'open', 'closed', 'metrics_only' or None", field="state")
-    _state_of(engine, name).breaker.force(state, time.monotonic())
+    now = time.monotonic()
+    same = [known for place, known in engine.states.known().items() if name in {place, known.target.name}]
+    for known in same or [_state_of(engine, name)]:
+        known.breaker.force(state, now)
 
 
 def _state_of(engine: Engine, name: str) -> TargetState:

@@ -227,6 +227,19 @@ def test_two_keys_of_one_provider_do_not_share_a_fate(asked, sim):
     assert len(sim.requests) == before
 
 
+def test_a_breaker_is_forced_by_the_targets_name_whatever_the_callers_key(made, sim, colour):
+    own = made(routes=ROUTES)
+    setup = Asked(own, sim, colour)
+    setup.chat()
+    (place,) = [name for name in own.breakers() if name.startswith(f"openai/{MODEL} (")]
+    own.force_breaker(f"openai/{MODEL}", "open")
+    assert own.breakers()[place].state == "forced_open"
+    answer, last = setup.chat()
+    assert (text_of(answer), last.target) == (SAID, f"anthropic/{CLAUDE}")
+    own.force_breaker(place, None)
+    assert setup.chat()[1].target == f"openai/{MODEL}"
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
