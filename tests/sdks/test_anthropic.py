@@ -235,14 +235,15 @@ def test_errors(judge, sim, case, streamed):
 def test_errors_inside_good_answers(judge, sim):
     async def body():
         async with client(judge, sim) as ai:
+            # Over a new connection: that a kept one is gone is no failure of a call, and it is sent again.
+            sim.script(Broken(wreck="reset"))
+            with pytest.raises(anthropic.APIConnectionError):
+                await answered(judge, ai, streamed=False, messages=ASK)
             sim.script(Broken(wreck="error_midway", error=Fault(kind="overloaded", message="Busy.")))
             stream = await judge.get(ai.messages.create(**BASE, messages=ASK, stream=True))
             with pytest.raises(anthropic.APIStatusError, match="Busy") as caught:
                 await judge.all(stream)
             assert caught.value.body["error"]["type"] == "overloaded_error"
-            sim.script(Broken(wreck="reset"))
-            with pytest.raises(anthropic.APIConnectionError):
-                await answered(judge, ai, streamed=False, messages=ASK)
 
     judge.run(body)
 

@@ -268,14 +268,15 @@ def test_errors(judge, sim, case, streamed):
 def test_errors_inside_good_answers(judge, sim):
     async def body():
         async with client(judge, sim) as ai:
+            # Over a new connection: that a kept one is gone is no failure of a call, and it is sent again.
+            sim.script(Broken(wreck="reset"))
+            with pytest.raises(openai.APIConnectionError):
+                await judge.get(ai.chat.completions.create(model=MODEL, messages=ASK))
             sim.script(Broken(wreck="error_midway", error=Fault(kind="rate_limit", message="Slow down.")))
             stream = await judge.get(ai.chat.completions.create(model=MODEL, messages=ASK, stream=True))
             with pytest.raises(openai.APIError, match="Slow down") as caught:
                 await judge.all(stream)
             assert (caught.value.code, caught.value.type) == ("rate_limit_exceeded", "tokens")
-            sim.script(Broken(wreck="reset"))
-            with pytest.raises(openai.APIConnectionError):
-                await judge.get(ai.chat.completions.create(model=MODEL, messages=ASK))
 
     judge.run(body)
 
