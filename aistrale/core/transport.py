@@ -73,7 +73,10 @@ def _not_connected(error: BaseException, names: set[str], place: str) -> HttpErr
     if "ProxyError" in names and str(error).startswith("407"):
         return HttpProxyDenied(f"the proxy for {place} answered with status 407", phase="connect")
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    # Recorders raise an error from one that was raised from it, so that the chain has no end.
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         # A connection that was cut during the handshake says nothing about the certificate.
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
             reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "handshake failed"
