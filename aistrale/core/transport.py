@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 OWN: Final = "aistrale"
 """Key of the extension by which a request is known as one that we send ourselves."""
 
+# A deadline that began a moment before the step is no shorter limit than the step's own.
+_ABOUT: Final = 1.01
+
 LIBRARIES: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "h11")
 
 
@@ -289,10 +292,11 @@ def _timeouts(
     now = monotonic()
     rest = None if until is None else max(until - now, 0.001)
     connect = rest if connect_until is None else max(connect_until - now, 0.001)
-    timeouts = {"connect": connect, "read": rest, "write": rest, "pool": connect}
+    timeouts = {"connect": connect, "read": rest, "write": rest, "pool": rest if "pool" in limits else connect}
     for name, limit in limits.items():
         own = timeouts.get(name)
-        if limit is not None and (own is None or limit < own):
+        # The caller's own value goes on unchanged unless it is really longer than what is left.
+        if limit is not None and (own is None or limit < own * _ABOUT):
             timeouts[name] = limit
     return timeouts
 

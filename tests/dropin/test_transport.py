@@ -332,6 +332,26 @@ def test_a_timeout_of_the_caller_is_the_callers_timeout(asked, sim):
         setup.run(lambda: client.chat.completions.create(model=MODEL, messages=ASK))
 
 
+def test_the_callers_own_timeouts_are_sent_on(made, sim, colour):
+    class Watching:
+        def __init__(self):
+            self.seen = []
+
+        def handle_request(self, request):
+            self.seen.append(dict(request.extensions["timeout"]))
+            return httpx2.Response(500)
+
+        async def handle_async_request(self, request):
+            return self.handle_request(request)
+
+    inner = Watching()
+    setup = Asked(made(retry=False), sim, colour, inner)
+    client = setup.openai(timeout=httpx2.Timeout(30.0, connect=3.0))
+    with pytest.raises(openai.InternalServerError):
+        setup.run(lambda: client.chat.completions.create(model=MODEL, messages=ASK))
+    assert inner.seen == [{"connect": 3.0, "read": 30.0, "write": 30.0, "pool": 30.0}]
+
+
 # --- what goes by -----------------------------------------------------------------------------------------------------
 
 
