@@ -49,6 +49,8 @@ _MAX_PAUSE: Final = 60.0
 
 # How long a fork waits for one lock; longer than any transaction of ours takes.
 _FORK_PATIENCE: Final = 2.0
+# Seconds; an import comes to its end, however slowly on a busy machine.
+_IMPORT_PATIENCE: Final = 30.0
 
 _fork_hooks: dict[int, weakref.WeakMethod[Callable[[], None]]] = {}
 _fork_locks: dict[int, weakref.WeakMethod[Callable[[], ForkLock]]] = {}
@@ -86,7 +88,9 @@ def locked_in_fork(method: Callable[[], ForkLock]) -> None:
     Args:
         method: A bound method that gives the lock, a reentrant one. The child must replace it (`on_fork`).
     """
-    _remember(_fork_locks, method)
+    # A fork that is under way would not know of it: what it guards is not begun before that is over.
+    with _import_lock:
+        _remember(_fork_locks, method)
 
 
 @contextlib.contextmanager
@@ -112,7 +116,7 @@ def check_fork() -> None:
 
 def _hold_locks() -> None:
     held = _held.setdefault(threading.get_ident(), [])
-    if _import_lock.acquire(timeout=_FORK_PATIENCE):
+    if _import_lock.acquire(timeout=_IMPORT_PATIENCE):
         held.append(_import_lock)
     for reference in list(_fork_locks.values()):
         method = reference()

@@ -323,3 +323,58 @@ def test_a_fork_waits_for_an_import():
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert (done.stdout, done.stderr) == ("0\nfree\n", "")
+
+
+LATE = """
+import os, threading
+from aistrale.core import worker
+from aistrale.core.worker import locked_in_fork, on_fork
+
+class Guarded:
+    def __init__(self):
+        self.lock = threading.RLock()
+        on_fork(self.renew)
+    def renew(self):
+        self.lock = threading.RLock()
+    def own(self):
+        return self.lock
+
+entered, inside, made = threading.Event(), [], []
+class Slow(Guarded):
+    def own(self):
+        # While a fork gathers its locks, another thread begins something that must not be forked.
+        entered.set()
+        threading.Event().wait(0.2)
+        return self.lock
+slow = Slow()
+locked_in_fork(slow.own)
+def work():
+    entered.wait()
+    late = Guarded()
+    locked_in_fork(late.own)
+    with late.lock:
+        inside.append(1)
+        threading.Event().wait(0.3)
+        inside.clear()
+    made.append(late)
+thread = threading.Thread(target=work)
+thread.start()
+child = os.fork()
+if child == 0:
+    os._exit(2 if inside else 0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+print(len(made), worker._held)
+"""
+
+
+def test_what_is_guarded_only_since_a_fork_began_waits_for_its_end():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", LATE],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.stdout, done.stderr) == ("0\n1 {}\n", "")
