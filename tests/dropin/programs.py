@@ -324,8 +324,9 @@ class Report:
         assert self.calls == calls, counts
         assert counts["crossed"] == counts["misattributed"] == 0, counts
         assert not [name for name in counts if name.startswith("unexpected")], counts
-        # All that was to happen has happened.
-        assert all(counts[name] for name in ("answered", "left", "fallback", "refused", "broken")), counts
+        # All that was to happen has happened; in a short run chance may leave out what is rare.
+        rare = ("refused", "broken") if calls >= 1000 else ()
+        assert all(counts[name] for name in ("answered", "left", "fallback", *rare)), counts
         with contextlib.closing(sqlite3.connect(self.ledger)) as ledger:
 
             def ask(query):
