@@ -147,7 +147,7 @@ def _classes(library: Any) -> tuple[type, type]:
         def close(self) -> None:
             run_sync(self._pump.close())
 
-    class AsyncStream(library.AsyncByteStream):  # type: ignore[misc]
+    class AsyncStream(library.AsyncByteStream):  # type: ignore[misc]  # likewise
         def __init__(self, pump: Pump) -> None:
             self._pump = pump
 

@@ -11,7 +11,6 @@ import pytest
 import aistrale
 from aistrale.dropin.transport import Transport
 from aistrale.errors import ConfigurationError
-from aistrale.testing import simulator
 from tests.dropin.asking import ANSWER, PROVIDERS, Asker, ask_no_registry
 from tests.sdks.judging import Judge
 
@@ -22,12 +21,6 @@ for sdk in ("openai", "anthropic", "google.genai", "groq"):
     pytest.importorskip(sdk)
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def running():
-    with simulator() as sim:
-        yield sim
 
 
 @pytest.fixture

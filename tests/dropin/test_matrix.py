@@ -13,7 +13,7 @@ import pytest
 
 import aistrale
 from aistrale.dropin import patch
-from aistrale.testing import Broken, Fault, simulator
+from aistrale.testing import Broken, Fault
 from tests.dropin.asking import MODELS, PROVIDERS, Asker, ask_no_registry, need_covered, release_of
 from tests.sdks.judging import QUESTION, TWO, WEATHER, Judge
 from tests.sdks.observed import Comparing, check_same, described, described_error
@@ -30,18 +30,6 @@ TOOLS = [{"type": "function", "function": {"name": "weather", "description": "Fo
 
 # google-genai derives from a class of aiohttp that says not to.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def running():
-    with simulator() as sim:
-        yield sim
-
-
-@pytest.fixture
-def sim(running):
-    running.reset()
-    return running
 
 
 @pytest.fixture(params=["sync", "async"])

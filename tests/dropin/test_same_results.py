@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from aistrale.testing import Broken, Fault, Slow, simulator
+from aistrale.testing import Broken, Fault, Slow
 from tests.dropin.asking import MODELS, PROVIDERS, Asker, ask_no_registry, need_covered
 from tests.sdks.judging import QUESTION, WEATHER
 from tests.sdks.observed import Comparing
@@ -17,18 +17,6 @@ ASK = [{"role": "user", "content": QUESTION}]
 TOOLS = [{"type": "function", "function": {"name": "weather", "description": "Forecast.", "parameters": WEATHER}}]
 STAINLESS = ["openai", "anthropic", "groq"]
 TRIED_TWICE = {"retry": {"attempts": 2, "base": 0.001}, "limits": False}
-
-
-@pytest.fixture(scope="module")
-def running():
-    with simulator() as sim:
-        yield sim
-
-
-@pytest.fixture
-def sim(running):
-    running.reset()
-    return running
 
 
 @pytest.fixture(params=["sync", "async"])

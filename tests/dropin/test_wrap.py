@@ -11,7 +11,6 @@ import pytest
 import aistrale
 from aistrale.dropin.transport import Transport
 from aistrale.errors import ConfigurationError
-from aistrale.testing import simulator
 from tests.dropin.asking import ANSWER, ASK, MODELS, PROVIDERS, Asker, ask_no_registry
 from tests.sdks.judging import Judge
 
@@ -20,12 +19,6 @@ httpx2 = pytest.importorskip("httpx2")
 openai = pytest.importorskip("openai")
 hub = pytest.importorskip("huggingface_hub")
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def running():
-    with simulator() as sim:
-        yield sim
 
 
 @pytest.fixture
