@@ -1,0 +1,170 @@
+"""Finds what is sensitive in a text, in one pass for each kind of trigger."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+from aistrale.privacy.recognizer import Candidate
+from aistrale.privacy.view import views
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from aistrale.privacy.finding import Finding
+    from aistrale.privacy.recognizer import Recognizer
+
+    Ask = Callable[[Candidate], Iterable[Finding]]
+
+MIN_SCORE: Final = 0.5
+"""Below it a finding is a mere possibility, and is not reported by default."""
+
+# A number: groups of digits, parted as people part them. Bounded, so that a table of numbers is many candidates.
+_NUMBER: Final = re.compile(r"\d+(?:(?:[ .\-/]|\)[ \-./]?| ?\(| - )\d+){0,19}")
+_SEPARATORS: Final = str.maketrans("", "", " .-/()")
+# Longer tokens are data.
+_MOST_TOKEN: Final = 512
+_MOST_DIGITS: Final = 64
+# How many types one value may be reported as.
+_MOST_TYPES: Final = 8
+_WORD: Final = re.compile(r"\w+")
+
+
+class _Tables:
+    """Whom to ask about a number or word, by how many characters it has.
+
+    Args:
+        most: The greatest count that is told apart.
+    """
+
+    __slots__ = ("grouped", "plain")
+
+    def __init__(self, most: int) -> None:
+        self.plain: list[list[Ask]] = [[] for _ in range(most + 1)]
+        self.grouped: list[list[Ask]] = [[] for _ in range(most + 1)]
+
+    def add(self, counts: Iterable[int], ask: Ask) -> None:
+        """Ask it about these counts, and in several groups, of which it may be some, about greater ones too."""
+        most = len(self.plain) - 1
+        wanted = {min(count, most) for count in counts}
+        for count in wanted:
+            self.plain[count].append(ask)
+        for count in range(min(wanted, default=most + 1), most + 1):
+            self.grouped[count].append(ask)
+
+
+class Scanner:
+    """Asks recognizers where their triggers stand, and settles which findings hold.
+
+    Args:
+        recognizers: Whom to ask.
+        min_score: The least score that is reported.
+    """
+
+    def __init__(self, recognizers: Sequence[Recognizer], *, min_score: float = MIN_SCORE) -> None:
+        self.recognizers = tuple(recognizers)
+        self.min_score = min_score
+        self._literals: dict[str, list[Ask]] = {}
+        self._whole: list[Ask] = []
+        self._numbers = _Tables(_MOST_DIGITS)
+        self._tokens = _Tables(_MOST_TOKEN)
+        for recognizer in recognizers:
+            triggers, ask = recognizer.triggers, recognizer.recognize
+            for literal in triggers.literals:
+                self._literals.setdefault(literal, []).append(ask)
+            if triggers.whole:
+                self._whole.append(ask)
+            self._numbers.add(triggers.digits, ask)
+            self._tokens.add(triggers.tokens, ask)
+
+    def scan(self, text: str) -> list[Finding]:
+        """Everything sensitive in a text, in order.
+
+        Findings do not overlap, but for one case: a value of which nothing tells what it is stands there once for each
+        type that it may be, with the same place and score.
+
+        Args:
+            text: Any length; the time grows linearly with it.
+        """
+        found = self._find(text)
+        for view in views(text):
+            found += [finding for seen in self._find(view.text) if (finding := view.back(seen)) is not None]
+        return settle(found, self.min_score) if found else found
+
+    def _find(self, text: str) -> list[Finding]:
+        found: list[Finding] = []
+        self._find_numbers(text, found)
+        for literal, asks in self._literals.items():
+            at = text.find(literal)
+            while at >= 0:
+                candidate = Candidate(text, at, at + len(literal))
+                for ask in asks:
+                    found += ask(candidate)
+                at = text.find(literal, at + len(literal))
+        if self._whole:
+            candidate = Candidate(text, 0, len(text))
+            for ask in self._whole:
+                found += ask(candidate)
+        return found
+
+    def _find_numbers(self, text: str, found: list[Finding]) -> None:
+        done = 0
+        length = len(text)
+        for match in _NUMBER.finditer(text):
+            start, end = match.span()
+            if start < done:
+                continue
+            bare = match.group()
+            if (start and _in_word(text[start - 1])) or (end < length and _in_word(text[end])):
+                start, end = _word_around(text, start, end)
+                done = end
+                bare = text[start:end].translate(_SEPARATORS)
+                tables, most, digits = self._tokens, _MOST_TOKEN, ""
+            else:
+                digits = bare = bare.translate(_SEPARATORS)
+                tables, most = self._numbers, _MOST_DIGITS
+            count = len(bare)
+            asks = (tables.grouped if count < end - start else tables.plain)[min(count, most)]
+            if asks:
+                candidate = Candidate(text, start, end, digits)
+                for ask in asks:
+                    found += ask(candidate)
+
+
+def settle(found: list[Finding], min_score: float) -> list[Finding]:
+    """The findings that hold: where several overlap the surest, of equally sure ones the longest.
+
+    Several that are equally sure of the very same place all hold.
+    """
+    found.sort(key=lambda finding: (-finding.score, finding.start - finding.end, finding.start))
+    starts: list[int] = []
+    held: list[Finding] = []
+    for finding in found:
+        if finding.score < min_score:
+            break
+        at = bisect_left(starts, finding.start)
+        if at < len(held) and held[at].start < finding.end:
+            same = held[at]
+            if (same.start, same.end, same.score) != (finding.start, finding.end, finding.score):
+                continue
+            if any(other.type == finding.type for other in held[at : at + _MOST_TYPES] if other.start == same.start):
+                continue
+        elif at and held[at - 1].end > finding.start:
+            continue
+        starts.insert(at, finding.start)
+        held.insert(at, finding)
+    return held
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def _word_around(text: str, start: int, end: int) -> tuple[int, int]:
+    """The word that a number is part of, bounded to the left."""
+    least = max(0, start - _MOST_TOKEN)
+    while start > least and _in_word(text[start - 1]):
+        start -= 1
+    rest = _WORD.match(text, end)
+    return start, end if rest is None else rest.end()
