@@ -24,6 +24,8 @@
     ├── PolicyError                   nothing was sent
     │   ├── BudgetExceeded
     │   ├── DLPViolation
+    │   ├── RedactionError            what is sensitive could not be taken out
+    │   │   └── VaultFull
     │   ├── ResidencyError
     │   ├── AccessDenied
     │   ├── CircuitOpen
@@ -337,6 +339,14 @@ class BudgetExceeded(PolicyError):
 
 class DLPViolation(PolicyError):
     """Data-loss prevention blocked the content."""
+
+
+class RedactionError(PolicyError):
+    """What is sensitive in a request could not be taken out of it, so it was not sent."""
+
+
+class VaultFull(RedactionError):
+    """A conversation has more redacted values than its vault may keep."""
 
 
 class ResidencyError(PolicyError):

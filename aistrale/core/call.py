@@ -6,9 +6,11 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping
 
     from aistrale.core.http import HttpRequest, HttpResponse
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from aistrale.dialects.base import Dialect, EmbedDialect, OnUnsupported, Profile
     from aistrale.dialects.headers import RateLimits
     from aistrale.errors import AistraleError
+    from aistrale.policies.texts import Change
+    from aistrale.privacy.vault import Vault
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import ModelFacts
     from aistrale.providers.secret import Secret
@@ -94,6 +98,7 @@ class Context:
 
 NOBODY = Context()
 _NONE: list[Target] = []
+_NO_TYPES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -138,6 +143,10 @@ class Opener(Protocol):
 
 class Inbound(Protocol):
     """A call that came in on the wire, in a calling SDK's format."""
+
+    def rewrite(self, change: Change) -> Request | EmbedRequest:
+        """Change every text of the body, for all targets; the request that it has become."""
+        ...
 
     def relay(self, target: Target) -> Prepared | None:
         """The request as it came, for a target that understands it; None where it must be translated."""
@@ -230,6 +239,8 @@ class Call:
         "others",
         "over",
         "prepared",
+        "redact_types",
+        "redacted",
         "request",
         "route",
         "rows",
@@ -239,9 +250,10 @@ class Call:
         "streaming",
         "target",
         "targets",
+        "vault",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - a line a field, and one to say what it is
         self,
         request: Request | EmbedRequest,
         targets: list[Target],
@@ -272,6 +284,12 @@ class Call:
         """How a stream survives a break; None where the settings' rules hold."""
         self.inbound: Inbound | None = None
         """How it came in, where that was in a wire format."""
+        self.vault: Vault | None = None
+        """What was redacted, with its placeholders; redaction keeps it."""
+        self.redact_types: Mapping[str, str] = _NO_TYPES
+        """Types to redact whatever the settings say, each with its mode; rules about data put them there."""
+        self.redacted: Counter[str] | None = None
+        """How many values of each type were redacted; None where nobody looked."""
         self.degraded: str | None = None
         """How the answer is less than what was asked for: "cache", "stale_cache", "smaller_model", "canned"."""
         self.runtime = runtime

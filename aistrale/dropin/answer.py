@@ -56,10 +56,16 @@ class Answers:
 
     # --- answers -------------------------------------------------------------------------------------------------
 
-    def relayed(self, call: Call) -> Any | None:
+    def relayed(self, call: Call, answer: Completion) -> Any | None:
         """The response of a call that was not streamed, as the SDK's own provider gave it; None if another did."""
         given = self._given(call)
-        return None if given is None else self._relayed(call, given)
+        if given is None:
+            return None
+        if call.vault and answer.raw is not None:
+            # Where something was redacted, its originals stand in the answer's copy of the body.
+            given.response.take()
+            return self._relayed(call, given, dump_json(answer.raw).encode())
+        return self._relayed(call, given, given.response.take())
 
     def whole(self, call: Call, answer: Completion | Embeddings) -> Any:
         """The response of a call that was not streamed, in the SDK's format."""
@@ -85,8 +91,13 @@ class Answers:
         words = chat_dialect(incoming.endpoint.chat)
         given = self._given(call)
         resumes = call.streaming is not None and call.streaming.mode == "resume"
+        pump: RelayedBody | EncodedBody
         if given is not None and not resumes:
-            pump: RelayedBody | EncodedBody = RelayedBody(reply, given.response, words)
+            if call.vault:
+                # What was redacted stands in the reply, and not in the provider's bytes.
+                pump = EncodedBody(reply, self._encoder(call), words)
+            else:
+                pump = RelayedBody(reply, given.response, words)
             return self._relayed(call, given, body_stream(self._library, pump, blocking=incoming.blocking))
         pump = EncodedBody(reply, self._encoder(call), words)
         return self._library.Response(
@@ -119,7 +130,7 @@ class Answers:
         cause = telling(error)
         given = None if call is None else self._own_words(call, cause)
         if call is not None and given is not None:
-            response = self._relayed(call, given)
+            response = self._relayed(call, given, given.response.take())
             response.headers["x-should-retry"] = "false"
             return response
         if call is not None and len(call.attempts) > 0 and self._relay_alone(call):
@@ -182,17 +193,17 @@ class Answers:
         relay = self._incoming.relay_of(call.attempt.target)
         return None if relay is None else relay.answer_of(call.attempt)
 
-    def _relayed(self, call: Call, given: Given, stream: Any = None) -> Any:
+    def _relayed(self, call: Call, given: Given, body: Any) -> Any:
+        """The provider's own response with a body of bytes, or with a stream of the library."""
         kept = given.response
         headers = [(name, value) for name, value in kept.headers.raw if name.lower() not in _FRAMING]
         headers += [(name.encode(), value.encode()) for name, value in self._about(call).items()]
-        if stream is None:
-            data = kept.take()
-            stream = self._library.ByteStream(data)
+        if isinstance(body, bytes):
             # Of what is handed on; Hugging Face's async SDK reads the body of an error only where its length is told.
-            headers.append((b"content-length", str(len(data)).encode()))
+            headers.append((b"content-length", str(len(body)).encode()))
+            body = self._library.ByteStream(body)
         return self._library.Response(
-            kept.status, headers=headers, stream=stream, request=self._request, extensions=given.extensions
+            kept.status, headers=headers, stream=body, request=self._request, extensions=given.extensions
         )
 
     def _response(self, status: int, body: bytes, headers: dict[str, str]) -> Any:

@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from aistrale.core.call import Call, Clocks, Prepared, Target
@@ -17,7 +17,8 @@ from aistrale.core.exchange import MANAGED_HEADERS, HttpRequest
 from aistrale.dialects import chat_dialect, embed_dialect
 from aistrale.dialects.shape import MalformedBody, dump_json
 from aistrale.dropin.relay import Relay
-from aistrale.errors import AistraleError, ConfigurationError
+from aistrale.errors import AistraleError, ConfigurationError, RedactionError
+from aistrale.policies.texts import rewrite_body
 from aistrale.providers.catalog import lookup, resolve
 from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import Secret
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aistrale.dialects.base import Dialect, EmbedDialect
     from aistrale.dropin.endpoints import Endpoint
     from aistrale.engine import Engine
+    from aistrale.policies.texts import Change
     from aistrale.providers.base import Provider
     from aistrale.types import EmbedRequest, JSONObject, Request
 
@@ -43,6 +45,8 @@ _PATHS: Final = {
     "openai_embeddings": "/embeddings",
     "anthropic_messages": "/messages",
 }
+# Headers that hold a digest or a signature of the body.
+_SIGNED: Final = ("content-md5", "digest", "content-digest", "signature", "x-amz-content-sha256")
 _REMEMBERED: Final = 1024
 
 
@@ -66,6 +70,7 @@ class Incoming:
         "_engine",
         "_own",
         "_relays",
+        "_siblings",
         "_url",
         "blocking",
         "codec",
@@ -92,16 +97,9 @@ class Incoming:
         self.endpoint = endpoint
         self.document = document
         self.blocking = blocking
-        self.codec: Dialect | EmbedDialect
-        self.hub: Request | EmbedRequest
-        if endpoint.operation == "chat":
-            chat = chat_dialect(endpoint.dialect)
-            self.codec = chat
-            self.hub = chat.decode_request(document, model=endpoint.model, stream=endpoint.stream)
-        else:
-            embed = embed_dialect(endpoint.dialect)
-            self.codec = embed
-            self.hub = embed.decode_request(document, model=endpoint.model)
+        find = chat_dialect if endpoint.operation == "chat" else embed_dialect
+        self.codec: Dialect | EmbedDialect = find(endpoint.dialect)
+        self.hub = self._decoded(document)
         if not self.hub.model:
             raise MalformedBody("model", "a model")
         self._url = str(request.url)
@@ -109,6 +107,8 @@ class Incoming:
         relay = Relay(request, send, blocking=blocking, limits=limits)
         self._own = _own_target(engine, endpoint, self.hub.model, self._url, headers)
         self._relays: dict[str, Relay] = {self._own.place: relay}
+        self._siblings: dict[str, tuple[str, str | None]] = {}
+        """Of targets that are relayed to with another model: the URL, and the body's model where it has one."""
         self.skipped: list[str] = []
         """Targets of the route that this call could not go to, with the reason."""
 
@@ -191,16 +191,49 @@ class Incoming:
         if endpoint.provider in {"azure", "huggingface"} and endpoint.model is not None:
             raise ConfigurationError("the URL names another deployment")
         target = _with_model(own, model)
-        url, document = self._url, dict(self.document)
         if endpoint.model is not None:
-            url = url.replace(f"/{endpoint.model}:", f"/{model}:")
+            self._siblings[target.place] = self._url.replace(f"/{endpoint.model}:", f"/{model}:"), None
         else:
-            document["model"] = model
-        body = dump_json(document).encode()
-        self._relays[target.place] = self._relays[own.place].instead(url, body)
+            self._siblings[target.place] = self._url, model
+        self._relays[target.place] = self._rewritten(target.place)
         return target
 
+    def _rewritten(self, place: str) -> Relay:
+        """The relay to a place with the body as it is now."""
+        url, model = self._siblings.get(place, (self._url, None))
+        document = self.document if model is None else {**self.document, "model": model}
+        return self._relays[self._own.place].instead(url, dump_json(document).encode())
+
     # --- Inbound -------------------------------------------------------------------------------------------------
+
+    def rewrite(self, change: Change) -> Request | EmbedRequest:
+        """Change every text of the body, for all targets; the request that it has become.
+
+        What the caller asked for stays as it was, since some formats repeat it in their answers.
+
+        Raises:
+            RedactionError: It must change, and is signed.
+        """
+        document = cast("JSONObject", json.loads(dump_json(self.document)))
+        if not rewrite_body(document, self.codec.text_slots, change):
+            return copy(self.hub)
+        signed = next((name for name in _SIGNED if name in self.headers), None)
+        if signed is not None:
+            raise RedactionError(
+                f"the request has to be redacted, and its header {signed} signs it as it is",
+                provider=self._own.provider.name,
+                hint="Redact before signing, or leave this client out of instrument=.",
+            )
+        self.document = document
+        self._relays = {place: self._rewritten(place) for place in self._relays}
+        return self._decoded(document)
+
+    def _decoded(self, document: JSONObject) -> Request | EmbedRequest:
+        endpoint = self.endpoint
+        if endpoint.operation == "chat":
+            chat = cast("Dialect", self.codec)
+            return chat.decode_request(document, model=endpoint.model, stream=endpoint.stream)
+        return cast("EmbedDialect", self.codec).decode_request(document, model=endpoint.model)
 
     def relay(self, target: Target) -> Prepared | None:
         """The request as it came, for a target that understands it; None where it must be translated."""

@@ -137,7 +137,7 @@ class Exchange:
                 reply.on_close(_teller(last))
                 return answers.streamed(call, reply)
             completion = await reply.completion()
-            relayed = answers.relayed(call)
+            relayed = answers.relayed(call, completion)
             if relayed is not None:
                 return relayed
             return answers.whole(call, reply.accumulated.embeddings or completion)

@@ -28,6 +28,7 @@ from aistrale.errors import (
     QueueTimeout,
     QuotaExceededError,
     RateLimitError,
+    RedactionError,
     ResidencyError,
     ResponseError,
     StreamInterrupted,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _WORDS: Final[tuple[tuple[type[AistraleError], ErrorKind, int, str | None], ...]] = (
     (BudgetExceeded, "quota", 402, "aistrale_budget_exceeded"),
     (DLPViolation, "permission", 403, "aistrale_dlp_violation"),
+    (RedactionError, "permission", 403, "aistrale_redaction"),
     (ResidencyError, "permission", 403, "aistrale_residency"),
     (AccessDenied, "permission", 403, "aistrale_access_denied"),
     (CircuitOpen, "overloaded", 503, "aistrale_circuit_open"),
