@@ -158,7 +158,7 @@ def record(kind: type[T], checks: Mapping[str, Check]) -> Callable[[str, Setting
     """A settings object of this dataclass, or a table with its fields.
 
     Args:
-        kind: The dataclass; every field has a default.
+        kind: The dataclass; a field without a default must have been seen to be there.
         checks: One check per field that may be set.
     """
 
@@ -171,7 +171,7 @@ def record(kind: type[T], checks: Mapping[str, Check]) -> Callable[[str, Setting
                 raise unknown_key(f"{name}.{key}", [f"{name}.{entry}" for entry in checks])
         return kind(**{key: checks[key](f"{name}.{key}", item) for key, item in found.items()})
 
-    missing = {item.name for item in fields(kind)} ^ set(checks)  # type: ignore[arg-type]  # a dataclass, see above
+    missing = {item.name for item in fields(kind) if item.init} ^ set(checks)  # type: ignore[arg-type]  # a dataclass, see above
     if missing:
         raise TypeError(f"checks of {kind.__name__} and its fields differ: {', '.join(sorted(missing))}")
     return checked

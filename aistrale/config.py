@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from aistrale.policies.degrade import DegradeSettings
     from aistrale.policies.hedge import HedgeSettings
     from aistrale.policies.hold import Predicate
+    from aistrale.privacy.event import PrivacyEvent
+    from aistrale.privacy.settings import PrivacySettings
     from aistrale.providers.base import Provider
     from aistrale.providers.secret import Secret
     from aistrale.reliability.breaker_types import BreakerEvent
@@ -47,6 +49,7 @@ ENVIRONMENT = (
     "on_lossy",
     "on_unsupported",
     "instrument",
+    "privacy",
 )
 
 SDKS = ("openai", "anthropic", "gemini", "groq", "huggingface")
@@ -139,7 +142,10 @@ class Settings:
         cache: Remembered answers of identical requests, see CacheSettings; None (the default) remembers none.
         degrade: What is answered when every target has failed, see DegradeSettings; None (the default): the error.
         probe: Tiny requests to targets that had no calls for long, see ProbeSettings; None (the default) sends none.
-        on_event: Gets a BreakerEvent for every change of a breaker's state; it must not block.
+        privacy: What is redacted, and which rules hold for data: "off" (the default), "redact" for the default
+            PrivacySettings, or a table with their fields.
+        on_event: Gets a BreakerEvent for every change of a breaker's state, and a PrivacyEvent for everything that was
+            decided about data; it must not block.
         ledger: "sqlite:///path", "off", or None for the platform's data directory (AISTRALE_HOME).
         http: "auto" takes httpx2 where it is installed, else httpx.
         trust_env: Honour HTTP(S)_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.
@@ -168,7 +174,8 @@ class Settings:
     cache: CacheSettings | None = None
     degrade: DegradeSettings | None = None
     probe: ProbeSettings | None = None
-    on_event: Callable[[BreakerEvent], None] | None = None
+    privacy: PrivacySettings | None = None
+    on_event: Callable[[BreakerEvent | PrivacyEvent], None] | None = None
     ledger: str | None = None
     http: Literal["auto", "httpx", "httpx2"] = "auto"
     trust_env: bool = True
@@ -206,6 +213,10 @@ def load(
             merged[name] = {**cast("dict[str, Setting]", merged[name]), **cast("dict[str, Setting]", value)}
         else:
             merged[name] = value
+    if key := env.get("AISTRALE_PRIVACY_KEY", "").strip():
+        from aistrale.config_privacy import with_key
+
+        merged["privacy"] = with_key(merged.get("privacy"), key)
     return check(merged)
 
 

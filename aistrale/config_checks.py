@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aistrale.policies.cache import CacheSettings
     from aistrale.policies.degrade import DegradeSettings
     from aistrale.policies.hedge import HedgeSettings
+    from aistrale.privacy.settings import PrivacySettings
     from aistrale.routing.probe import ProbeSettings
 
 _INFINITE = float("inf")
@@ -221,6 +222,14 @@ def _probe(name: str, value: Setting) -> ProbeSettings | None:
     return checked(name, {} if value is True else value)
 
 
+def _privacy(name: str, value: Setting) -> PrivacySettings | None:
+    if _off(value):
+        return None
+    from aistrale.config_privacy import read_privacy
+
+    return read_privacy(name, value)
+
+
 def _provider_object(name: str, value: Setting) -> Setting:
     from aistrale.providers.base import Provider
 
@@ -349,6 +358,7 @@ CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
     "cache": _cache,
     "degrade": _degrade,
     "probe": _probe,
+    "privacy": _privacy,
     "on_event": optional(function),
     "ledger": optional_text,
     "http": word("auto", "httpx", "httpx2"),

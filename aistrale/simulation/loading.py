@@ -43,6 +43,7 @@ _ELSEWHERE: Final = frozenset(
         "on_lossy",
         "on_unsupported",
         "on_event",
+        "privacy",
         "probe",
     }
 )
