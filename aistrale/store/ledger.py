@@ -45,8 +45,8 @@ _KEYS: Final[dict[RowType, str]] = {
     AttemptRow: "call_id, attempt",
     CallRow: "call_id",
 }
-_JSON_COLUMNS: Final = frozenset({"tags", "lossy"})
-_TAGS, _LOSSY = (COLUMNS[CallRow].index(name) for name in ("tags", "lossy"))
+_JSON_COLUMNS: Final = frozenset({"tags", "lossy", "privacy"})
+_JSON_PLACES: Final = tuple(COLUMNS[CallRow].index(name) for name in ("tags", "lossy", "privacy"))
 # What SQLite says about a value, as opposed to the state of the file.
 _BAD_VALUE: Final = (
     OverflowError,
@@ -331,7 +331,8 @@ def _dump(row: Row, batch: _Batch) -> list[object]:
     if isinstance(row, IntentRow):
         return [*columns, batch.writer, _key(row) in batch.settled]
     if isinstance(row, CallRow):
-        columns[_TAGS], columns[_LOSSY] = _json_of(row.tags), _json_of(row.lossy)
+        for place in _JSON_PLACES:
+            columns[place] = _json_of(columns[place])
     if row.cost is not None and exact_amount(row.cost) is None:
         place = COLUMNS[type(row)].index("cost")
         columns[place : place + 2] = [None, "the cost is not a number"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Outcome: TypeAlias = Literal["success", "error", "cancelled", "interrupted", "abandoned"]
 UsageSource: TypeAlias = Literal["reported", "estimated"]
@@ -159,6 +159,9 @@ class CallRow(UsageColumns):
         tags: Labels of the application.
         degraded: What kind of lesser answer was given, if one was.
         lossy: What a translation between wire formats had to leave out.
+        privacy: How many values were found and what was done about them, by `direction.action.type`:
+            "out.redact.EMAIL_ADDRESS", "in.block.CREDIT_CARD"; with "dry." before it where it was only reported. Since
+            schema version 2.
     """
 
     call_id: str
@@ -181,6 +184,7 @@ class CallRow(UsageColumns):
     tags: dict[str, str] = field(default_factory=dict)
     degraded: str | None = None
     lossy: list[str] = field(default_factory=list)
+    privacy: dict[str, int] = field(default_factory=dict)
 
 
 Row: TypeAlias = IntentRow | AttemptRow | CallRow
@@ -243,6 +247,12 @@ def decode_row(payload: bytes) -> Row:
     if array[0] > SCHEMA_VERSION:
         raise NewerRowError(f"the row has schema version {array[0]}; this version reads {SCHEMA_VERSION}")
     cls = _KINDS.get(array[1]) if isinstance(array[1], str) else None
-    if cls is None or len(array) != len(COLUMNS[cls]) + 2:
+    columns = () if cls is None else _columns_of(cls, array[0])
+    if cls is None or len(array) != len(columns) + 2:
         raise ValueError(f"the row of kind {array[1]!r} has not the columns of schema version {array[0]}")
-    return cls(**dict(zip(COLUMNS[cls], array[2:], strict=True)))
+    return cls(**dict(zip(columns, array[2:], strict=True)))
+
+
+def _columns_of(cls: RowType, version: int) -> tuple[str, ...]:
+    """The columns that rows of a kind had in a version; new ones were added at the end."""
+    return COLUMNS[cls][:-1] if cls is CallRow and version == 1 else COLUMNS[cls]

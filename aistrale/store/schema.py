@@ -37,4 +37,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE segments (name TEXT NOT NULL PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE TABLE rejected (payload TEXT, reason TEXT)",
     ),
+    ("ALTER TABLE calls ADD COLUMN privacy TEXT DEFAULT '{}'",),
 )

@@ -55,7 +55,8 @@ def test_an_absent_file_reads_as_empty_and_is_not_created(ledger, path):
 
 
 def test_rows_come_back_as_they_went(ledger, intent, attempt, call):
-    row = call(tags={"team": "a", "ü": "'; DROP TABLE calls"}, lossy=["seed"], degraded="cache", user="u\0v")
+    row = call(tags={"team": "a", "ü": "'; DROP TABLE calls"}, lossy=["seed"], degraded="cache", user="u\0v",
+               privacy={"out.redact.EMAIL_ADDRESS": 2})  # fmt: skip
     failed = attempt(attempt=1, outcome="error", error="RateLimitError", status=429, retry_after=1.5, cost="0")
     second = attempt(attempt=2, streamed=True, first_token=0.25, region="eu", **dict.fromkeys(TOKEN_BUCKETS, 7))
     ledger.write_batch([second, intent("open", max_output_tokens=5), failed, row], CURSOR)
@@ -77,6 +78,22 @@ def test_the_file_is_in_wal_mode_and_at_the_newest_schema(ledger, path, call):
     ledger.write_batch([call()], CURSOR)
     assert query(path, "PRAGMA journal_mode") == [("wal",)]
     assert query(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+
+
+def test_a_file_of_version_1_is_brought_up_to_date_with_its_rows(ledger, path, call):
+    path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(path)
+    for statement in MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO calls (call_id, at, latency, kind, model_asked, outcome, attempts, tags, lossy)"
+        " VALUES ('old', 1.0, 1.0, 'chat', 'm', 'success', 1, '{}', '[]')"
+    )
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    ledger.write_batch([call(privacy={"in.block.SECRET": 1})], CURSOR)
+    assert [(row.call_id, row.privacy) for row in ledger.calls()] == [("call-1", {"in.block.SECRET": 1}), ("old", {})]
 
 
 def test_every_column_of_a_row_has_one_in_its_table(ledger, path, call):

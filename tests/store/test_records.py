@@ -38,7 +38,8 @@ attempts = st.builds(
 )  # fmt: skip
 calls = st.builds(
     CallRow, call_id=texts, at=numbers, latency=numbers, kind=st.sampled_from(["chat", "embed"]), model_asked=texts,
-    outcome=outcomes, attempts=st.integers(0), tags=st.dictionaries(texts, texts), lossy=st.lists(texts), **usage,
+    outcome=outcomes, attempts=st.integers(0), tags=st.dictionaries(texts, texts), lossy=st.lists(texts),
+    privacy=st.dictionaries(texts, st.integers(1)), **usage,
 )  # fmt: skip
 
 
@@ -54,12 +55,12 @@ def test_half_a_surrogate_pair_from_a_careless_caller_can_be_written(call):
     assert decode_row(encode_row(row)) == row
 
 
-def test_the_columns_of_schema_version_1_stand_as_published():
+def test_the_columns_of_schema_version_2_stand_as_published():
     usage_columns = (
         "input", "cache_read", "cache_write", "output", "reasoning", "audio_input", "audio_output",
         "image_input", "image_output", "tool_input", "usage_source", "cost", "cost_reason",
     )  # fmt: skip
-    assert SCHEMA_VERSION == 1
+    assert SCHEMA_VERSION == 2
     assert COLUMNS[IntentRow] == (
         "call_id", "attempt", "at", "provider", "model", "target", "streamed",
         "estimated_input_tokens", "max_output_tokens",
@@ -72,14 +73,29 @@ def test_the_columns_of_schema_version_1_stand_as_published():
     assert COLUMNS[CallRow] == (
         *usage_columns,
         "call_id", "at", "latency", "kind", "model_asked", "outcome", "attempts", "first_token", "route",
-        "provider", "model", "error", "user", "workspace", "project", "session", "name", "tags", "degraded", "lossy",
+        "provider", "model", "error", "user", "workspace", "project", "session", "name", "tags", "degraded", "lossy", "privacy",
     )  # fmt: skip
+
+
+def test_a_call_that_version_1_wrote_is_read(call):
+    array = json.loads(encode_row(call(privacy={"out.redact.EMAIL_ADDRESS": 2}, lossy=["seed"])))
+    assert array.pop() == {"out.redact.EMAIL_ADDRESS": 2}
+    array[0] = 1
+    assert decode_row(json.dumps(array).encode()) == call(lossy=["seed"])
+
+
+def test_what_version_1_did_not_know_is_no_row_of_it(call):
+    array = json.loads(encode_row(call()))
+    with pytest.raises(ValueError, match="schema version 1"):
+        decode_row(json.dumps([1, *array[1:]]).encode())
+    with pytest.raises(ValueError, match="schema version 2"):
+        decode_row(json.dumps(array[:-1]).encode())
 
 
 def test_a_row_of_a_newer_version_is_not_guessed_at(attempt):
     array = json.loads(encode_row(attempt()))
     newer = json.dumps([SCHEMA_VERSION + 1, "something new", *array[2:], "more"]).encode()
-    with pytest.raises(NewerRowError, match="schema version 2"):
+    with pytest.raises(NewerRowError, match="schema version 3"):
         decode_row(newer)
 
 
