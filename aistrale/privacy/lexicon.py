@@ -1,0 +1,121 @@
+"""What a capitalised word may be: the lists of names, places and ordinary words, loaded at first use.
+
+The lists are made by tools/refresh_names.py from public sources (see NOTICE). One dictionary says for each word what it
+may be, so that a word costs one lookup. What is rarer (small places, of which a text names few, rare surnames and rare
+words) stands in bit maps, which cost no time to load: Bloom filters, which one unknown word in some hundreds passes.
+"""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from importlib.resources import files
+from itertools import chain
+from typing import Final
+from zlib import adler32, crc32
+
+from aistrale.privacy import vocabulary
+
+FIRST: Final = 1
+"""A first name."""
+LAST: Final = 2
+"""A last name."""
+SURE: Final = 4
+"""A first name that is hardly ever anything else: it suffices alone."""
+CITY: Final = 8
+"""A city of some size."""
+REGION: Final = 16
+"""A country or state."""
+WORD: Final = 32
+"""An ordinary English word as well."""
+COMMON: Final = 64
+"""One of the commonest of these."""
+
+_ROUNDS: Final = 4
+_SPREAD: Final = 2654435761
+
+
+# The letters of `letters`, in its docstring's words.
+_OVERLAYS: Final = (
+    ("O", vocabulary.LEGAL_FORMS),
+    ("o", vocabulary.ORG_NOUNS),
+    ("N", vocabulary.NATIONS),
+    ("R", frozenset(vocabulary.MORE_REGIONS)),
+    ("X", vocabulary.NO_NAMES),
+    ("G", vocabulary.GENERATIONS),
+    ("T", vocabulary.TITLES),
+    ("t", vocabulary.WEAK_TITLES),
+    ("v", vocabulary.PARTICLES),
+    ("w", vocabulary.FUNCTION_WORDS),
+)
+
+
+@cache
+def letters() -> dict[str, str]:
+    """Each capitalised word with one letter that says what it may be.
+
+    S: surely a first name. F: a first name, less surely. f: a first name that is an ordinary word too. L: a last name. l: one that is
+    an ordinary word too. C: a city that is a name too. P: a city. R: a country or state; r: one that is a name or word
+    too. w: an ordinary word. T, t: a title, surely or perhaps. G: Jr, III. v: a particle of names. O, o: an
+    organisation's legal form or noun. N: a people or faith. X: capitalised, but no name alone.
+    """
+    lines = [line.split("\t") for line in gzip.decompress(_read("words.txt")).decode().split("\n")[1:]]
+    kinds = "".join(_letter(int(line.pop(0))) * len(line) for line in lines)
+    found = dict(zip(chain.from_iterable(lines), kinds, strict=True))
+    for letter, names in _OVERLAYS:
+        found.update(dict.fromkeys(names, letter))
+    return found
+
+
+def _letter(kinds: int) -> str:
+    """The one letter for what a word may be."""
+    name = kinds & (FIRST | LAST)
+    if kinds & REGION:
+        return "r" if name or kinds & WORD else "R"
+    if kinds & WORD:
+        return "f" if kinds & FIRST else "l" if kinds & LAST else "w"
+    if kinds & SURE and not kinds & CITY:
+        return "S"
+    if kinds & CITY:
+        return "C" if name else "P"
+    return "S" if kinds & SURE else "F" if kinds & FIRST else "L"
+
+
+def bits_of(name: str) -> tuple[int, ...]:
+    """Which bits stand for a name, to be cut to the size of the bit map."""
+    raw = name.encode("utf-8", "surrogatepass")
+    one, two = crc32(raw), adler32(raw) * _SPREAD >> 7 | 1
+    return tuple(one + turn * two for turn in range(_ROUNDS))
+
+
+def is_place(name: str) -> bool:
+    """Whether a name is that of a city, town or village; of unknown words one in a thousand passes as well."""
+    return _stands_in(name, "places.bin")
+
+
+def is_surname(name: str) -> bool:
+    """Whether a word that the dictionary lacks is a rare last name."""
+    return _stands_in(name, "surnames.bin")
+
+
+def is_ordinary(name: str) -> bool:
+    """Whether a word that the dictionary lacks, capitalised, is a rarer word of English."""
+    return _stands_in(name, "ordinary.bin")
+
+
+def _stands_in(name: str, file: str) -> bool:
+    bits, mask = _bit_map(file)
+    for bit in bits_of(name):
+        if not bits[(bit & mask) >> 3] >> (bit & 7) & 1:
+            return False
+    return True
+
+
+@cache
+def _bit_map(file: str) -> tuple[bytes, int]:
+    bits = gzip.decompress(_read(file))
+    return bits, len(bits) * 8 - 1
+
+
+def _read(file: str) -> bytes:
+    return files("aistrale.privacy").joinpath(f"data/{file}.gz").read_bytes()

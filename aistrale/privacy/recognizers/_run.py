@@ -1,0 +1,156 @@
+"""A run of capitalised words, and what the walk over them remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aistrale.privacy.lexicon import is_ordinary, is_surname, letters
+
+if TYPE_CHECKING:
+    from aistrale.privacy.finding import Finding
+
+# What follows an apostrophe and is no part of a name: possessives and contractions.
+_CONTRACTED: Final = frozenset(("s", "m", "ll", "ve", "d", "re", "t"))
+# Endings of last names: of a word that no list knows they tell that it is one.
+_SURNAME_ENDINGS: Final = (
+    "dóttir", "dottir", "sson", "sdotter", "sen", "ová", "ova", "eva", "enko", "yuk", "chuk", "ović", "ević", "ić", "vić", "ich", "ski", "ska",
+    "sky", "skiy", "skaya", "wicz", "czyk", "czak", "escu", "oğlu", "oglu", "idis", "iadis", "poulos", "opoulou", "akis", "aki", "yan", "ian", "shvili",
+    "adze", "nen", "quist", "qvist", "ström", "strom", "gren", "berg", "mann", "stein", "ez", "inho", "ini", "elli", "etti", "ucci", "son", "ov", "ev",
+    "in", "ina", "off", "eff", "aitis", "auskas", "iene", "ieva",
+)  # fmt: skip
+_INNER_CAPITALS: Final = ("Mc", "Mac", "O'", "O’", "D'", "D’", "De", "Di", "La", "Le", "Van", "Fitz", "St")
+_BEFORE: Final = 48
+_BLANK: Final = " \t\r\n\"'“‘(["
+
+
+class Run:
+    """Capitalised words beside each other.
+
+    Args:
+        text: The whole text.
+        start: Where the run begins.
+        words: Its words.
+        shape: A letter for each word.
+    """
+
+    __slots__ = ("_before", "end", "shape", "start", "text", "words")
+
+    def __init__(self, text: str, start: int, end: int, words: list[str], shape: str) -> None:
+        self.text = text
+        self.start = start
+        self.end = end
+        self.words = words
+        self.shape = shape
+        self._before: str | None = None
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Where words `first` to `last` (not included) stand; a possessive at their end is left out."""
+        words = self.words
+        start = self.start + sum(map(len, words[:first])) + first
+        end = start + sum(map(len, words[first:last])) + last - first - 1
+        word = words[last - 1]
+        if word[-2:] in {"'s", "’s"}:
+            end -= 2
+        elif word[-1:] in "'’":
+            end -= 1
+        return start, end
+
+    @property
+    def before(self) -> str:
+        """What stands before it, up to 48 characters, without blanks and quotes at its end."""
+        if self._before is None:
+            self._before = self.text[max(0, self.start - _BEFORE) : self.start].rstrip(_BLANK)
+        return self._before
+
+    @property
+    def word_before(self) -> str:
+        """The word before it in lower case, without punctuation; "" where there is none."""
+        before = self.before
+        return before[before.rfind(" ") + 1 :].rpartition("\n")[2].rstrip(":,.?!;-").lower()
+
+    @property
+    def word_after(self) -> str:
+        """The word in small letters that follows after a blank."""
+        text, end = self.text, self.end
+        if text[end : end + 1] == ",":
+            end += 1
+        if text[end : end + 1] != " ":
+            return ""
+        return text[end + 1 : end + 14].partition(" ")[0].rstrip(".,:;!?\"'")
+
+    @property
+    def begins(self) -> bool:
+        """Whether it stands where a sentence or line begins."""
+        before = self.before
+        return not before or before[-1] in ".!?:>*•|-" or self.text[self.start - 1] == "\n"
+
+
+class Walk:
+    """What the walk over one text has found, and what it may still need.
+
+    Args:
+        text: The whole text.
+        code: Whether it is a program rather than prose: then a name needs better proof.
+    """
+
+    __slots__ = ("code", "found", "last", "last_person", "names", "text", "waiting")
+
+    def __init__(self, text: str, *, code: bool) -> None:
+        self.text = text
+        self.code = code
+        self.found: list[Finding] = []
+        self.names: set[str] = set()
+        self.waiting: list[Run] = []
+        self.last: Run | None = None
+        self.last_person = -1
+
+
+def letter_of(word: str) -> str:
+    """The letter of a word that the dictionary lacks as it stands.
+
+    U: unknown, hence perhaps a foreign name. I: initials. i: one capital. Z: an abbreviation. X: no name.
+    """
+    if len(word) == 1:
+        return "i"
+    if word[-1] == ".":
+        return "I" if len(word) < 7 else "Z"
+    known = letters()
+    head, mark, tail = word.replace("’", "'").partition("'")
+    if mark and tail in _CONTRACTED:
+        return known.get(head) or letter_of(head)
+    if word.isupper():
+        return _letter_of_capitals(word, known)
+    if "-" in word:
+        return _letter_of_parts(word.split("-"), known)
+    if word[0].islower():
+        return "v" if word in known else "w"
+    if not word[1:].islower() and not word.startswith(_INNER_CAPITALS):
+        return "X"
+    if is_ordinary(word):
+        return "w"
+    return "L" if is_surname(word) or word.endswith(_SURNAME_ENDINGS) else "U"
+
+
+def _letter_of_capitals(word: str, known: dict[str, str]) -> str:
+    """Of a word that is all capitals."""
+    if len(word) < 4:
+        return "Z"
+    plain = word.title() if "-" in word or "'" in word else word.capitalize()
+    letter = known.get(plain)
+    if letter is None:
+        letter = "w" if is_ordinary(plain) else "Z"
+    # Headings and acronyms are capitals as well.
+    return {"S": "F", "U": "Z", "l": "w", "f": "w", "r": "w"}.get(letter, letter)
+
+
+def _letter_of_parts(parts: list[str], known: dict[str, str]) -> str:
+    """Of a word with hyphens: Anne-Marie, Smith-Jones, Al-Farabi."""
+    parts = [part for part in parts if part]
+    found = "".join(known.get(part) or letter_of(part) for part in parts)
+    if not found or set(found) & set("wXZNGRTto") or not parts[0][0].isupper():
+        return "w"
+    if found[0] in "SFf" and set(found) <= set("SFfC"):
+        return "S" if "S" in found else "F"
+    if set(found) <= set("LCFSlf") and all(part[0].isupper() for part in parts):
+        return "D"
+    return "L" if set(found) & set("LCSF") else "U"

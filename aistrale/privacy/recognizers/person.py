@@ -1,0 +1,131 @@
+"""Names of persons: a known first name and what follows it, titles, initials, and names after words that announce one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from aistrale.privacy.finding import Finding
+from aistrale.privacy.recognizers._run import Run
+from aistrale.privacy.vocabulary import (
+    ORG_NOUNS,
+    PERSON_AFTER_STRONG,
+    PERSON_BEFORE,
+    PLACE_HEADS,
+    STREET_SUFFIXES,
+)
+
+if TYPE_CHECKING:
+    from aistrale.privacy.recognizers._run import Walk
+
+# The shapes of full names; see `lexicon.letters` and `letter_of` for the letters. `first` is where the name begins.
+_FULL: Final = re.compile(
+    r"T(?P<a>(?:[IivSFfLlCPUrXD]{0,4}[SFfLlCPUrXDRNw])G?)"
+    r"|t(?P<b>(?:[SF][Iiv]{0,3}|[Ii]{1,2})?[SFLCUD]{1,2}G?)"
+    r"|(?P<c>[SF](?:[Iiv]{0,3}[SFLUCDlfP]){1,3}G?)"
+    r"|(?P<d>f(?:[Iiv]{0,3}[SFLCD]){1,2}G?|[fX][Ii]{1,2}[SFLCDlU]G?|X[LSFD]G?|[Cr][Iiv]{0,3}[SFLD]{1,2}G?|[Cr][Ii]{1,2}[CUl]G?)"
+    r"|(?P<e>(?:I[Ii]{0,2}v{0,2}|ii?v{0,2}(?=[SFLD]))[SFLCUD]{1,2}G?)"
+    r"|(?P<f>[ULD][Iiv]{0,3}[LD]G?|[UL][Ii]{1,2}[ULCD]G?|U[Ii]{0,2}[SF]G?|U?v{1,2}[UL])"
+)
+_SCORES: Final = {"a": 0.9, "b": 0.85, "c": 0.85, "d": 0.75, "e": 0.75, "f": 0.6}
+_ONE: Final = frozenset("SFfCLUDr")
+# After these a name stands though no list knows it; the phrase ends where the name begins.
+_CUE: Final = re.compile(
+    r"(?:\b(?:name|surname|nickname)(?: is|'s|:)?|\bnames are|\b(?:this|it) is|\b(?:I am|I'm|calls? (?:me|him|her)|named (?:him|her|it|me))|speaking (?:to|with)"
+    r"|\b(?:born|née|nee|alias|aka|a\.k\.a\.|c/o|signed(?: by)?|sincerely|regards|yours truly|attn|attention|dear|patient|contact(?: person)?|cardholder))[:,]?\s*\Z",
+    re.IGNORECASE,
+)
+_STRONG_CUE_WORDS: Final = frozenset(
+    "is name me him her 's named name: names are with to by née nee alias aka c/o signed sincerely regards truly attn attention dear patient contact person "
+    "cardholder am i'm name's surname nickname".split()
+)
+
+
+def persons_in(run: Run, walk: Walk) -> bool:
+    """Report the persons that a run names; whether there was one."""
+    shape, at, done = run.shape, 0, False
+    while match := _FULL.search(shape, at):
+        kind = match.lastgroup or "f"
+        first, last = match.span(kind)
+        at = last
+        if _is_full(run, walk, first, last, kind):
+            report(run, walk, first, last, _SCORES[kind])
+            done = True
+    return done or one_name(run, walk)
+
+
+def _is_full(run: Run, walk: Walk, first: int, last: int, kind: str) -> bool:
+    """Whether what has the shape of a name is none of a place, firm or street."""
+    shape, words = run.shape, run.words
+    following = words[last] if last < len(words) else ""
+    if following in ORG_NOUNS or following in STREET_SUFFIXES and following[0].isupper() and kind != "a":
+        return False
+    if kind in "ab":
+        return kind == "b" or shape[first:last] not in {"w", "N", "X"} or run.text[run.span(first, last)[0] - 2] == "."
+    if first and words[first - 1] in PLACE_HEADS:
+        return False
+    if words[last - 1] in STREET_SUFFIXES and shape[last - 1] in "lf" and kind != "c":
+        return False
+    if kind in "ef" and (following or walk.code or (first and shape[first - 1] in "XZN")):
+        return False
+    return not (kind == "e" and not first and run.begins and shape[0] == "i")
+
+
+def one_name(run: Run, walk: Walk) -> bool:
+    """Report the one word of a run that is a name by itself or by what stands around it."""
+    shape = run.shape
+    bare = shape.lstrip("wXN") if len(shape) > 1 else shape
+    if len(bare) != 1 or bare not in _ONE:
+        return False
+    first = len(shape) - 1
+    start, end = run.span(first, first + 1)
+    if first and run.words[first - 1] in PLACE_HEADS:
+        return False
+    score = _score_one(run, walk, bare, first, start)
+    if score:
+        report(run, walk, first, first + 1, score)
+    elif bare in "SFLCfUD":
+        walk.waiting.append(Run(run.text, start, run.end, run.words[first:], bare))
+    return score > 0
+
+
+def _score_one(run: Run, walk: Walk, letter: str, first: int, start: int) -> float:
+    """How sure a single word is a person's name; 0: not."""
+    if walk.last_person >= 0 and run.text[walk.last_person : start] in {", ", " and ", ", and ", " & ", " or "} and letter != "r":
+        return 0.6
+    if not first:
+        word = run.word_before
+        if word in _STRONG_CUE_WORDS and _CUE.search(run.before) and letter in "SFLCUDf":
+            return 0.8 if letter != "U" else 0.6
+        if word in PERSON_BEFORE and letter in "SFLCD":
+            return 0.7
+        if word.startswith("ex-") and letter in "SFLCU":
+            return 0.6
+    if letter in "SFLCUfD" and run.word_after in PERSON_AFTER_STRONG and not run.word_before in {"in", "from", "to"}:
+        return 0.7 if letter != "U" else 0.5
+    if letter == "S" and not walk.code:
+        return 0.55
+    return 0.0
+
+
+def report(run: Run, walk: Walk, first: int, last: int, score: float) -> None:
+    """Note a person, and the words that name them for mentions elsewhere."""
+    start, end = run.span(first, last)
+    if walk.text[end : end + 1] == "." and run.shape[last - 1] == "G":
+        end += 1
+    walk.found.append(Finding(start, end, "PERSON", score, "person"))
+    if score >= 0.7:
+        walk.names.update(word for word in walk.text[start:end].split(" ") if len(word) > 3)
+    walk.last_person = end
+
+
+def settle_waiting(walk: Walk) -> None:
+    """Report single words that the text elsewhere shows to be names, or that stand in a row with one."""
+    people = {finding.start for finding in walk.found if finding.type == "PERSON"}
+    for run in reversed(walk.waiting):
+        start, end = run.span(0, 1)
+        word = walk.text[start:end]
+        row = run.shape in "SFLUD" and any(end + len(gap) in people and walk.text.startswith(gap, end) for gap in (", ", " and ", " & "))
+        if word in walk.names or row:
+            walk.found.append(Finding(start, end, "PERSON", 0.6, "person"))
+            people.add(start)
