@@ -12,6 +12,20 @@ if TYPE_CHECKING:
 # In the order in which they are asked.
 FILES: Final = (
     "email",
+    "url",
+    "card",
+    "iban",
+    "bic",
+    "bank",
+    "us_ids",
+    "medical",
+    "ip",
+    "mac",
+    "crypto",
+    "device",
+    "date",
+    "phone",
+    "uuid",
 )  # fmt: skip
 
 

@@ -1,0 +1,239 @@
+"""Dates in numerals and with the names of months, with the time of day where one stands behind; years and weekdays.
+
+A date alone says little about anybody, one behind "born" says much: the score tells them apart.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from aistrale.privacy.finding import Finding
+from aistrale.privacy.recognizer import Triggers
+from aistrale.privacy.recognizers._cues import cues
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aistrale.privacy.recognizer import Candidate
+
+_BIRTH: Final = cues(
+    "born birth dob birthday birthdate birthdays geboren geburtsdatum geburtstag né née naissance nacido nacida",
+    "nacimiento nato nata nascita nascido nascimento geboortedatum född fødselsdato syntynyt urodzony urodzona",
+    "doğum",
+)
+_CUES: Final = cues(
+    "date dates dated day today tomorrow yesterday due expires expired expiry expiration exp valid since until",
+    "till deadline appointment scheduled meeting invoice visit admitted discharged issued deceased died datum",
+    "fecha data",
+)
+_MONTHS: Final = (
+    r"(?:jan(?:uary|uar|vier)?|feb(?:ruary|ruar)?|février|mar(?:ch|s|zo)?|märz|apr(?:il)?|avril|abril|may|mai|mayo|june?|juni|juin|junio"
+    r"|july?|juli|juillet|julio|aug(?:ust)?|août|agosto|sept?(?:ember|embre|iembre)?|oct(?:ober|obre|ubre)?|okt(?:ober)?"
+    r"|nov(?:ember|embre|iembre)?|dec(?:ember)?|dez(?:ember)?|décembre|diciembre|enero|febrero)"
+)
+_TIME: Final = (
+    r"(?:(?:T|,?\s(?:at\s)?)(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-6]\d(?:[.,]\d{1,9})?)?"
+    r"(?:\s?[AaPp]\.?[Mm]\.?(?![A-Za-z]))?(?:\s?(?:Z|UTC|GMT)(?!\w)|\s?[+-]\d{2}:?\d{2}(?!\d))?)?"
+)
+_END: Final = r"(?![\w/]|-\w)"
+_YEAR_FIRST: Final = re.compile(
+    r"((?:1[6-9]|2[01])\d\d)([-/.])(0?[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01]|[1-9](?!\d))" + _TIME + r"(?![\w/]|-\d)"
+)
+_YEAR_LAST: Final = re.compile(
+    r"(\d{1,2})([-/.])(\d{1,2})\2((?:1[6-9]|2[01])\d\d|\d\d)(?!\d)" + _TIME + r"(?![\w/]|[-.]\d)"
+)
+_MONTH_YEAR: Final = re.compile(r"(0?[1-9]|1[0-2])[/-]((?:19|20)\d\d)(?![\w/]|[-.]\d)")
+_DAY_MONTH: Final = re.compile(r"(\d{1,2})[/.](\d{1,2})\.?(?![\w/]|[-.]\d)")
+_COMPACT: Final = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+# 15 March 1989, 15th of March, 5-MAY-2021, 21-May
+_DAY_NAME: Final = re.compile(
+    r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|er|\.|º)?(?:\s(?:of\s|de\s)?|-|/)"
+    + _MONTHS
+    + r"(?:\.?,?(?:\s(?:of\s|de\s|del\s)?|-|/)((?:1[0-9]|20)\d\d|'?\d\d(?=\b)))?"
+    + _TIME
+    + _END,
+    re.IGNORECASE,
+)
+# What follows "March ": 15, 1989 or 1989
+_NAME_DAY: Final = re.compile(
+    r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?:(?:,\s?|\s|-)((?:1[0-9]|20)\d\d)(?!\d))?" + _TIME + _END
+)
+_NAME_BEFORE: Final = re.compile(r"(?<![^\W_])" + _MONTHS + r"(?:\.?,?\s|[-/])\Z", re.IGNORECASE)
+_LAST_LETTERS: Final = frozenset("yYhHlLeEtTrRnNbBgGpPvVcCzZ.,")
+_SMALL_MAY: Final = frozenset({"may ", "mar ", "march ", "dec ", "sept ", "mai "})
+
+_YEAR_CUE: Final = re.compile(
+    r"(?<![^\W_])(?:(?:in|since|during|until|till|by|from|before|after|circa|around|early|late|mid|anno|fiscal|calendar"
+    r"|(?:spring|summer|autumn|fall|winter|act|class|end|beginning|start|half|quarter|election|crisis|season) (?:of|in)"
+    r"|of the year|born|founded|established|graduated|im jahr|seit|en|nel)\s|(year\s))\Z"
+)
+_ARTICLE: Final = re.compile(r"(?<![^\W_])(?:an?|the)\s\Z")
+_CAPITAL: Final = re.compile(r"\s[A-Z][a-z]{2,}")
+_UNIT: Final = re.compile(
+    r"\s?(?:bytes?|bits?|kb|mb|gb|ms|milli|micro|nano|sec|min|hours?|days?|steps?|items?|lines?|rows?|col|records?|times|points?|pixels?"
+    r"|px|x\s?\d|hz|mhz|rpm|km|miles?|met|feet|kg|usd|eur|dollars?|euros?|people|users?|words?|char|files?|tests?|iter|epochs?|samples?|tokens?|cases|elements|entries|%|\*|\+|-|=|/)"
+)
+# It begins with what the search jumps to.
+_WEEKDAY: Final = re.compile(r"day(?![\w-])(\s(?:morning|afternoon|evening|night|noon)(?!\w))?")
+_WEEKDAY_BEFORE: Final = re.compile(
+    r"(?<![^\W_])((?:on|this|by|until|till|before|after|meet|since|from|(?<!the\s)(?:next|last))\s)?((?:sun|mon|tues|wednes|thurs|fri|satur))\Z",
+    re.IGNORECASE,
+)
+
+
+class Date:
+    """Dates that hold a digit."""
+
+    name = "date"
+    types = ("DATE_TIME",)
+    triggers = Triggers(digits=range(1, 16), tokens=(3, 4, *range(9, 33)))
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """The date that a number begins or ends."""
+        text, start, end, digits = candidate.text, candidate.start, candidate.end, candidate.digits
+        count = len(digits)
+        if count == end - start:
+            if count > 4:
+                return () if count != 8 else self._compact(candidate)
+            if count == 4:
+                return self._year(candidate)
+            return self._day(candidate) if count < 3 else ()
+        if not text[start].isdigit():
+            return ()
+        if count == 0 and end - start <= 4:
+            return self._day(candidate)
+        return self._numeric(candidate)
+
+    def _numeric(self, candidate: Candidate) -> Iterable[Finding]:
+        text, start, end = candidate.text, candidate.start, candidate.end
+        if (
+            start
+            and text[start - 1] in "./-$"
+            and not (text[start - 1] == "-" and text[start - 2 : start - 1].isspace())
+        ):
+            return ()
+        found = []
+        while start >= 0:
+            match = self._at(candidate, start)
+            if match is not None:
+                where, score = match
+                found.append(Finding(start, where, "DATE_TIME", score, self.name))
+                start = where
+            start = _next(text, start, end)
+        return found
+
+    def _at(self, candidate: Candidate, start: int) -> tuple[int, float] | None:
+        """Where a date that begins there ends, and how sure it is."""
+        text = candidate.text
+        match = _YEAR_FIRST.match(text, start)
+        if match is not None:
+            return match.end(), self._score(candidate)
+        match = _YEAR_LAST.match(text, start)
+        if match is not None:
+            first, separator, second, year = match.groups()
+            if not (0 < int(first) <= 31 and 0 < int(second) <= 31 and (int(first) <= 12 or int(second) <= 12)):
+                return None
+            # A version looks like 21.5.21, a part's number like 05-21-21.
+            if len(year) == 4 or separator == "/" or self._told(candidate):
+                return match.end(), self._score(candidate)
+            return None
+        match = _MONTH_YEAR.match(text, start)
+        if match is not None:
+            return (match.end(), self._score(candidate)) if self._told(candidate) else None
+        match = _DAY_NAME.match(text, start)
+        if match is not None:
+            return match.end(), self._score(candidate)
+        if start == candidate.start and candidate.end - start <= 6:
+            match = _DAY_MONTH.match(text, start)
+            if match is not None and match.group().count(".") != 1 and self._told(candidate):
+                first, second = int(match.group(1)), int(match.group(2))
+                if 0 < first <= 31 and 0 < second <= 31 and (first <= 12 or second <= 12):
+                    return match.end() - match.group().endswith("."), self._score(candidate)
+        return None
+
+    def _day(self, candidate: Candidate) -> Iterable[Finding]:
+        """One or two digits: beside the name of a month."""
+        text, start, end = candidate.text, candidate.start, candidate.end
+        following = text[end : end + 1]
+        if following and following in " -./º" and text[end + 1 : end + 2].isalpha():
+            match = _DAY_NAME.match(text, start)
+            if match is not None:
+                return (Finding(start, match.end(), "DATE_TIME", self._score(candidate), self.name),)
+        if start < 4 or text[start - 1] not in " -/\u00a0" or text[start - 2] not in _LAST_LETTERS:
+            return ()
+        named = _NAME_BEFORE.search(text, max(0, start - 12), start)
+        if named is None:
+            return ()
+        match = _NAME_DAY.match(text, start)
+        if match is None:
+            if named.group()[-1] != "-" or end - start != 2:
+                return ()
+            return (Finding(named.start(), end, "DATE_TIME", 0.5, self.name),)
+        if match.group(1) is None and named.group() in _SMALL_MAY:
+            return ()
+        return (Finding(named.start(), match.end(), "DATE_TIME", self._score(candidate), self.name),)
+
+    def _year(self, candidate: Candidate) -> Iterable[Finding]:
+        text, start, end = candidate.text, candidate.start, candidate.end
+        if text[start : start + 2] not in ("19", "20", "18"):
+            return ()
+        last = text[start - 1 : start]
+        if last == "" or last not in " \n-/":
+            return ()
+        if text[start - 2 : start - 1] in _LAST_LETTERS:
+            named = _NAME_BEFORE.search(text, max(0, start - 12), start)
+            if named is not None:
+                return (Finding(named.start(), end, "DATE_TIME", self._score(candidate), self.name),)
+        if last in "-/" or _UNIT.match(candidate.after):
+            return ()
+        before = text[max(0, start - 24) : start].lower()
+        cue = _YEAR_CUE.search(before)
+        if cue is not None:
+            begin = start - (len(cue.group(1)) if cue.group(1) else 0)
+            return (Finding(begin, end, "DATE_TIME", self._score(candidate), self.name),)
+        if _ARTICLE.search(before) and _CAPITAL.match(text, end):
+            return (Finding(start, end, "DATE_TIME", 0.5, self.name),)
+        return ()
+
+    def _compact(self, candidate: Candidate) -> Iterable[Finding]:
+        if candidate.digits[:2] in ("19", "20") and _COMPACT.fullmatch(candidate.digits) and candidate.near(_BIRTH):
+            return (Finding(candidate.start, candidate.end, "DATE_TIME", 0.85, self.name),)
+        return ()
+
+    def _told(self, candidate: Candidate) -> bool:
+        return candidate.near(_CUES) or candidate.near(_BIRTH)
+
+    def _score(self, candidate: Candidate) -> float:
+        return 0.85 if candidate.near(_BIRTH) else 0.5
+
+
+class Weekday:
+    """Days of the week, where a sentence means one day."""
+
+    name = "weekday"
+    types = ("DATE_TIME",)
+    triggers = Triggers(whole=True)
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """The days that a text appoints."""
+        text = candidate.text
+        found = []
+        for match in _WEEKDAY.finditer(text):
+            before = _WEEKDAY_BEFORE.search(text, max(0, match.start() - 16), match.start())
+            if before is not None and (before.group(1) or match.group(1)):
+                found.append(Finding(before.start(2), match.start() + 3, "DATE_TIME", 0.5, self.name))
+        return found
+
+
+def _next(text: str, start: int, end: int) -> int:
+    """Where the next group of a row of numbers begins behind a space; -1 for nowhere."""
+    space = text.find(" ", start, end)
+    while 0 <= space < end:
+        if text[space + 1 : space + 2].isdigit() and space + 1 < end:
+            return space + 1
+        space = text.find(" ", space + 1, end)
+    return -1
+
+
+RECOGNIZERS = (Date(), Weekday())
