@@ -21,7 +21,7 @@
     │   ├── AttemptTimeout            also a builtin TimeoutError
     │   └── StreamInterrupted         partial_text and usage up to the break
     ├── DeadlineExceeded              also a builtin TimeoutError
-    ├── PolicyError                   nothing was sent
+    ├── PolicyError                   nothing was sent (but for a DLPViolation about an answer)
     │   ├── BudgetExceeded
     │   ├── DLPViolation
     │   ├── RedactionError            what is sensitive could not be taken out
@@ -42,7 +42,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from aistrale.types import AttemptInfo, Usage
@@ -328,7 +328,7 @@ class DeadlineExceeded(AistraleError, TimeoutError):
 
 
 class PolicyError(AistraleError):
-    """A policy refused the call; nothing was sent."""
+    """A policy refused the call; nothing was sent, but for a DLPViolation about an answer."""
 
     exit_code = 8
 
@@ -338,7 +338,29 @@ class BudgetExceeded(PolicyError):
 
 
 class DLPViolation(PolicyError):
-    """Data-loss prevention blocked the content."""
+    """A rule about data blocked the request, so that nothing was sent, or the answer, which then ends here.
+
+    Args:
+        rule: The rule's name; "media" for the setting of that name.
+        direction: "out" for the request, "in" for the answer.
+        types: Distinct values by type; never the values.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        target: str | None = None,
+        rule: str | None = None,
+        direction: str = "out",
+        types: Mapping[str, int] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, target=target, hint=hint)
+        self.rule = rule
+        self.direction = direction
+        self.types = dict(types or {})
 
 
 class RedactionError(PolicyError):

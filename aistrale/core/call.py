@@ -234,6 +234,7 @@ class Call:
         "forced",
         "id",
         "inbound",
+        "judged",
         "on_lossy",
         "on_unsupported",
         "others",
@@ -245,6 +246,7 @@ class Call:
         "route",
         "rows",
         "runtime",
+        "screened",
         "share_until",
         "started",
         "streaming",
@@ -284,12 +286,16 @@ class Call:
         """How a stream survives a break; None where the settings' rules hold."""
         self.inbound: Inbound | None = None
         """How it came in, where that was in a wire format."""
+        self.screened = False
+        """Whether policies change what the answer says, so that the provider's own bytes must not be handed on."""
         self.vault: Vault | None = None
         """What was redacted, with its placeholders; redaction keeps it."""
         self.redact_types: Mapping[str, str] = _NO_TYPES
         """Types to redact whatever the settings say, each with its mode; rules about data put them there."""
         self.redacted: Counter[str] | None = None
         """How many values of each type were redacted; None where nobody looked."""
+        self.judged: Counter[str] | None = None
+        """What rules about data have done to how many values, by `direction.action.type`; None where none spoke."""
         self.degraded: str | None = None
         """How the answer is less than what was asked for: "cache", "stale_cache", "smaller_model", "canned"."""
         self.runtime = runtime

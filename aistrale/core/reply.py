@@ -27,7 +27,11 @@ class Tap(Protocol):
     """A pure transform on the events of one reply; a fresh one for each reply."""
 
     def feed(self, event: Event) -> Iterable[Event]:
-        """Give what the caller should see for this event: itself, others, or nothing (held back)."""
+        """Give what the caller should see for this event: itself, others, or nothing (held back).
+
+        What it raises ends a reply that is being read as failed; whoever hangs it on one whose events are there already
+        gets the error and calls `Reply.fail`.
+        """
         ...
 
     def finish(self) -> Iterable[Event]:
@@ -164,7 +168,12 @@ class Reply:
             raise
         if batch is None:
             self._source = None
-        self._deliver(batch)
+        try:
+            self._deliver(batch)
+        except Exception as error:
+            # A tap refuses what has come.
+            await self.fail(error)
+            raise
 
     def _deliver(self, batch: list[Event] | None) -> None:
         taps = self._taps
@@ -190,7 +199,7 @@ class Reply:
         finally:
             self._end("success" if done or self.accumulated.ended else "abandoned", None)
 
-    async def fail(self, error: AistraleError) -> None:
+    async def fail(self, error: Exception) -> None:
         """End the reply as failed, although nothing broke: what has come is not what was wanted.
 
         Args:

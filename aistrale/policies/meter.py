@@ -175,6 +175,16 @@ def refusal(
     )
 
 
+def _privacy(call: Call) -> dict[str, int]:
+    """What was found and done about it, see CallRow.privacy."""
+    modes = call.redact_types
+    counts = {
+        f"out.{'encrypt' if modes.get(kind) == 'encrypt' else 'redact'}.{kind}": count
+        for kind, count in (call.redacted or {}).items()
+    }
+    return {**counts, **(call.judged or {})}
+
+
 def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
     attempts, context = call.attempts, call.context
     last = call.attempt
@@ -203,6 +213,7 @@ def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
         name=context.name,
         tags=context.tags,
         lossy=[item.field for item in prepared.lossy] if prepared is not None else [],
+        privacy=_privacy(call) if call.redacted or call.judged else {},
         cost=None if cost.usd is None else str(cost.usd),
         cost_reason=cost.reason,
     )

@@ -11,7 +11,7 @@ Pure: `aistrale.privacy.look` finds what the rules speak of, `judge` decides. Wh
 3. What the settings redact without any rule is the widest of all: every allow rule takes a value out of it.
 
 A threshold (`at_least`) counts the distinct values of a call that the rule matches, in all its texts together; below it
-the rule does not hold.
+the rule does not hold. A value that cannot be replaced where it stands is blocked by the rules that would replace it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aistrale.errors import ConfigurationError
 from aistrale.privacy.matcher import Matcher, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 Action = Literal["allow", "warn", "redact", "encrypt", "block"]
 Direction = Literal["out", "in"]
@@ -151,7 +151,8 @@ class Seen:
         types: What it is; several where nothing tells which of them.
         value: What makes it the same as another one: for numbers their digits, else the text in lower case.
         rule: The rule whose patterns or words found it; "" for a finding of the scanner.
-        split: Whether it is spread over this text and the next ones.
+        fixed: Whether it cannot be replaced where it stands: it is part of a link, or spread over several texts. What
+            is to be redacted or encrypted there is blocked.
     """
 
     path: str
@@ -160,7 +161,7 @@ class Seen:
     types: tuple[str, ...]
     value: str = field(repr=False)
     rule: str = ""
-    split: bool = False
+    fixed: bool = False
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -218,7 +219,9 @@ class Verdict:
         return tuple(hit for hit in self.hits if hit.action == "block")
 
 
-def judge(rules: Sequence[Rule], seen: Sequence[Seen], where: Where, direction: Direction) -> Verdict:
+def judge(
+    rules: Sequence[Rule], seen: Sequence[Seen], where: Where, direction: Direction, *, earlier: Sequence[Seen] = ()
+) -> Verdict:
     """Decide about the values of a call; the head of this module says how.
 
     Args:
@@ -226,9 +229,13 @@ def judge(rules: Sequence[Rule], seen: Sequence[Seen], where: Where, direction: 
         seen: What `look` found in all texts of the call.
         where: Whose call it is.
         direction: Whether the values are sent or answered.
+        earlier: What was judged before in the same answer, where it comes piece by piece: it counts for thresholds,
+            and what is there again is decided again, but no hit any more.
     """
     speaking = [rule for rule in rules if rule.covers(direction, where)]
-    holding = [rule for rule in speaking if rule.at_least == 1 or _distinct(rule, seen) >= rule.at_least]
+    known = {(value.value, value.rule) for value in earlier}
+    everything = [*earlier, *seen] if earlier else seen
+    holding = [rule for rule in speaking if rule.at_least == 1 or _distinct(rule, everything) >= rule.at_least]
     allowing = [rule for rule in holding if rule.action == "allow"]
     denying = [rule for rule in holding if rule.action != "allow"]
     exceptions = [(rule, _Stretches(rule, seen)) for rule in allowing]
@@ -243,12 +250,12 @@ def judge(rules: Sequence[Rule], seen: Sequence[Seen], where: Where, direction: 
         if against:
             strongest = max(against, key=lambda rule: _STRENGTH[rule.action])
             action = strongest.action
-            if value.split and action in {"redact", "encrypt"}:
+            if value.fixed and action in {"redact", "encrypt"}:
                 action = "block"
             decisions.append(Decision(seen=value, action=action, rule=strongest.name))
         elif allowed:
             decisions.append(Decision(seen=value, action="allow", rule=allowed[0].name))
-    return Verdict(decisions=tuple(decisions), hits=tuple(_hits(rules, decisions)))
+    return Verdict(decisions=tuple(decisions), hits=tuple(_hits(rules, decisions, known)))
 
 
 class _Stretches:
@@ -272,7 +279,7 @@ class _Stretches:
     def enclose(self, value: Seen) -> bool:
         """Whether one of them covers the value."""
         stretches = self._by_path.get(value.path)
-        if not stretches or value.split:
+        if not stretches or value.fixed:
             return False
         # Those of one rule do not overlap, so that it can only be the last one that begins before it.
         at = bisect_right(stretches, (value.start, value.end + 1)) - 1
@@ -284,11 +291,11 @@ def _distinct(rule: Rule, seen: Sequence[Seen]) -> int:
     return len({value.value for value in seen if rule.matches(value)})
 
 
-def _hits(rules: Sequence[Rule], decisions: Sequence[Decision]) -> Iterator[Hit]:
+def _hits(rules: Sequence[Rule], decisions: Sequence[Decision], known: Collection[tuple[str, str]]) -> Iterator[Hit]:
     """The decisions of each rule, one hit for each of its actions."""
     by_rule: dict[str, dict[Action, list[Seen]]] = {}
     for decision in decisions:
-        if decision.action != "allow":
+        if decision.action != "allow" and (decision.seen.value, decision.seen.rule) not in known:
             by_rule.setdefault(decision.rule, {}).setdefault(decision.action, []).append(decision.seen)
     for rule in rules:
         for action, values in by_rule.get(rule.name, {}).items():

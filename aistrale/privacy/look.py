@@ -120,7 +120,7 @@ def _split(
             for seen in _typed(path, seam, crossing, types, allowed):
                 if seen.value not in told:
                     told.add(seen.value)
-                    yield Seen(path, at + seen.start, len(before), seen.types, seen.value, split=True)
+                    yield Seen(path, at + seen.start, len(before), seen.types, seen.value, fixed=True)
 
 
 def _heads(run: Sequence[tuple[str, str]], index: int) -> str:

@@ -158,6 +158,12 @@ class PrivacySettings:
         """What replaces the values of a type."""
         return self.modes.get(kind, self.default_mode)
 
+    def allows(self, value: str) -> bool:
+        """Whether a value is one of those that are left alone."""
+        return bool(self.allow) and any(
+            value == each or (each.startswith("@") and value.lower().endswith(each.lower())) for each in self.allow
+        )
+
     def redacts(self, kind: str) -> bool:
         """Whether values of a type are replaced whatever the rules say."""
         return self.redact and (self.types is None or kind in self.types) and kind not in self.except_types

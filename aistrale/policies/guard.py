@@ -1,0 +1,344 @@
+"""Guard: rules about data are applied to what is sent and to what is answered.
+
+It stands outside redaction: it looks at what the application wrote, tells redaction what is to be replaced besides, and
+sees answers as the application would get them, with the originals restored.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, cast
+
+from aistrale.errors import AistraleError, DLPViolation, RedactionError
+from aistrale.policies.report import Report, listed
+from aistrale.policies.screen import Judge, Screen, mask, replaced
+from aistrale.policies.texts import rewrite, rewrite_body
+from aistrale.privacy.dlp import Where, judge
+from aistrale.privacy.look import look
+from aistrale.privacy.matcher import label_of
+from aistrale.privacy.scanner import Scanner
+from aistrale.types import EmbedRequest, MediaPart, TextPart, ToolResultPart, Whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from aistrale.core.call import Call
+    from aistrale.core.pipeline import Next
+    from aistrale.core.reply import Reply
+    from aistrale.dialects.base import TextSlot
+    from aistrale.policies.texts import Kind
+    from aistrale.privacy.dlp import Direction, Hit, Rule, Verdict
+    from aistrale.privacy.settings import OnError, PrivacySettings
+    from aistrale.privacy.vault import Vault
+    from aistrale.types import Event, JSONObject, Part, Request
+
+_log = logging.getLogger("aistrale.privacy")
+# Characters from which on an event loop is not kept waiting: about four milliseconds of looking.
+_LARGE: Final = 32 * 1024
+_CHANGING: Final = frozenset({"redact", "encrypt", "block"})
+# What a link may hold, being one.
+_LINK: Final = frozenset({"URL", "DOMAIN_NAME"})
+_SURE: Final = 0.85
+MEDIA: Final = "media"
+"""Stands in the place of a rule's name for the setting of that name."""
+
+
+class Guard:
+    """Applies the rules of the privacy settings.
+
+    Args:
+        settings: The rules and what else holds for them.
+        scanner: Finds the types.
+        report: Where decisions are told.
+    """
+
+    def __init__(self, settings: PrivacySettings, scanner: Scanner, report: Report) -> None:
+        self._settings = settings
+        self._scanner = scanner
+        self._sure = Scanner(scanner.recognizers, min_score=max(_SURE, settings.min_score))
+        self._report = report
+
+    def describe(self) -> str:
+        """One line."""
+        own = self._settings
+        rules = f"{len(own.rules)} rule{'' if len(own.rules) == 1 else 's'}" + (" (dry run)" if own.dry_run else "")
+        return f"{rules}, media: {own.media}, errors: {own.on_error}"
+
+    async def __call__(self, call: Call, call_next: Next, /) -> Reply:
+        """Judge the request, ask, judge the answer.
+
+        Raises:
+            DLPViolation: A rule blocks the request, or an answer that is not streamed.
+            RedactionError: The rules could not be applied, and nothing was sent.
+        """
+        request = call.request
+        user = call.context.user or request.user
+        where = Where(user=user, project=call.context.project, route=call.route)
+        self._check_media(call)
+        if any(rule.covers("out", where) for rule in self._settings.rules):
+            await self._judge_request(call, where)
+        reply = await call_next(call)
+        rules = [rule for rule in self._settings.rules if rule.covers("in", where)]
+        if rules and not isinstance(request, EmbedRequest):
+            await self._judge_answer(call, reply, rules, where)
+        return reply
+
+    # --- what is sent --------------------------------------------------------------------------------------------
+
+    def _check_media(self, call: Call) -> None:
+        wanted = self._settings.media
+        if wanted == "allow":
+            return
+        found = Counter(_unseen(call.request))
+        if not found:
+            return
+        self._report.tell(call, MEDIA, wanted, "out", found)
+        if wanted == "block":
+            raise violation(call, MEDIA, "out", found, "Nobody has looked into it; privacy.media allows it.")
+
+    async def _judge_request(self, call: Call, where: Where) -> None:
+        try:
+            if not call.runtime.blocking and _size(call.request) > _LARGE:
+                verdict = cast("Verdict", await call.runtime.invoke(self._verdict, call, where))
+            else:
+                verdict = self._verdict(call, where)
+        except AistraleError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the texts were not looked at
+            if self._settings.on_error == "block":
+                # Its own words may quote the text that it stumbled over.
+                raise RedactionError(
+                    f"the rules about data could not be applied ({type(error).__name__}), so nothing was sent",
+                    hint='privacy = {"on_error": "allow"} sends such calls as they are.',
+                ) from None
+            _log.warning("the rules about data were not applied to call %s (%s)", call.id, type(error).__name__)
+            return
+        self._report.hits(call, verdict.hits, "out")
+        if self._settings.dry_run:
+            return
+        if verdict.blocking:
+            raise blocked(call, verdict.blocking[0], "out")
+        call.redact_types = self._modes(verdict)
+
+    def _verdict(self, call: Call, where: Where) -> Verdict:
+        rules = [rule for rule in self._settings.rules if rule.covers("out", where)]
+        allows = self._settings.allows
+        prose: list[tuple[str, str]] = []
+        values: list[tuple[str, str]] = []
+        links: list[tuple[str, str]] = []
+        for path, kind, text in _texts(call):
+            (links if kind == "link" else values if kind == "value" else prose).append((path, text))
+        seen = look(prose, self._scanner, rules, allowed=lambda _, value: allows(value), runs=_runs(call.request))
+        # Where no prose is expected, only what is sure counts.
+        seen += look(values, self._sure, rules, allowed=lambda _, value: allows(value))
+        # That a link is one is nothing to report.
+        linked = look(links, self._sure, rules, allowed=lambda kind, value: kind in _LINK or allows(value))
+        seen += [replace(value, fixed=True) for value in linked]
+        return judge(self._settings.rules, seen, where, "out")
+
+    def _modes(self, verdict: Verdict) -> dict[str, str]:
+        """How redaction is to treat what rules have decided about, by type, or by the label of the rule."""
+        modes: dict[str, str] = {}
+        for decision in verdict.decisions:
+            seen, action = decision.seen, decision.action
+            for name in (label_of(seen.rule),) if seen.rule else seen.types:
+                if action == "encrypt" or (action == "redact" and modes.get(name) != "encrypt"):
+                    modes[name] = "encrypt" if action == "encrypt" else self._settings.mode_of(name)
+                elif action == "allow":
+                    modes.setdefault(name, "allow")
+        return modes
+
+    # --- what is answered ----------------------------------------------------------------------------------------
+
+    async def _judge_answer(self, call: Call, reply: Reply, rules: Sequence[Rule], where: Where) -> None:
+        settings, changing = self._settings, not self._settings.dry_run
+        if changing and any(rule.action in _CHANGING for rule in rules):
+            call.screened = True
+
+        def judged(verdict: Verdict) -> None:
+            self._report.hits(call, verdict.hits, "in")
+            if changing and verdict.blocking:
+                raise blocked(call, verdict.blocking[0], "in")
+
+        def spared(_: str, value: str) -> bool:
+            return settings.allows(value) or (call.vault is not None and _knows(call.vault, value))
+
+        judging = Judge(self._scanner, rules, where, judged, spared, replacing=changing)
+        tap = _Guarding(call, judging, on_error=settings.on_error)
+        try:
+            if reply.whole and not call.runtime.blocking:
+                await call.runtime.invoke(reply.tap, tap)
+            else:
+                reply.tap(tap)
+        except Exception as error:
+            await reply.fail(error)
+            raise
+
+
+class _Guarding:
+    """The screen over one reply, which looks at the provider's own answer as well and says what becomes of failures.
+
+    Args:
+        call: Whose answer it is.
+        judge: Of the answer.
+        on_error: Whether an answer that could not be looked at is delivered.
+    """
+
+    __slots__ = ("_broken", "_call", "_judge", "_on_error", "_screen")
+
+    def __init__(self, call: Call, judge: Judge, *, on_error: OnError) -> None:
+        self._call = call
+        self._judge = judge
+        self._on_error = on_error
+        self._screen = Screen(judge)
+        self._broken = False
+
+    def feed(self, event: Event) -> Iterable[Event]:
+        """Give on what has been judged."""
+        if self._broken:
+            return (event,)
+        try:
+            events = self._screen.feed(event)
+            return [self._with_raw(event, each) for each in events] if type(event) is Whole else events
+        except AistraleError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._excuse(error)
+            # What was held comes first; it holds the event itself where that is text.
+            held = self._screen.surrender()
+            return held if event in held else [*held, event]
+
+    def finish(self) -> Iterable[Event]:
+        """What is still held back."""
+        if self._broken:
+            return ()
+        try:
+            return self._screen.finish()
+        except AistraleError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._excuse(error)
+            return self._screen.surrender()
+
+    def _excuse(self, error: Exception) -> None:
+        """Go on without looking where that was chosen."""
+        if self._on_error == "block":
+            raise DLPViolation(
+                f"the rules about data could not be applied to the answer ({type(error).__name__})",
+                direction="in",
+                hint='privacy = {"on_error": "allow"} delivers such answers as they are.',
+            ) from None
+        _log.warning(
+            "the rules about data were not applied to the answer of call %s (%s)", self._call.id, type(error).__name__
+        )
+        self._broken = True
+
+    def _with_raw(self, before: Event, after: Event) -> Event:
+        """The event with its raw answer changed where the answer read from it was."""
+        if after is before or not isinstance(after, Whole) or after.completion.raw is None:
+            return after
+        attempt = self._call.attempt
+        prepared = None if attempt is None else self._call.prepared.get(attempt.target.name)
+        if prepared is None or not isinstance(before, Whole) or after.completion is before.completion:
+            return after
+        after.completion.raw = _masked(after.completion.raw, prepared.codec.text_slots, self._judge)
+        return after
+
+
+def _masked(body: JSONObject, slots: Callable[[JSONObject], Iterator[TextSlot]], judge: Judge) -> JSONObject:
+    """A copy of a provider's answer with what is to be replaced replaced."""
+    copied = cast("JSONObject", json.loads(json.dumps(body)))
+
+    def change(path: str, kind: Kind, text: str, /) -> str:
+        spans = [(each.seen.start, each.seen.end, mask(each)) for each in judge.decide(judge.look([(path, text)]))]
+        return replaced(text, 0, len(text), spans, json=kind == "json") if spans else text
+
+    rewrite_body(copied, slots, change)
+    return copied
+
+
+def blocked(call: Call, hit: Hit, direction: Direction) -> DLPViolation:
+    """The error for what a rule blocks."""
+    what = f"{listed(hit.types)} in {hit.places[0]}" + (f" and {len(hit.places) - 1} more" if hit.places[1:] else "")
+    return violation(call, hit.rule, direction, hit.types, f"Found: {what}.")
+
+
+def violation(call: Call, rule: str, direction: Direction, types: Mapping[str, int], hint: str) -> DLPViolation:
+    """The error for what a rule or setting blocks; never holds the value."""
+    target = call.target if call.attempt is None else call.attempt.target
+    what = "the request, so nothing was sent" if direction == "out" else "the answer"
+    return DLPViolation(
+        f"{'the setting' if rule == MEDIA else 'rule'} {rule!r} blocked {what}: {listed(types)}",
+        provider=target.provider.name,
+        target=target.name,
+        rule=rule,
+        direction=direction,
+        types=types,
+        hint=hint,
+    )
+
+
+def _texts(call: Call) -> list[tuple[str, Kind, str]]:
+    """Every text of what the application asked for, in its own format where it came in one."""
+    found: list[tuple[str, Kind, str]] = []
+
+    def read(path: str, kind: Kind, text: str, /) -> str:
+        found.append((path, kind, text))
+        return text
+
+    if call.inbound is not None:
+        call.inbound.rewrite(read)
+    else:
+        rewrite(call.request, read)
+    return found
+
+
+def _runs(request: Request | EmbedRequest) -> list[list[tuple[str, str]]]:
+    """The texts of each role, in order."""
+    if isinstance(request, EmbedRequest):
+        return []
+    runs: dict[str, list[tuple[str, str]]] = {}
+    for index, message in enumerate(request.messages):
+        run = runs.setdefault(message.role, [])
+        for place, part in enumerate(message.parts):
+            path = f"messages[{index}].parts[{place}]"
+            if isinstance(part, TextPart):
+                run.append((path, part.text))
+            elif isinstance(part, ToolResultPart):
+                run += [(path, each.text) for each in part.content if isinstance(each, TextPart)]
+    return [run for run in runs.values() if len(run) > 1]
+
+
+def _unseen(request: Request | EmbedRequest) -> Iterator[str]:
+    """What a request holds that has no text to look at, by kind."""
+    if isinstance(request, EmbedRequest):
+        yield from ("TOKENS" for item in request.inputs if not isinstance(item, str))
+        return
+    parts: list[Part] = [part for message in request.messages for part in message.parts]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, MediaPart):
+            yield part.media.upper()
+        elif isinstance(part, ToolResultPart):
+            parts += part.content
+
+
+def _size(request: Request | EmbedRequest) -> int:
+    total = 0
+
+    def measure(_path: str, _kind: Kind, text: str, /) -> str:
+        nonlocal total
+        total += len(text)
+        return text
+
+    rewrite(request, measure)
+    return total
+
+
+def _knows(vault: Vault, value: str) -> bool:
+    """Whether a value is one of the caller's own that was redacted."""
+    holds = getattr(vault, "holds", None)
+    return bool(holds(value)) if holds is not None else False
