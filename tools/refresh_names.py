@@ -43,11 +43,11 @@ from aistrale.privacy.lexicon import (  # noqa: E402 - the path must be set firs
 DATA = ROOT / "aistrale" / "privacy" / "data"
 # A name is letters, with apostrophes and hyphens inside; scripts without capitals have nothing to look up.
 NAME = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-# What is rarer is looked up in a bit map only, which takes some 16 bits a name instead of a hundred bytes.
+# What is rarer is looked up in a bit map only, which takes some 20 to 40 bits a name instead of a hundred bytes.
 CITY_POPULATION = 50_000
 SURE_CITY_POPULATION = 100_000
 SURNAMES = 20_000
-BITS_PER_NAME = 16
+BITS_PER_NAME = 20
 # SCOWL's steps: 10 are the thousand commonest words, 35 a small dictionary, 50 a medium one, 70 a large one.
 COMMON_STEPS = (10, 20, 35)
 RARE_STEPS = (40, 50, 55, 60, 70)

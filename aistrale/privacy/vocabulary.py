@@ -63,10 +63,10 @@ STREET_PREFIXES: Final = _set(
     "Rue Avenue Av Ave Boulevard Bd Blvd Place Pl Chemin Ch Allée Allee Impasse Quai Cours Route Rte Square Passage Cité Cite Faubourg "
     "Via Viale Vle Piazza Piazzale Corso Vicolo Largo Strada Contrada Borgo Salita Località Lungomare Lungotevere Calata "
     "Calle Avenida Avda Plaza Plza Paseo Camino Carrera Cra Cr Kr Cl Callejón Ronda Travesía Glorieta Carretera Ctra Rambla Rúa Rua "
-    "Travessa Praça Praca Alameda Estrada Rodovia Beco Ladeira Praceta Jalan Jl Jln Lorong Persiaran Ul Ulica Al Aleja Aleje Pl Os "
+    "Travessa Praça Praca Alameda Estrada Rodovia Beco Ladeira Praceta Jalan Jl Jln Lorong Persiaran Ul Ulica Aleja Aleje "
     "Trg Cesta Ulice Náměstí Calea Bulevardul Strada Aleea Intrarea Piața Soseaua Șoseaua Rruga Οδός Λεωφόρος Λεωφ Πλατεία "
-    "Улица Ул Проспект Просп Переулок Пер Площадь Пл Бульвар Бул Шоссе Вулиця Вул Straße Strasse Am Im An Auf Zum Zur Bei Unter "
-    "Sharia Shari Street Đường Duong Ngõ Paseo Carrer Plaça Passeig Avinguda Barrio Sitio Barangay Brgy"
+    "Улица Ул Проспект Просп Переулок Пер Площадь Пл Бульвар Бул Шоссе Вулиця Вул Straße Strasse Zum Zur "
+    "Sharia Shari Đường Duong Ngõ Paseo Carrer Plaça Passeig Avinguda Barrio Sitio Barangay Brgy"
 )
 """The first word of a street's name, with the number after it, or before it."""
 
@@ -93,10 +93,10 @@ LEGAL_FORMS: Final = _set(
 ORG_NOUNS: Final = _set(
     "University College Hospital Clinic Bank Institute Foundation Association Federation Ministry Society Corporation "
     "Company Airlines Airways Insurance Holdings Industries Pharmaceuticals Technologies Partners Associates Consulting Ventures "
-    "Committee Council Commission Agency Bureau Authority Church Museum Library Academy Orchestra Philharmonic Laboratories Labs "
+    "Committee Council Commission Agency Bureau Authority Church Museum Academy Orchestra Philharmonic Laboratories Labs "
     "Motors Records Studios Entertainment Productions Software Solutions Brothers Bros Credit Cooperative Enterprises Movers "
     "Analytics Securities Logistics Telecom Communications Investments Universität Klinikum Krankenhaus Sparkasse Banque Banco Banca "
-    "Hôpital Université Universidad Universidade Università Ospedale Gesellschaft Verlag Stiftung Verein Systems Group Network Networks "
+    "Hôpital Université Universidad Universidade Università Ospedale Gesellschaft Verlag Stiftung Verein Systems Group "
     "Newspaper Herald Tribune Gazette Broadcasting Press FC United Athletic Party Congress Senate Parliament Club League"
 )
 """The last word of an organisation's name; counts with a word before it that is no ordinary one."""
@@ -135,7 +135,7 @@ NO_NAMES: Final = _set(
     "Zip Lib Sys Arg Args Bool Int Str Dict Len Func Param Ret Ok Todo Fixme Note Abc Foo Bar Baz Qux Lorem Ipsum Alice Bob Fred Wilma Barney "
     "English Latin Cyrillic Greek Arabic Hebrew Braille Olympic Nobel Pulitzer Grammy Oscar Emmy Roman Christ Jesus Bible Quran Torah "
     "Thanksgiving Halloween Ramadan Hanukkah Diwali Facebook Twitter Instagram Youtube Netflix Spotify Reddit Tesla Toyota Honda Ford Boeing "
-    "Hello Hi Hey Dear Thanks Thank Please Yes No Oh Ah Wow Lol Omg"
+    "Lex Yacc Meta Hello Hi Hey Dear Thanks Thank Please Yes No Oh Ah Wow Lol Omg"
 )
 """Capitalised, and no name by themselves: the calendar, programs and firms, what is called after a person, greetings."""
 
@@ -192,3 +192,9 @@ PLACE_HEADS: Final = _set(
     "Puerto Ciudad Bad Monte Mont Val Isla Playa Ras Tel Nova Sint Sveti Colonia Hotel Operation Hurricane Typhoon Tropical Project"
 )
 """Before a name they make it that of a place, or of a thing."""
+
+STREET_LOWER_PREFIXES: Final = _set(
+    "rue avenue av boulevard bd place chemin allée impasse quai cours route via viale piazza corso vicolo largo strada calle avenida avda plaza "
+    "paseo camino carrera ronda rua travessa praça alameda estrada ul ulica al aleja pl os trg cesta ulice náměstí ул улица пр проспект jalan jl c"
+)
+"""Before a street's name in small letters."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.lexicon import letters
 from aistrale.privacy.recognizer import Triggers
-from aistrale.privacy.recognizers.address import street_at
-from aistrale.privacy.recognizers.location import place_in
+from aistrale.privacy.recognizers.address import BESIDE_LOWER, street_at
+from aistrale.privacy.recognizers.location import is_named_as_place, place_in
 from aistrale.privacy.recognizers.organization import organization_in
-from aistrale.privacy.recognizers.person import persons_in, settle_waiting
+from aistrale.privacy.recognizers.person import may_matter, one_name, persons_in, settle_waiting
 from aistrale.privacy.recognizers._run import Run, Walk, letter_of
 
 if TYPE_CHECKING:
@@ -26,23 +26,30 @@ if TYPE_CHECKING:
 
 # Capitals of the scripts that have them; where a block mixes both cases (Latin Extended) the walk looks again.
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĀ-ɏΆ-ΫЀ-ЯԱ-ՖḀ-ỿ"
-# After a capital: initials with their full stops; or small letters, hyphens and apostrophes, but no part of a program.
-_REST: Final = (
-    rf"(?:(?:\.[{_CAPITAL}](?![^\W\d_]))*+\.(?!\w)|[^\W\d_]*+(?:['’\-][^\W\d_]++)*+(?![\w(@=/\\]|\.\w))"
-)
 _PARTICLE: Final = r"(?:v[ao]n|de[rnls]?|d[aiou]s?|della|la|le|los|al|el|bin|ibn|zu|te[rn]|af|av|y)"
+# Kept simple, since it meets every capital; what of a run is no name is told by its words. Full stops are part of it, for
+# initials and titles, and part sentences afterwards.
 _RUN: Final = re.compile(
-    rf"[{_CAPITAL}](?<![\w.@/\\#$&=~:'’`-].){_REST}(?: (?:{_PARTICLE} ){{0,2}}[{_CAPITAL}]{_REST})*+"
+    rf"[{_CAPITAL}](?<![\w.@/\\#$&=~:'’`-].)[\w'’.-]*+(?: (?:(?=[vdlabezty]){_PARTICLE} (?:{_PARTICLE} )?)?[{_CAPITAL}][\w'’.-]*+)*+"
 )
-_PLAIN: Final = frozenset("wNXv")
 # Program text has these at the ends of many lines.
-_CODE_ENDS: Final = (";\n", "{\n", "):\n", ")\n", "},\n", "),\n", "= ")
+_CODE_ENDS: Final = (";\n", "{\n", "):\n", ")\n", "},\n", "),\n", " = ")
+# Letters that say: nothing by itself.
+_PLAIN: Final = frozenset("wXvGZ")
+# A language or a text in it rather than a people.
+_LANGUAGE: Final = re.compile(r"[ -](?:language|text|translat|version|readme|word|letter|char|content|alphabet|font|detect|speak|script|input|keyboard|local)|\W*\n")
 
 
 def _is_code(text: str) -> bool:
     """Whether a text is a program: a third of its lines end as lines of programs do."""
     lines = text.count("\n")
     return lines > 4 and sum(map(text.count, _CODE_ENDS)) * 3 > lines
+
+
+# What follows a name in a program only.
+_PROGRAM_ENDS: Final = frozenset("(=@/\\[{_")
+# Words of up to this length end in a full stop as abbreviations do: "St. Gallen", "Jr.".
+_SHORT: Final = frozenset("St Ste Ft Mt Jr Sr Ave Dr Av Avda Ul Str Apt No Nr Pl".split())
 
 
 class Capitals:
@@ -55,32 +62,135 @@ class Capitals:
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """Everything in the text that capitalised words name."""
         text = candidate.text
-        known = letters()
-        get = known.get
+        get = letters().get
         walk = Walk(text, code=_is_code(text))
-        found = walk.found
         for match in _RUN.finditer(text):
             name = match.group()
             letter = get(name)
+            if letter in _PLAIN:
+                continue
             start, end = match.span()
-            if letter is not None:
-                if letter in _PLAIN:
-                    if letter == "N" :
-                        found.append(Finding(start, end, "NRP", 0.5, "nrp"))
+            if start < walk.done:
+                continue
+            if letter is None:
+                if "." in name:
+                    _parted(name, start, walk)
                     continue
-                words, shape = [name], letter
-            elif " " in name:
-                words = name.split(" ")
-                shape = "".join([get(word) or letter_of(word) for word in words])
-            else:
-                words, shape = [name], letter_of(name)
-            if shape.strip("wXNvZG"):
-                run = Run(text, start, end, words, shape)
-                street_at(run, walk) or organization_in(run, walk) or persons_in(run, walk) or place_in(run, walk)
-                walk.last = run
-        if walk.waiting:
+                if name[-1] in "'’-":
+                    name = name[:-1]
+                    end -= 1
+            _look(name, letter, start, end, walk)
+        if walk.waiting and walk.found:
             settle_waiting(walk)
-        return found
+        return walk.found
+
+
+def _parted(name: str, start: int, walk: Walk) -> None:
+    """A run with full stops: those of initials and titles are inside a name, others end one."""
+    known = letters()
+    words: list[str] = []
+    at = start
+    for word in name.split(" "):
+        words.append(word)
+        if word[-1] == "." and len(word) > 2:
+            bare = word[:-1]
+            if known.get(bare, "") in "Tt" and bare in known or bare in _SHORT or "." in bare:
+                continue
+            words[-1] = bare
+            _piece(words, at, walk)
+            at += sum(map(len, words)) + len(words) + 1
+            words = []
+    if words:
+        _piece(words, at, walk)
+
+
+def _piece(words: list[str], start: int, walk: Walk) -> None:
+    name = " ".join(words)
+    if len(name) > 2:
+        name = name.rstrip(".-'’")
+    if not name or start < walk.done:
+        return
+    letter = letters().get(name)
+    if letter not in _PLAIN:
+        _look(name, letter, start, start + len(name), walk)
+
+
+def _look(name: str, letter: str | None, start: int, end: int, walk: Walk) -> None:
+    """A run, or what a full stop left of one."""
+    text = walk.text
+    after = text[end : end + 2]
+    if after[:1] in _PROGRAM_ENDS:
+        return
+    numbered = text[start - 2 : start - 1].isdigit() or (start > 2 and text[start - 3 : start - 1].endswith(",") and text[start - 3].isdigit())
+    if after[:1] == " " or after == ", ":
+        numbered = numbered or after[1:].isdigit() or text[end : end + 3] in BESIDE_LOWER or (after == ", " and text[end + 2 : end + 3].isdigit())
+    if numbered and _beside_number(name, letter, start, end, walk):
+        return
+    if letter is not None:
+        _known(name, letter, start, end, walk)
+    elif " " in name:
+        _several(name, start, end, walk)
+    else:
+        _unknown(name, start, end, walk)
+
+
+def _beside_number(name: str, letter: str | None, start: int, end: int, walk: Walk) -> bool:
+    """A run with a number beside it: perhaps a street."""
+    known = letters()
+    words = [name] if letter else name.split(" ")
+    shape = letter or "".join([known.get(word) or letter_of(word) for word in words])
+    return street_at(Run(walk.text, start, end, words, shape), walk)
+
+
+def _known(name: str, letter: str, start: int, end: int, walk: Walk) -> None:
+    """One word, or one name of several words, that the dictionary has."""
+    if letter == "S":
+        if not walk.code:
+            walk.person(start, end, 0.55)
+            return
+    elif letter == "R":
+        if name not in {"US", "UK"} or is_named_as_place(walk.text, start):
+            walk.found.append(Finding(start, end, "LOCATION", 0.7, "location"))
+        return
+    elif letter == "N":
+        if _LANGUAGE.match(walk.text, end) is None and not walk.code:
+            walk.found.append(Finding(start, end, "NRP", 0.5, "nrp"))
+        return
+    _by_context(Run(walk.text, start, end, [name], letter), walk)
+
+
+def _unknown(name: str, start: int, end: int, walk: Walk) -> None:
+    """One word that the dictionary lacks: looked at only where something beside it says that it may be a name."""
+    if name[-2:] in {"'s", "’s"}:
+        name = name[:-2]
+        letter = letters().get(name)
+        if letter is not None:
+            if letter not in _PLAIN:
+                _known(name, letter, start, end - 2, walk)
+            return
+    if may_matter(walk, start, end):
+        letter = letter_of(name)
+        if letter not in _PLAIN:
+            _by_context(Run(walk.text, start, start + len(name), [name], letter), walk)
+    elif len(name) > 3:
+        walk.waiting.append((start, start + len(name), "?"))
+
+
+def _by_context(run: Run, walk: Walk) -> None:
+    """One word whose neighbours decide."""
+    if not (organization_in(run, walk) or one_name(run, walk)):
+        place_in(run, walk)
+
+
+def _several(name: str, start: int, end: int, walk: Walk) -> None:
+    """A run of several words."""
+    get = letters().get
+    words = name.split(" ")
+    shape = "".join([get(word) or letter_of(word) for word in words])
+    if shape.strip("wXvGZ"):
+        run = Run(walk.text, start, end, words, shape)
+        if not (organization_in(run, walk) or persons_in(run, walk)):
+            place_in(run, walk)
 
 
 RECOGNIZERS = (Capitals(),)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import Final
 
+from aistrale.privacy.finding import Finding
 from aistrale.privacy.lexicon import is_ordinary, is_surname, letters
-
-if TYPE_CHECKING:
-    from aistrale.privacy.finding import Finding
 
 # What follows an apostrophe and is no part of a name: possessives and contractions.
 _CONTRACTED: Final = frozenset(("s", "m", "ll", "ve", "d", "re", "t"))
@@ -19,6 +18,8 @@ _SURNAME_ENDINGS: Final = (
     "in", "ina", "off", "eff", "aitis", "auskas", "iene", "ieva",
 )  # fmt: skip
 _INNER_CAPITALS: Final = ("Mc", "Mac", "O'", "O’", "D'", "D’", "De", "Di", "La", "Le", "Van", "Fitz", "St")
+_NAME_CHARACTERS: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*['’-]?")
+_INITIALS: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
 _BEFORE: Final = 48
 _BLANK: Final = " \t\r\n\"'“‘(["
 
@@ -46,8 +47,11 @@ class Run:
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Where words `first` to `last` (not included) stand; a possessive at their end is left out."""
         words = self.words
-        start = self.start + sum(map(len, words[:first])) + first
-        end = start + sum(map(len, words[first:last])) + last - first - 1
+        if not first and last == len(words):
+            start, end = self.start, self.end
+        else:
+            start = self.start + sum(map(len, words[:first])) + first
+            end = start + sum(map(len, words[first:last])) + last - first - 1
         word = words[last - 1]
         if word[-2:] in {"'s", "’s"}:
             end -= 2
@@ -93,16 +97,24 @@ class Walk:
         code: Whether it is a program rather than prose: then a name needs better proof.
     """
 
-    __slots__ = ("code", "found", "last", "last_person", "names", "text", "waiting")
+    __slots__ = ("code", "done", "found", "last_person", "names", "text", "waiting")
 
     def __init__(self, text: str, *, code: bool) -> None:
         self.text = text
         self.code = code
+        self.done = 0
         self.found: list[Finding] = []
         self.names: set[str] = set()
-        self.waiting: list[Run] = []
-        self.last: Run | None = None
+        # Start, end and letter of words that may prove to be names further on.
+        self.waiting: list[tuple[int, int, str]] = []
         self.last_person = -1
+
+    def person(self, start: int, end: int, score: float) -> None:
+        """Note a person."""
+        if self.text[end - 2 : end] in {"'s", "’s"}:
+            end -= 2
+        self.found.append(Finding(start, end, "PERSON", score, "person"))
+        self.last_person = end
 
 
 def letter_of(word: str) -> str:
@@ -112,9 +124,13 @@ def letter_of(word: str) -> str:
     """
     if len(word) == 1:
         return "i"
-    if word[-1] == ".":
-        return "I" if len(word) < 7 else "Z"
     known = letters()
+    if not word.isalpha():
+        if word[-1] == ".":
+            bare = word[:-1]
+            return known.get(bare, "U") if len(bare) > 1 and "." not in bare else "I"
+        if not _NAME_CHARACTERS.fullmatch(word):
+            return "I" if _INITIALS.fullmatch(word) else "X"
     head, mark, tail = word.replace("’", "'").partition("'")
     if mark and tail in _CONTRACTED:
         return known.get(head) or letter_of(head)

@@ -52,3 +52,9 @@ def _is_there(run: Run, name: str, letter: str) -> bool:
 
 def _has_state(text: str, end: int) -> bool:
     return text[end : end + 2] == ", " and text[end + 2 : end + 4] in STATES and not text[end + 4 : end + 5].isalpha()
+
+
+def is_named_as_place(text: str, start: int) -> bool:
+    """Whether the word before says that a place follows."""
+    head = text[max(0, start - 14) : start].rstrip()
+    return head[head.rfind(" ") + 1 :].lower() in PLACE_BEFORE

@@ -6,17 +6,17 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
-from aistrale.privacy.recognizers._run import Run
 from aistrale.privacy.vocabulary import (
     ORG_NOUNS,
     PERSON_AFTER_STRONG,
     PERSON_BEFORE,
+    PLACE_BEFORE,
     PLACE_HEADS,
     STREET_SUFFIXES,
 )
 
 if TYPE_CHECKING:
-    from aistrale.privacy.recognizers._run import Walk
+    from aistrale.privacy.recognizers._run import Run, Walk
 
 # The shapes of full names; see `lexicon.letters` and `letter_of` for the letters. `first` is where the name begins.
 _FULL: Final = re.compile(
@@ -35,10 +35,11 @@ _CUE: Final = re.compile(
     r"|\b(?:born|née|nee|alias|aka|a\.k\.a\.|c/o|signed(?: by)?|sincerely|regards|yours truly|attn|attention|dear|patient|contact(?: person)?|cardholder))[:,]?\s*\Z",
     re.IGNORECASE,
 )
-_STRONG_CUE_WORDS: Final = frozenset(
+_CUE_WORDS: Final = frozenset(
     "is name me him her 's named name: names are with to by née nee alias aka c/o signed sincerely regards truly attn attention dear patient contact person "
     "cardholder am i'm name's surname nickname".split()
 )
+_MATTERS_BEFORE: Final = _CUE_WORDS | PERSON_BEFORE | PLACE_BEFORE | {"for", "at", "by", "company", "employer", "joined"}
 
 
 def persons_in(run: Run, walk: Walk) -> bool:
@@ -51,7 +52,7 @@ def persons_in(run: Run, walk: Walk) -> bool:
         if _is_full(run, walk, first, last, kind):
             report(run, walk, first, last, _SCORES[kind])
             done = True
-    return done or one_name(run, walk)
+    return done or (shape[-1] in _ONE and one_name(run, walk))
 
 
 def _is_full(run: Run, walk: Walk, first: int, last: int, kind: str) -> bool:
@@ -85,7 +86,7 @@ def one_name(run: Run, walk: Walk) -> bool:
     if score:
         report(run, walk, first, first + 1, score)
     elif bare in "SFLCfUD":
-        walk.waiting.append(Run(run.text, start, run.end, run.words[first:], bare))
+        walk.waiting.append((start, end, bare))
     return score > 0
 
 
@@ -95,7 +96,7 @@ def _score_one(run: Run, walk: Walk, letter: str, first: int, start: int) -> flo
         return 0.6
     if not first:
         word = run.word_before
-        if word in _STRONG_CUE_WORDS and _CUE.search(run.before) and letter in "SFLCUDf":
+        if word in _CUE_WORDS and _CUE.search(run.before) and letter in "SFLCUDf":
             return 0.8 if letter != "U" else 0.6
         if word in PERSON_BEFORE and letter in "SFLCD":
             return 0.7
@@ -115,17 +116,33 @@ def report(run: Run, walk: Walk, first: int, last: int, score: float) -> None:
         end += 1
     walk.found.append(Finding(start, end, "PERSON", score, "person"))
     if score >= 0.7:
-        walk.names.update(word for word in walk.text[start:end].split(" ") if len(word) > 3)
+        walk.names.update([word for word in run.words[first:last] if len(word) > 3])
     walk.last_person = end
+
+
+def may_matter(walk: Walk, start: int, end: int) -> bool:
+    """Whether what stands beside a word that no list knows may make it a name. Called for every such word: quick."""
+    text = walk.text
+    if walk.last_person >= 0 and start - walk.last_person < 8:
+        return True
+    head = text[max(0, start - 14) : start - 1 if start else 0]
+    word = head[head.rfind(" ") + 1 :].rstrip(":,.?!;-").lower()
+    if word in _MATTERS_BEFORE:
+        return True
+    if word.startswith("ex-"):
+        return True
+    after = text[end : end + 2]
+    if after == ", ":
+        return text[end + 2 : end + 3].isupper()
+    return after[:1] == " " and text[end + 1 : end + 14].partition(" ")[0].rstrip(".,:;!?") in PERSON_AFTER_STRONG
 
 
 def settle_waiting(walk: Walk) -> None:
     """Report single words that the text elsewhere shows to be names, or that stand in a row with one."""
+    text, names = walk.text, walk.names
     people = {finding.start for finding in walk.found if finding.type == "PERSON"}
-    for run in reversed(walk.waiting):
-        start, end = run.span(0, 1)
-        word = walk.text[start:end]
-        row = run.shape in "SFLUD" and any(end + len(gap) in people and walk.text.startswith(gap, end) for gap in (", ", " and ", " & "))
-        if word in walk.names or row:
+    for start, end, letter in reversed(walk.waiting):
+        row = letter in "SFLUD" and any(end + len(gap) in people and text.startswith(gap, end) for gap in (", ", " and ", " & "))
+        if row or (names and text[start:end] in names):
             walk.found.append(Finding(start, end, "PERSON", 0.6, "person"))
             people.add(start)
