@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from aistrale.policies.texts import Kind
     from aistrale.privacy.dlp import Direction, Hit, Rule, Verdict
     from aistrale.privacy.settings import OnError, PrivacySettings
-    from aistrale.privacy.vault import Vault
     from aistrale.types import Event, JSONObject, Part, Request
 
 _log = logging.getLogger("aistrale.privacy")
@@ -163,8 +162,10 @@ class Guard:
             if changing and verdict.blocking:
                 raise blocked(call, verdict.blocking[0], "in")
 
+        own = _Own(call)
+
         def spared(_: str, value: str) -> bool:
-            return settings.allows(value) or (call.vault is not None and _knows(call.vault, value))
+            return settings.allows(value) or value in own
 
         judging = Judge(self._scanner, rules, where, judged, spared, replacing=changing)
         tap = _Guarding(call, judging, on_error=settings.on_error)
@@ -338,7 +339,22 @@ def _size(request: Request | EmbedRequest) -> int:
     return total
 
 
-def _knows(vault: Vault, value: str) -> bool:
-    """Whether a value is one of the caller's own that was redacted."""
-    holds = getattr(vault, "holds", None)
-    return bool(holds(value)) if holds is not None else False
+class _Own:
+    """The values of the caller that were redacted: what an answer repeats of them is no news to anybody.
+
+    Args:
+        call: Its vault is asked when the first value is found.
+    """
+
+    __slots__ = ("_call", "_text")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._text: str | None = None
+
+    def __contains__(self, value: str) -> bool:
+        if self._text is None:
+            vault = self._call.vault
+            # A finding may be part of what was redacted, as a postcode of an address.
+            self._text = "" if vault is None else "\n".join(vault.originals().values())
+        return value in self._text
