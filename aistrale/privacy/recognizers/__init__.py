@@ -18,6 +18,8 @@ FILES: Final = (
     "bic",
     "bank",
     "us_ids",
+    "national_ids",
+    "labelled",
     "medical",
     "ip",
     "mac",

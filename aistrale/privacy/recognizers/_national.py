@@ -1,0 +1,344 @@
+"""What the tables of national ids, passports, licences and plates consist of, and the one recognizer that is driven by them.
+
+Some 25 countries have a number of ten digits. If each had a recognizer, each number would be shown to all of them. So one
+recognizer turns what is written into a shape ("AA99 AAA": A for a letter, 9 for a digit), looks up which kinds are written
+so, and looks at the words nearby before it computes any checksum.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from aistrale.privacy.finding import Finding
+from aistrale.privacy.recognizer import Triggers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from aistrale.privacy.recognizer import Candidate
+
+ALONE: Final = 0.5
+"""Score of a value that stands alone: of nine digits nothing says whose they are, so all kinds that they may be hold."""
+
+NEAR: Final = 0.85
+"""Score of a value without a checksum that words nearby name."""
+
+_ID_WORDS: Final = frozenset(
+    ["id", "ids", "identity", "identification", "identifier", "national", "citizen", "citizens", "personal", "resident", "passport", "social", "security", "tax", "fiscal", "insurance", "number", "numbers", "no", "nr", "num", "code", "card", "cards", "document", "documents", "registration", "register", "permit"]
+)
+_PERSON_WORDS: Final = frozenset(
+    ["id", "ids", "identity", "identification", "identifier", "national", "citizen", "citizens", "personal", "resident", "permanent", "refugee"]
+)
+# What may stand between the values of a mere list.
+_JOINERS: Final = frozenset({"and", "or", "und", "et", "y", "e", "og", "och", "i", "ve", "en"})
+_MOST_LISTED: Final = 96
+_WORD: Final = re.compile(r"\w+")
+_GROUP: Final = re.compile(r"\d+")
+_MOST_GROUPS: Final = 8
+_SHAPE: Final = {
+    **dict.fromkeys(map(ord, "0123456789"), "9"),
+    **dict.fromkeys(map(ord, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"), "A"),
+}
+_VAGUE: Final = dict.fromkeys(_SHAPE, "*")
+_PARTS: Final = str.maketrans("", "", " -./()_:")
+# Scripts that are written without spaces, or with endings that the word of a table does not have: Hebrew to Hangul.
+_UNSPACED: Final = re.compile("[\u0590-\u0dff\u0e00-\u1fff\u2e80-\uffff]")
+_CHOICE: Final = re.compile(r"\{([^}]*)\}|(\?)")
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Kind:
+    """A kind of number that a state gives.
+
+    Args:
+        type: The type of finding.
+        shapes: How it is written: A is a letter, 9 a digit, ? either, `{a,b}` the one or the other,
+            `*` either, in a shape that has neither A nor 9 but in `<` and `>`; what is in `<` and `>`
+            is the number or word that the scanner sees, where that is not all.
+        form: What it must look like without separators and in capitals; None where the shape says it all.
+        check: Whether checksum and date are right; gets it without separators and in capitals. None where it has neither.
+        cues: Words that name it, in lower case.
+        lands: Words that name its country; count where a word such as "number" or "ID" is near as well.
+        person: Whether words such as "identity" suffice, since its checksum and date let through less than 1 in 100.
+        loose: Whether it counts with a wrong checksum where words name it or it stands alone, since there are such.
+        bare: Score where nothing names it; 0 where it does not count then. With a checksum only if that is right, and
+            only if its letters are capitals.
+        alone: Whether it counts where it stands alone.
+        most: The most that its score may be.
+        capitals: Whether its letters must be capitals unless it stands alone.
+    """
+
+    type: str
+    shapes: str
+    form: re.Pattern[str] | None = None
+    check: Callable[[str], bool] | None = None
+    cues: frozenset[str] = frozenset()
+    lands: frozenset[str] = frozenset()
+    person: bool = False
+    loose: bool = False
+    bare: float = 0.0
+    alone: bool = True
+    most: float = 1.0
+    capitals: bool = False
+
+    def grade(self, value: str) -> int:
+        """0: it is none; 1: it looks like one; 2: its checksum is right as well."""
+        if self.form is not None and self.form.fullmatch(value) is None:
+            return 0
+        if self.check is None:
+            return 1
+        return 2 if self.check(value) else int(self.loose)
+
+    def named(self, words: frozenset[str]) -> float:
+        """The score that the words nearby give to a right one; 0 if they do not name it."""
+        if not self.cues.isdisjoint(words):
+            return 1.0
+        if not self.lands.isdisjoint(words) and not _ID_WORDS.isdisjoint(words):
+            return 1.0
+        return NEAR if self.person and not _PERSON_WORDS.isdisjoint(words) else 0.0
+
+
+def words(*lines: str) -> frozenset[str]:
+    """The words of some lines, for cues."""
+    return frozenset(" ".join(lines).split())
+
+
+@dataclass(slots=True)
+class _Group:
+    """The kinds that are written in the same way."""
+
+    kinds: tuple[Kind, ...]
+    bare: tuple[Kind, ...]
+    cues: frozenset[str]
+
+    @classmethod
+    def of(cls, kinds: Sequence[Kind]) -> _Group:
+        cues = frozenset[str]().union(*(kind.cues | kind.lands for kind in kinds))
+        if any(kind.person for kind in kinds):
+            cues |= _PERSON_WORDS
+        return cls(tuple(kinds), tuple(kind for kind in kinds if kind.bare), cues)
+
+
+# By how much before and after, and whether letters and digits are told apart: the kinds for each shape.
+_Places = dict[tuple[int, int, bool], dict[str, list[Kind]]]
+
+
+@dataclass(slots=True)
+class _Row:
+    """The ways to write something that have a number or word of one shape in them, with as much before and after it.
+
+    Args:
+        lead: How many characters before it belong to the value.
+        tail: How many after it do.
+        before: What can stand directly before it, where that is no letter or digit; else "".
+        after: What can stand directly after it, likewise.
+        table: What makes the shape of a value.
+        shapes: The kinds for the shape of the whole value.
+        group: The kinds where nothing before and after belongs to it.
+    """
+
+    lead: int
+    tail: int
+    before: str
+    after: str
+    table: dict[int, str]
+    shapes: dict[str, _Group]
+    group: _Group | None
+
+    @classmethod
+    def of(cls, places: _Places) -> tuple[_Row, ...]:
+        rows = []
+        for (lead, tail, vague), shapes in sorted(places.items(), key=lambda item: -item[0][0] - item[0][1]):
+            groups = {shape: _Group.of(kinds) for shape, kinds in shapes.items()}
+            before = {shape[lead - 1] for shape in shapes} if lead else set()
+            after = {shape[-tail] for shape in shapes} if tail else set()
+            rows.append(
+                cls(
+                    lead,
+                    tail,
+                    "" if before & {"A", "9", "*"} else "".join(before),
+                    "" if after & {"A", "9", "*"} else "".join(after),
+                    _VAGUE if vague else _SHAPE,
+                    groups,
+                    None if lead or tail else next(iter(groups.values())),
+                )
+            )
+        return tuple(rows)
+
+
+class NationalIds:
+    """Finds what tables describe.
+
+    Args:
+        kinds: The rows of all tables.
+        name: Its own name.
+    """
+
+    def __init__(self, kinds: Iterable[Kind], name: str = "national_ids") -> None:
+        self.name = name
+        kinds = tuple(kinds)
+        exact: dict[str, _Places] = {}
+        vague: dict[str, _Places] = {}
+        for kind in kinds:
+            for shape in _expand(kind.shapes):
+                lead, seen, tail = _parts(shape)
+                rows = vague if "*" in seen else exact
+                places = rows.setdefault(seen, {}).setdefault((len(lead), len(tail), "*" in shape), {})
+                whole = lead + seen + tail
+                places.setdefault(whole.translate(_VAGUE) if "*" in shape else whole, []).append(kind)
+        self._exact = {seen: _Row.of(places) for seen, places in exact.items()}
+        self._vague = {seen: _Row.of(places) for seen, places in vague.items()}
+        self._cues = frozenset[str]().union(*(kind.cues | kind.lands for kind in kinds))
+        self._runs = tuple(sorted(cue for cue in self._cues if _UNSPACED.search(cue)))
+        self.types = tuple(dict.fromkeys(kind.type for kind in kinds))
+        seen_shapes = [shape.translate(_PARTS) for shape in (*exact, *vague)]
+        self.triggers = Triggers(
+            digits=frozenset(len(shape) for shape in seen_shapes if shape.isdigit()),
+            tokens=frozenset(len(shape) for shape in seen_shapes if not shape.isdigit()),
+        )
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """What the number or word there may be."""
+        text, start, end = candidate.text, candidate.start, candidate.end
+        value = text[start:end]
+        rows = self._exact.get(value.translate(_SHAPE))
+        if candidate.digits:
+            if rows is None:
+                return self._inside(candidate) if len(candidate.digits) < end - start else ()
+            found: list[Finding] = []
+        else:
+            row = self._vague.get(value.translate(_VAGUE))
+            found = self._look(candidate, row) if row else []
+            if rows is None:
+                return found
+        found += self._look(candidate, rows)
+        return found
+
+    def _look(self, candidate: Candidate, rows: tuple[_Row, ...]) -> list[Finding]:
+        """What is written in one of the ways that have this number or word in them."""
+        text, start, end = candidate.text, candidate.start, candidate.end
+        found: list[Finding] = []
+        for row in rows:
+            if row.group is not None:
+                found += self._judge(candidate, row.group, start, end)
+                continue
+            first, last = start - row.lead, end + row.tail
+            if first < 0 or (row.before and text[start - 1] not in row.before):
+                continue
+            if row.after and text[end : end + 1] not in row.after:
+                continue
+            group = row.shapes.get(text[first:last].translate(row.table))
+            if group is not None and not _touches(text, first, last):
+                found += self._judge(candidate, group, first, last)
+        return found
+
+    def _words(self, candidate: Candidate) -> frozenset[str]:
+        """The words nearby; of scripts that do not part words, the cues that stand there."""
+        found = candidate.words
+        if candidate.before.isascii() and candidate.after.isascii():
+            return found
+        around = f"{candidate.before} {candidate.after}"
+        return found.union([cue for cue in self._runs if cue in around])
+
+    def _inside(self, candidate: Candidate) -> Iterator[Finding]:
+        """Values that are some of the groups of a number, as in "44051401458 120.50"; only where words name them."""
+        text = candidate.text
+        if self._cues.isdisjoint(self._words(candidate)) and not _listed(text, candidate.start, candidate.end):
+            return
+        groups = [match.span() for match in _GROUP.finditer(text, candidate.start, candidate.end)]
+        at = 0
+        while at < len(groups):
+            for last in range(min(at + _MOST_GROUPS, len(groups)) - 1, at - 1, -1):
+                start, end = groups[at][0], groups[last][1]
+                if (at and text[start - 1] != " ") or (last + 1 < len(groups) and text[end] != " "):
+                    continue
+                rows = self._exact.get(text[start:end].translate(_SHAPE))
+                group = rows[-1].group if rows else None
+                found = self._judge(candidate, group, start, end) if group else []
+                if found:
+                    yield from found
+                    at = last
+                    break
+            at += 1
+
+    def _judge(self, candidate: Candidate, group: _Group, start: int, end: int) -> list[Finding]:
+        text = candidate.text
+        if _is_amount(text, start, end):
+            return []
+        written = text[start:end]
+        value = written.translate(_PARTS).upper()
+        # A checksum costs less than the words nearby.
+        if len(group.kinds) == 1 and not group.kinds[0].grade(value):
+            return []
+        alone = _listed(text, start, end)
+        near = candidate.words if alone else self._words(candidate)
+        named = not alone and not group.cues.isdisjoint(near)
+        kinds = group.kinds if alone or named else group.bare
+        capitals = written == written.upper()
+        found: list[Finding] = []
+        for kind in kinds:
+            score = kind.named(near) if named and (capitals or not kind.capitals) else 0.0
+            bare = kind.bare if capitals else 0.0
+            if not score and not bare and not (alone and kind.alone):
+                continue
+            grade = kind.grade(value)
+            if not grade:
+                continue
+            if grade == 1 and kind.check is not None:
+                bare = 0.0
+            score = max(min(score, 1.0 if grade == 2 else NEAR), bare, ALONE if alone and kind.alone else 0.0)
+            if score:
+                found.append(Finding(start, end, kind.type, min(score, kind.most), self.name))
+        return found
+
+
+def _expand(shapes: str) -> Iterator[str]:
+    """All shapes that templates, one a line or parted by `;`, stand for."""
+    for template in filter(None, (part.strip() for part in re.split(r"[;\n]", shapes))):
+        pieces: list[tuple[str, ...]] = []
+        at = 0
+        for match in _CHOICE.finditer(template):
+            pieces.append((template[at : match.start()],))
+            pieces.append(("A", "9") if match[2] else tuple(match[1].split(",")))
+            at = match.end()
+        pieces.append((template[at:],))
+        for choice in product(*pieces):
+            yield "".join(choice)
+
+
+def _parts(shape: str) -> tuple[str, str, str]:
+    """What stands before, in and after the number or word that the scanner sees."""
+    if "<" not in shape:
+        return "", shape, ""
+    lead, _, rest = shape.partition("<")
+    seen, _, tail = rest.partition(">")
+    return lead, seen, tail
+
+
+def _touches(text: str, start: int, end: int) -> bool:
+    """Whether a letter or digit stands directly before or after."""
+    return (start > 0 and (text[start - 1].isalnum() or text[start - 1] == "_")) or (
+        end < len(text) and (text[end].isalnum() or text[end] == "_")
+    )
+
+
+def _is_amount(text: str, start: int, end: int) -> bool:
+    """Whether it is money, a fraction or an international phone number."""
+    if start:
+        before = text[start - 1]
+        if before in "+$€£¥" or (before in ".," and start > 1 and text[start - 2].isdigit()):
+            return True
+    return end + 1 < len(text) and text[end] in ".,%" and (text[end] == "%" or text[end + 1].isdigit())
+
+
+def _listed(text: str, start: int, end: int) -> bool:
+    """Whether it stands alone, or among other values alone: in a field, a cell, a list of ids."""
+    if len(text) > _MOST_LISTED:
+        return False
+    for word in _WORD.findall(text[:start] + " " + text[end:]):
+        if word.lower() not in _JOINERS and not any(map(str.isdigit, word)):
+            return False
+    return True
