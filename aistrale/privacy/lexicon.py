@@ -88,27 +88,21 @@ def bits_of(name: str) -> tuple[int, int]:
 
 def is_place(name: str) -> bool:
     """Whether a name is that of a city, town or village; of unknown words one in a hundred passes as well."""
-    return _stands_in(name, "places.bin")
+    bits, mask = _bit_map("places.bin")
+    return all(bits[(bit & mask) >> 3] >> (bit & 7) & 1 for bit in bits_of(name))
 
 
-def is_surname(name: str) -> bool:
-    """Whether a word that the dictionary lacks is a rare last name."""
-    return _stands_in(name, "surnames.bin")
-
-
-def is_ordinary(name: str) -> bool:
-    """Whether a word that the dictionary lacks, capitalised, is a rarer word of English."""
-    return _stands_in(name, "ordinary.bin")
-
-
-def _stands_in(name: str, file: str) -> bool:
-    bits, mask = _bit_map(file)
+def rare_letter(name: str) -> str:
+    """What a word that the dictionary lacks may be: "w", a rarer ordinary word; "L", a rare last name; "U", neither."""
     one = crc32(name.encode("utf-8", "surrogatepass"))
-    at = one & mask
-    if not bits[at >> 3] >> (at & 7) & 1:
-        return False
-    at = one * _SPREAD >> 9 & mask
-    return bits[at >> 3] >> (at & 7) & 1 > 0
+    two = one * _SPREAD >> 9
+    bits, mask = _bit_map("ordinary.bin")
+    at, too = one & mask, two & mask
+    if bits[at >> 3] >> (at & 7) & 1 and bits[too >> 3] >> (too & 7) & 1:
+        return "w"
+    bits, mask = _bit_map("surnames.bin")
+    at, too = one & mask, two & mask
+    return "L" if bits[at >> 3] >> (at & 7) & 1 and bits[too >> 3] >> (too & 7) & 1 else "U"
 
 
 @cache

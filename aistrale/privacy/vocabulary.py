@@ -28,7 +28,9 @@ WEAK_TITLES: Final = _set(
 
 GENERATIONS: Final = _set("Jr Sr II III IV Esq PhD MD DDS")
 
-PARTICLES: Final = _set("van von de der den del della di da dos das du la le los les el al bin ibn ben ter ten zu af av och y e vom zur")
+PARTICLES: Final = _set(
+    "van von de der den del della di da dos das du la le los les el al bin ibn ben ter ten zu af av och y e vom zur"
+)
 
 FUNCTION_WORDS: Final = _set(
     "A I The An And Or But If In On At By For From With Without To Of As Is Are Was Were Be Been Am It Its This That These Those He "
@@ -70,10 +72,10 @@ STREET_PREFIXES: Final = _set(
 )
 """The first word of a street's name, with the number after it, or before it."""
 
-STREET_ENDINGS: Final = (
+STREET_ENDINGS: Final = tuple(
     "straße strasse str. weg gasse platz allee ring damm ufer steig pfad brücke straat laan plein gracht kade singel dreef hof hove "
     "markt vej gade stræde gata gatan gaten vägen vegen veien veg vei gränd backen allén katu kuja polku tori kaari rinne tie "
-    "braut stígur vegur götu stræti torg utca körút ulice tunet bakken lia haugen svingen stien"
+    "braut stígur vegur götu stræti torg utca körút ulice tunet bakken lia haugen svingen stien".split()
 )
 STREET_LOWER: Final = _set(
     "street st road rd avenue ave lane ln drive dr boulevard blvd court ct place pl square terrace way close crescent highway hwy "
@@ -81,7 +83,9 @@ STREET_LOWER: Final = _set(
     "körút sétány sor park gade vej gata plads plass vei veg alle allé sokak sok cad caddesi mah bulvarı str straße weg"
 )
 
-UNITS: Final = _set("Apt Apartment Appt Suite Ste Unit Room Rm Floor Fl Flat Bldg Building Lot Piso Wohnung Etage Esc Depto")
+UNITS: Final = _set(
+    "Apt Apartment Appt Suite Ste Unit Room Rm Floor Fl Flat Bldg Building Lot Piso Wohnung Etage Esc Depto"
+)
 
 LEGAL_FORMS: Final = _set(
     "Inc Incorporated LLC Llc LLP LP Ltd Limited Corp Corporation PLC Plc GmbH AG KG OHG KGaA mbH UG SE eG SA SAS SARL SASU EURL SCI "
@@ -101,7 +105,9 @@ ORG_NOUNS: Final = _set(
 )
 """The last word of an organisation's name; counts with a word before it that is no ordinary one."""
 
-ORG_OF: Final = _set("University Bank College Institute Ministry Department Church Museum Academy Bureau Society Federation Republic School House Board")
+ORG_OF: Final = _set(
+    "University Bank College Institute Ministry Department Church Museum Academy Bureau Society Federation Republic School House Board"
+)
 """`X of Y` is an organisation."""
 
 NATIONS: Final = _set(

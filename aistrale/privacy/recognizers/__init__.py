@@ -28,6 +28,10 @@ FILES: Final = (
     "date",
     "phone",
     "uuid",
+    "_capitals",
+    "postal",
+    "zip_code",
+    "age",
 )  # fmt: skip
 
 

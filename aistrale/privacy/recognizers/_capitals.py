@@ -17,6 +17,7 @@ from aistrale.privacy.recognizers.address import BESIDE_LOWER, street_at
 from aistrale.privacy.recognizers.location import is_named_as_place, place_in
 from aistrale.privacy.recognizers.organization import organization_in
 from aistrale.privacy.recognizers.person import may_matter, one_name, persons_in, settle_waiting
+from aistrale.privacy.recognizers._lower import lower_names
 from aistrale.privacy.recognizers._run import Run, Walk, letter_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ _CODE_ENDS: Final = (";\n", "{\n", "):\n", ")\n", "},\n", "),\n", " = ")
 # Letters that say: nothing by itself.
 _PLAIN: Final = frozenset("wXvGZ")
 # A language or a text in it rather than a people.
-_LANGUAGE: Final = re.compile(r"[ -](?:language|text|translat|version|readme|word|letter|char|content|alphabet|font|detect|speak|script|input|keyboard|local)|\W*\n")
+_LANGUAGE: Final = re.compile(
+    r"[ -](?:language|text|translat|version|readme|word|letter|char|content|alphabet|font|detect|speak|script|input|keyboard|local)|\W*\n"
+)
 
 
 def _is_code(text: str) -> bool:
@@ -48,6 +51,8 @@ def _is_code(text: str) -> bool:
 
 # What follows a name in a program only.
 _PROGRAM_ENDS: Final = frozenset("(=@/\\[{_")
+_NUMBER_BEFORE: Final = frozenset(f"{digit}{mark}" for digit in "0123456789" for mark in " ,")
+_NUMBER_AFTER: Final = frozenset((*(f" {digit}" for digit in "0123456789"), " #"))
 # Words of up to this length end in a full stop as abbreviations do: "St. Gallen", "Jr.".
 _SHORT: Final = frozenset("St Ste Ft Mt Jr Sr Ave Dr Av Avda Ul Str Apt No Nr Pl".split())
 
@@ -62,6 +67,11 @@ class Capitals:
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """Everything in the text that capitalised words name."""
         text = candidate.text
+        if text.islower():
+            return _without_capitals(text)
+        return self._walk(text)
+
+    def _walk(self, text: str) -> list[Finding]:
         get = letters().get
         walk = Walk(text, code=_is_code(text))
         for match in _RUN.finditer(text):
@@ -83,6 +93,15 @@ class Capitals:
         if walk.waiting and walk.found:
             settle_waiting(walk)
         return walk.found
+
+
+def _without_capitals(text: str) -> list[Finding]:
+    """What a text names that has no capital letter; streets are found as if each word had one."""
+    found = lower_names(text)
+    titled = text.title()
+    if len(titled) == len(text):
+        found += [finding for finding in RECOGNIZERS[0]._walk(titled) if finding.recognizer == "address"]
+    return found
 
 
 def _parted(name: str, start: int, walk: Walk) -> None:
@@ -118,13 +137,15 @@ def _piece(words: list[str], start: int, walk: Walk) -> None:
 def _look(name: str, letter: str | None, start: int, end: int, walk: Walk) -> None:
     """A run, or what a full stop left of one."""
     text = walk.text
-    after = text[end : end + 2]
+    after = text[end : end + 4]
     if after[:1] in _PROGRAM_ENDS:
         return
-    numbered = text[start - 2 : start - 1].isdigit() or (start > 2 and text[start - 3 : start - 1].endswith(",") and text[start - 3].isdigit())
-    if after[:1] == " " or after == ", ":
-        numbered = numbered or after[1:].isdigit() or text[end : end + 3] in BESIDE_LOWER or (after == ", " and text[end + 2 : end + 3].isdigit())
-    if numbered and _beside_number(name, letter, start, end, walk):
+    if (
+        text[start - 2 : start] in _NUMBER_BEFORE
+        or after[:2] in _NUMBER_AFTER
+        or after in BESIDE_LOWER
+        or (after[:2] == ", " and after[2:3].isdigit())
+    ) and _beside_number(name, letter, start, end, walk):
         return
     if letter is not None:
         _known(name, letter, start, end, walk)

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from aistrale.privacy.finding import Finding
-from aistrale.privacy.lexicon import is_ordinary, is_surname, letters
+from aistrale.privacy.lexicon import letters, rare_letter
 
 # What follows an apostrophe and is no part of a name: possessives and contractions.
 _CONTRACTED: Final = frozenset(("s", "m", "ll", "ve", "d", "re", "t"))
@@ -17,6 +17,7 @@ _SURNAME_ENDINGS: Final = (
     "adze", "nen", "quist", "qvist", "ström", "strom", "gren", "berg", "mann", "stein", "ez", "inho", "ini", "elli", "etti", "ucci", "son", "ov", "ev",
     "in", "ina", "off", "eff", "aitis", "auskas", "iene", "ieva",
 )  # fmt: skip
+_SURNAME_TAILS: Final = frozenset(ending[-2:] for ending in _SURNAME_ENDINGS)
 _INNER_CAPITALS: Final = ("Mc", "Mac", "O'", "O’", "D'", "D’", "De", "Di", "La", "Le", "Van", "Fitz", "St")
 _NAME_CHARACTERS: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*['’-]?")
 _INITIALS: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
@@ -34,7 +35,7 @@ class Run:
         shape: A letter for each word.
     """
 
-    __slots__ = ("_before", "end", "shape", "start", "text", "words")
+    __slots__ = ("_before", "_word_before", "end", "shape", "start", "text", "words")
 
     def __init__(self, text: str, start: int, end: int, words: list[str], shape: str) -> None:
         self.text = text
@@ -43,6 +44,7 @@ class Run:
         self.words = words
         self.shape = shape
         self._before: str | None = None
+        self._word_before: str | None = None
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Where words `first` to `last` (not included) stand; a possessive at their end is left out."""
@@ -69,8 +71,9 @@ class Run:
     @property
     def word_before(self) -> str:
         """The word before it in lower case, without punctuation; "" where there is none."""
-        before = self.before
-        return before[before.rfind(" ") + 1 :].rpartition("\n")[2].rstrip(":,.?!;-").lower()
+        if self._word_before is None:
+            self._word_before = word_before(self.text, self.start)
+        return self._word_before
 
     @property
     def word_after(self) -> str:
@@ -117,6 +120,12 @@ class Walk:
         self.last_person = end
 
 
+def word_before(text: str, start: int) -> str:
+    """The word before a place in a text, in lower case and without punctuation; "" where there is none that is short."""
+    words = text[max(0, start - 18) : start].split()
+    return words[-1].rstrip(':,.?!;-"').lower() if words else ""
+
+
 def letter_of(word: str) -> str:
     """The letter of a word that the dictionary lacks as it stands.
 
@@ -142,9 +151,8 @@ def letter_of(word: str) -> str:
         return "v" if word in known else "w"
     if not word[1:].islower() and not word.startswith(_INNER_CAPITALS):
         return "X"
-    if is_ordinary(word):
-        return "w"
-    return "L" if is_surname(word) or word.endswith(_SURNAME_ENDINGS) else "U"
+    letter = rare_letter(word)
+    return "L" if letter == "U" and word[-2:] in _SURNAME_TAILS and word.endswith(_SURNAME_ENDINGS) else letter
 
 
 def _letter_of_capitals(word: str, known: dict[str, str]) -> str:
@@ -154,7 +162,7 @@ def _letter_of_capitals(word: str, known: dict[str, str]) -> str:
     plain = word.title() if "-" in word or "'" in word else word.capitalize()
     letter = known.get(plain)
     if letter is None:
-        letter = "w" if is_ordinary(plain) else "Z"
+        letter = rare_letter(plain)
     # Headings and acronyms are capitals as well.
     return {"S": "F", "U": "Z", "l": "w", "f": "w", "r": "w"}.get(letter, letter)
 

@@ -13,9 +13,16 @@ if TYPE_CHECKING:
 
 _OF: Final = re.compile(r" (?:of|for) (?:the )?[A-ZÀ-Þ][\w’'-]{2,30}(?: [A-ZÀ-Þ][\w’'-]{1,30}){0,3}")
 _LEGAL_AFTER: Final = re.compile(r",? (?:Inc|Ltd|LLC|Corp|Co|PLC|LLP|GmbH|S\.A|S\.p\.A|B\.V|N\.V|A/S)\b\.?")
-_WORKS: Final = re.compile(r"\b(?:work(?:s|ed|ing)? (?:for|at)|employed (?:by|at)|employer:?|company:?|job at|joined)\s*\Z", re.IGNORECASE)
-_WORK_WORDS: Final = frozenset(("for", "at", "by", "company", "employer", "joined"))
-_BEFORE_LEGAL: Final = frozenset((", ", " I", " L", " C", " P", " G", " S", " B", " N", " A"))
+_WORKS: Final = (
+    "work for", "works for", "worked for", "working for", "work at", "works at", "worked at", "working at", "employed by", "employed at", "employer",
+    "company", "job at", "joined", "hired by", "fired by",
+)  # fmt: skip
+_WORK_ENDS: Final = frozenset(cue[-2:] + " " for cue in _WORKS) | frozenset(cue[-1] + ": " for cue in _WORKS)
+_LEGAL_STARTS: Final = frozenset(
+    f"{mark}{letter}" for mark in (", ", " ") for letter in ("I", "L", "C", "P", "G", "S", "B", "N", "A")
+) | frozenset(
+    f" {form[:2]}" for form in ("Inc", "Ltd", "LLC", "Corp", "Co", "PLC", "LLP", "GmbH", "S.A", "B.V", "N.V", "A/S")
+)
 _ANY_NAME: Final = frozenset("SFLUCPRrDN")
 _LOUD_FORMS: Final = frozenset("INC LLC LTD CORP GMBH PLC LLP INC. LTD.".split())
 
@@ -23,32 +30,39 @@ _LOUD_FORMS: Final = frozenset("INC LLC LTD CORP GMBH PLC LLP INC. LTD.".split()
 def organization_in(run: Run, walk: Walk) -> bool:
     """Report the organisation that a run names; whether it did."""
     shape, words, text = run.shape, run.words, walk.text
-    last = max(shape.rfind("O"), shape.rfind("o"))
-    if last < 0 and len(words) == 1 and shape != "D" and text[run.end : run.end + 2] not in _BEFORE_LEGAL:
-        if run.word_before in _WORK_WORDS and _WORKS.search(run.before):
-            return _report(walk, *run.span(0, 1), 0.65)
+    employed = text[run.start - 3 : run.start] in _WORK_ENDS and run.before.lower().rstrip(":").endswith(_WORKS)
+    formed = "O" in shape or "o" in shape
+    after = _LEGAL_AFTER.match(text, run.end) if text[run.end : run.end + 3] in _LEGAL_STARTS else None
+    if not (formed or employed or after or shape[-1] == "D"):
         return False
     first = 0
     while first < len(words) and words[first] in FUNCTION_WORDS:
         first += 1
-    if last >= 0 and words[last] in ORG_OF and last == len(words) - 1 and (after := _OF.match(text, run.end)):
-        return _report(walk, run.span(first, last + 1)[0], after.end(), 0.7)
-    loud = last > 0 and words[last].isupper() and words[last - 1].isupper() and words[last] not in _LOUD_FORMS
-    if last > first and not loud:
-        head = set(shape[first:last])
-        if shape[last] == "O" or head & _ANY_NAME:
-            start, end = run.span(first, last + 1)
-            if shape[last] == "O" and text[end : end + 1] == ".":
-                end += 1
-            return _report(walk, start, end, 0.8 if shape[last] == "O" else 0.65)
-    if first < len(words):
-        if text[run.end : run.end + 1] in {",", " "} and (after := _LEGAL_AFTER.match(text, run.end)):
-            return _report(walk, run.span(first, len(words))[0], after.end(), 0.8)
-        if not first and run.word_before in _WORK_WORDS and _WORKS.search(run.before):
-            return _report(walk, *run.span(0, len(words)), 0.65)
-        if shape[-1] == "D" and len(shape) - first == 1:
-            return _report(walk, *run.span(first, len(words)), 0.5)
-    return False
+    if formed and (end := _formed(run, first)):
+        return _report(walk, run.span(first, first + 1)[0], end[0], end[1])
+    if first == len(words):
+        return False
+    if after:
+        return _report(walk, run.span(first, len(words))[0], after.end(), 0.8)
+    if employed and not first:
+        return _report(walk, *run.span(0, len(words)), 0.65)
+    return shape[-1] == "D" and len(shape) - first == 1 and _report(walk, *run.span(first, len(words)), 0.5)
+
+
+def _formed(run: Run, first: int) -> tuple[int, float] | None:
+    """Where an organisation ends whose name has a legal form or a noun such as Hospital, and how sure that is."""
+    shape, words, text = run.shape, run.words, run.text
+    last = max(shape.rfind("O"), shape.rfind("o"))
+    if words[last] in ORG_OF and last == len(words) - 1 and (after := _OF.match(text, run.end)):
+        return after.end(), 0.7
+    if last <= first or (words[last].isupper() and words[last - 1].isupper() and words[last] not in _LOUD_FORMS):
+        return None
+    if shape[last] == "O" or not _ANY_NAME.isdisjoint(shape[first:last]):
+        end = run.span(first, last + 1)[1]
+        if shape[last] == "O":
+            return end + (text[end : end + 1] == "."), 0.8
+        return end, 0.65
+    return None
 
 
 def _report(walk: Walk, start: int, end: int, score: float) -> bool:

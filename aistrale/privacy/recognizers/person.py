@@ -29,28 +29,28 @@ _FULL: Final = re.compile(
 )
 _SCORES: Final = {"a": 0.9, "b": 0.85, "c": 0.85, "d": 0.75, "e": 0.75, "f": 0.6}
 _ONE: Final = frozenset("SFfCLUDr")
-# After these a name stands though no list knows it; the phrase ends where the name begins.
-_CUE: Final = re.compile(
-    r"(?:\b(?:name|surname|nickname)(?: is|'s|:)?|\bnames are|\b(?:this|it) is|\b(?:I am|I'm|calls? (?:me|him|her)|named (?:him|her|it|me))|speaking (?:to|with)"
-    r"|\b(?:born|née|nee|alias|aka|a\.k\.a\.|c/o|signed(?: by)?|sincerely|regards|yours truly|attn|attention|dear|patient|contact(?: person)?|cardholder))[:,]?\s*\Z",
-    re.IGNORECASE,
+# After these a name stands though no list knows it: how the text before it ends, in small letters.
+_CUES: Final = (
+    " name is", "name's", " names are", " name", "surname", "nickname", "username", " this is", " i am", " i'm", " call me", " calls me", " call him",
+    " call her", " calls him", " calls her", " named him", " named her", " named it", " named", " called", " speaking to", " speaking with", " born",
+    " née", " nee", " alias", " aka", " a.k.a.", " c/o", " signed", " signed by", " sincerely", " regards", " truly", " attn", " attention", " dear",
+    " patient", " contact", " contact person", " cardholder", " remember me",
+)  # fmt: skip
+_CUE_WORDS: Final = frozenset(cue.rpartition(" ")[2] for cue in _CUES) | {"this", "mr", "mrs"}
+_MATTERS_BEFORE: Final = (
+    _CUE_WORDS | PERSON_BEFORE | PLACE_BEFORE | {"for", "at", "by", "company", "employer", "joined"}
 )
-_CUE_WORDS: Final = frozenset(
-    "is name me him her 's named name: names are with to by née nee alias aka c/o signed sincerely regards truly attn attention dear patient contact person "
-    "cardholder am i'm name's surname nickname".split()
-)
-_MATTERS_BEFORE: Final = _CUE_WORDS | PERSON_BEFORE | PLACE_BEFORE | {"for", "at", "by", "company", "employer", "joined"}
 
 
 def persons_in(run: Run, walk: Walk) -> bool:
     """Report the persons that a run names; whether there was one."""
     shape, at, done = run.shape, 0, False
-    while match := _FULL.search(shape, at):
+    least = len(shape) - 1
+    while at < least and (match := _FULL.search(shape, at)):
         kind = match.lastgroup or "f"
-        first, last = match.span(kind)
-        at = last
-        if _is_full(run, walk, first, last, kind):
-            report(run, walk, first, last, _SCORES[kind])
+        first, at = match.span(kind)
+        if _is_full(run, walk, first, at, kind):
+            report(run, walk, first, at, _SCORES[kind])
             done = True
     return done or (shape[-1] in _ONE and one_name(run, walk))
 
@@ -92,11 +92,15 @@ def one_name(run: Run, walk: Walk) -> bool:
 
 def _score_one(run: Run, walk: Walk, letter: str, first: int, start: int) -> float:
     """How sure a single word is a person's name; 0: not."""
-    if walk.last_person >= 0 and run.text[walk.last_person : start] in {", ", " and ", ", and ", " & ", " or "} and letter != "r":
+    if (
+        walk.last_person >= 0
+        and run.text[walk.last_person : start] in {", ", " and ", ", and ", " & ", " or "}
+        and letter != "r"
+    ):
         return 0.6
     if not first:
         word = run.word_before
-        if word in _CUE_WORDS and _CUE.search(run.before) and letter in "SFLCUDf":
+        if word in _CUE_WORDS and letter in "SFLCUDf" and f" {run.before.lower().rstrip(':,')}".endswith(_CUES):
             return 0.8 if letter != "U" else 0.6
         if word in PERSON_BEFORE and letter in "SFLCD":
             return 0.7
@@ -142,7 +146,9 @@ def settle_waiting(walk: Walk) -> None:
     text, names = walk.text, walk.names
     people = {finding.start for finding in walk.found if finding.type == "PERSON"}
     for start, end, letter in reversed(walk.waiting):
-        row = letter in "SFLUD" and any(end + len(gap) in people and text.startswith(gap, end) for gap in (", ", " and ", " & "))
+        row = letter in "SFLUD" and any(
+            end + len(gap) in people and text.startswith(gap, end) for gap in (", ", " and ", " & ")
+        )
         if row or (names and text[start:end] in names):
             walk.found.append(Finding(start, end, "PERSON", 0.6, "person"))
             people.add(start)

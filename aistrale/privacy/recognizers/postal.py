@@ -1,0 +1,96 @@
+"""Addresses that have no street: post office boxes, military post, the corner of two streets."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from aistrale.privacy.finding import Finding
+from aistrale.privacy.recognizer import Triggers
+from aistrale.privacy.recognizers.address import tail_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aistrale.privacy.recognizer import Candidate
+
+_BOX_BEFORE: Final = re.compile(
+    r"(?:\b(?:P\.? ?O\.?|G\.?P\.?O\.?|Post(?:al)?(?: Office)?|Locked|Private)|\b(?:PSC|CMR|Unit|UNIT) \d{1,5},?) ?\Z",
+    re.IGNORECASE,
+)
+_NUMBER: Final = re.compile(r"(?:no\.? |#|: ?)?([A-Z]{0,2}-?\d{1,6}\b(?:-\d{1,4}\b)?)", re.IGNORECASE)
+# "Postfach 12", "BP 40": the word is the trigger itself.
+_SHIP: Final = re.compile(r"(?:\b(?:USNS|USNV|USS|USCGC|HMS|PSC|CMR|Unit)\b[^\n]{1,32})\r?\n? ?[AFD]\Z", re.IGNORECASE)
+_MILITARY: Final = re.compile(r" A[AEP],? \d{5}(?:-\d{4})?\b", re.IGNORECASE)
+_STREET: Final = r"(?:\d{1,5} )?[^\W\d_][\w.'’/-]{0,24}(?: [A-ZÀ-ÖØ-Þ\d][\w.'’/-]{0,24}| (?:d[aeiou]|del|la|von|van|u\.|út|utca|tér|str)(?=[ .\d])){0,5}(?: \d{1,5})?"
+_LOWER_STREET: Final = r"[^\W\d_][\w.'’/-]{0,24}(?: [\w.'’/-]{1,24}){0,3}"
+_CORNER: Final = re.compile(rf"({_STREET}) (?:and|&) ({_STREET})")
+_CORNER_LOWER: Final = re.compile(rf"({_LOWER_STREET}) (?:and|&) ({_LOWER_STREET})(?=[.,;!?\n]|\Z)")
+
+
+class PostalAddress:
+    """Boxes, military post and street corners."""
+
+    name = "postal"
+    types = ("ADDRESS",)
+    triggers = Triggers(
+        literals=(
+            "Box ",
+            "box ",
+            "BOX ",
+            "PO A",
+            "po a",
+            "corner of ",
+            "Postfach ",
+            "Postbox ",
+            "Postboks ",
+            "Apartado ",
+            "Postbus ",
+        )
+    )
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """The address around the word."""
+        word = candidate.value
+        if word == "corner of ":
+            return self._corner(candidate)
+        if word in {"PO A", "po a"}:
+            return self._military(candidate)
+        return self._box(candidate)
+
+    def _box(self, candidate: Candidate) -> Iterable[Finding]:
+        text, start = candidate.text, candidate.start
+        number = _NUMBER.match(text, candidate.end)
+        if number is None:
+            return ()
+        if candidate.value in {"Box ", "box ", "BOX "}:
+            before = _BOX_BEFORE.search(text, max(0, start - 24), start)
+            if before is None:
+                return ()
+            start = before.start()
+        return (Finding(start, tail_of(text, number.end()), "ADDRESS", 0.85, self.name),)
+
+    def _military(self, candidate: Candidate) -> Iterable[Finding]:
+        text = candidate.text
+        match = _MILITARY.match(text, candidate.end - 2)
+        if match is None:
+            return ()
+        start = candidate.start - 1
+        if start < 0 or text[start] not in "AFDafd":
+            return ()
+        before = _SHIP.search(text, max(0, start - 48), start + 1)
+        return (Finding(before.start() if before else start, match.end(), "ADDRESS", 0.95, self.name),)
+
+    def _corner(self, candidate: Candidate) -> Iterable[Finding]:
+        text, start, end = candidate.text, candidate.start, candidate.end
+        match = _CORNER.match(text, end) or (_CORNER_LOWER.match(text, end) if text[end : end + 64].islower() else None)
+        if match is None or not (
+            match[1][0].isupper() or match[1][0].isdigit() or any(map(str.isdigit, match[0])) or "." in match[1]
+        ):
+            return ()
+        if text[start - 4 : start] in {"the ", "The "}:
+            start -= 4
+        return (Finding(start, match.end(), "ADDRESS", 0.95, self.name),)
+
+
+RECOGNIZERS = (PostalAddress(),)
