@@ -103,9 +103,7 @@ def _split(
         told: set[str] = set()
         # A number goes on after a space, a token without one.
         for gap in (" ", ""):
-            seam = tail + gap + head
-            here = len(tail)
-            alone = [*scanner.scan(tail), *_moved(scanner.scan(head), here + len(gap))]
+            seam, here = tail + gap + head, len(tail)
             crossing = [
                 finding
                 for finding in scanner.scan(seam)
@@ -113,14 +111,21 @@ def _split(
                 and finding.end > here + len(gap)
                 and any(map(str.isdigit, seam[finding.start : here]))
                 and any(map(str.isdigit, seam[here : finding.end]))
-                # What a text shows by itself has been found there.
-                and not any(one.start < finding.end and finding.start < one.end for one in alone)
             ]
+            if not crossing:
+                continue
+            # What a text shows by itself has been found there.
+            alone = [*scanner.scan(tail), *_moved(scanner.scan(head), here + len(gap))]
+            crossing = [finding for finding in crossing if not any(_same(finding, one) for one in alone)]
             at = len(before) - len(before[-_SEAM:])
             for seen in _typed(path, seam, crossing, types, allowed):
                 if seen.value not in told:
                     told.add(seen.value)
                     yield Seen(path, at + seen.start, len(before), seen.types, seen.value, fixed=True)
+
+
+def _same(one: Finding, other: Finding) -> bool:
+    return one.type == other.type and one.start < other.end and other.start < one.end
 
 
 def _heads(run: Sequence[tuple[str, str]], index: int) -> str:

@@ -122,6 +122,4 @@ def _pattern(field: str, pattern: str) -> re.Pattern[str]:
 
 
 def _literal(phrase: str) -> re.Pattern[str]:
-    before = r"(?<!\w)" if _WORD.match(phrase) else ""
-    after = r"(?!\w)" if _WORD.match(phrase[-1]) else ""
-    return re.compile(before + re.escape(phrase) + after, re.IGNORECASE)
+    return re.compile(rf"(?<!\w){re.escape(phrase)}(?!\w)", re.IGNORECASE)

@@ -1,0 +1,61 @@
+"""One text at a time, outside of calls: what `client.scan`, `client.redact` and `aistrale scan` do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aistrale.privacy.finding import Finding
+    from aistrale.privacy.look import Finder
+    from aistrale.privacy.protection import Protection
+    from aistrale.privacy.settings import PrivacySettings
+    from aistrale.privacy.vault import Vault
+
+
+class Redacted:
+    """A redacted text, and the way back.
+
+    Args:
+        text: Without what was sensitive.
+        vault: Knows the originals.
+        links: Whether they are restored inside URLs.
+    """
+
+    __slots__ = ("_links", "text", "vault")
+
+    def __init__(self, text: str, vault: Vault, *, links: bool = False) -> None:
+        self.text = text
+        self.vault = vault
+        self._links = links
+
+    def restore(self, text: str) -> str:
+        """Another text with the originals in place of the placeholders of this one."""
+        from aistrale.privacy.restore import Restorer
+
+        return Restorer(self.vault, links=self._links).restore(text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self.text)} characters>"
+
+
+def scan_text(settings: PrivacySettings, scanner: Finder, text: str) -> list[Finding]:
+    """What a text holds of the types that the settings speak of, without the values that they allow."""
+    own = settings if settings.redact else replace(settings, redact=True)
+    return [
+        finding
+        for finding in scanner.scan(text)
+        if own.redacts(finding.type) and not own.allows(text[finding.start : finding.end])
+    ]
+
+
+def redact_text(protection: Protection, text: str) -> Redacted:
+    """A text as the settings redact it, with a vault of its own."""
+    from aistrale.privacy.vault import Vault
+
+    vault = Vault()
+    redacted = protection.redactor({}).redact(text, vault, kind="text")
+    return Redacted(redacted, vault, links=protection.settings.restore_links)
