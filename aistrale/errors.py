@@ -31,6 +31,7 @@
     │   ├── CircuitOpen
     │   ├── QueueFull
     │   └── QueueTimeout
+    ├── DecryptionError               a token or a sealed vault cannot be opened
     ├── AllTargetsFailed              an ExceptionGroup: one error per failed attempt
     └── Suspended                     async I/O was reached inside a synchronous client: a bug in a policy
 
@@ -433,6 +434,10 @@ class QueueFull(_Queued):
 
 class QueueTimeout(_Queued):
     """The call could not wait long enough in the target's queue; `expected_wait` says how long it would take."""
+
+
+class DecryptionError(AistraleError):
+    """Something encrypted cannot be opened: another key, another place, or it was changed. Which one is not told."""
 
 
 class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):
