@@ -21,10 +21,8 @@ _ROUTING: Final = re.compile(r"(?<![\d-])(?:\d{9}|\d{4}-\d{4}-\d)(?![\d-])")
 _ACCOUNT: Final = re.compile(
     r"(?<![a-z])(?:accounts?|acct|acc|a/c)(?:\W{1,3}(?:number|numbers|no|nr|num|id|is|was|of|with|ending)){0,4}\W{0,4}\Z"
 )
-_BANK_WORDS: Final = cues(
-    "bank checking chequing savings deposit routing wire ach transfer iban sort beneficiary account acct",
-)
 _NOT_BANK: Final = cues("user twitter github email service aws azure support customer card")
+_MOST_DIGITS: Final = 17
 _SORT_CUES: Final = frozenset({"sort", "sortcode"})
 _SORT: Final = re.compile(r"(?<![\d-])(\d{2}([ -])\d{2}\2\d{2}|\d{6})(?![\d-])")
 
@@ -67,15 +65,16 @@ class BankAccount:
         """The number behind such words."""
         start, end, count = candidate.start, candidate.end, len(candidate.digits)
         bare = count == end - start
+        if count > _MOST_DIGITS:
+            return ()
         if count == 6:
-            if candidate.near(_SORT_CUES) and _SORT.fullmatch(candidate.text, start, end) is not None:
+            if "sort" in candidate.before and _SORT.fullmatch(candidate.text, start, end) is not None:
                 return (Finding(start, end, "UK_SORT_CODE", 0.85, self.name),)
             return ()
-        if count < 8 or not (bare or _in_groups(candidate.value)) or not candidate.near(_BANK_WORDS):
+        before = candidate.before
+        if count < 8 or ("acc" not in before and "a/c" not in before) or not (bare or _in_groups(candidate.value)):
             return ()
-        if candidate.near(_NOT_BANK) and not candidate.near(_MONEY):
-            return ()
-        if _ACCOUNT.search(candidate.before) is None:
+        if _ACCOUNT.search(before) is None or (candidate.near(_NOT_BANK) and not candidate.near(_MONEY)):
             return ()
         kind = "UK_BANK_ACCOUNT" if count == 8 and candidate.near(_SORT_CUES) else "US_BANK_NUMBER"
         return (Finding(start, end, kind, 0.85, self.name),)

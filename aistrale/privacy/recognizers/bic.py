@@ -25,12 +25,12 @@ _COUNTRIES: Final = cues(
     "TM TN TO TR TT TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW",
 )
 # Eight capitals are a word as often as a bank, so the code is looked for only behind its name.
-_NAMES: Final = ("BIC", "SWIFT", "Swift", "bic", "swift")
+_NAMES: Final = ("BIC", "SWIFT", "Swift")
 _CODE: Final = (
     r"(?![A-Za-z])[^A-Z0-9\n]{0,24}(?:(?:CODE|BIC|SWIFT|IS)\W{1,3}){0,3}"
     r"([A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)(?!\w)"
 )
-_PATTERNS: Final = tuple((name, re.compile(name + _CODE)) for name in _NAMES)
+_PATTERNS: Final = tuple((name, re.compile(f"{name}(?<![A-Za-z]{name}){_CODE}")) for name in _NAMES)
 
 
 class Bic:

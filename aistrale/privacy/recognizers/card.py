@@ -64,6 +64,9 @@ _GROUPED: Final = re.compile(
     r"|\d{12,19}"
     r")(?!\d)"
 )
+# A longer row of numbers is a table.
+_LONGEST_ROW: Final = 100
+_MOST_DIGITS: Final = 19
 _STRIP: Final = str.maketrans("", "", " .-")
 
 
@@ -94,6 +97,9 @@ class Card:
         if len(digits) == end - start:
             score = _score(candidate, digits) if _may_begin(candidate.text, start) else 0.0
             return (Finding(start, end, "CREDIT_CARD", score, self.name),) if score else ()
+        if end - start > _LONGEST_ROW or (len(digits) > _MOST_DIGITS and end - start >= 2 * len(digits) - 1):
+            # The latter: single digits, more of them than a card has.
+            return ()
         found = []
         text = candidate.text
         done = start - 1
@@ -110,16 +116,20 @@ def _score(candidate: Candidate, digits: str) -> float:
     """How sure it is that these digits are a card's; 0 for no card."""
     length = len(digits)
     prefixes = _PREFIXES.get(length)
-    if prefixes is None or not luhn(digits) or len(set(digits)) < 2 or candidate.near(_OTHERS):
+    if prefixes is None or not luhn(digits) or not _OTHERS.isdisjoint(candidate.said) or len(set(digits)) < 2:
         return 0.0
-    if not any(digits[:size] in prefixes for size in (1, 2, 3, 4, 6)):
+    if not (
+        digits[:1] in prefixes
+        or digits[:2] in prefixes
+        or digits[:4] in prefixes
+        or digits[:3] in prefixes
+        or digits[:6] in prefixes
+    ):
         # Shops, banks and test data have prefixes of their own.
         return 0.85 if candidate.near(_CARD) else 0.0
-    if candidate.near(_CUES):
-        return 1.0
     if length in _WEAK_LENGTHS or (length < 16 and digits[0] in "1256"):
-        return 0.5 if candidate.alone else 0.0
-    return 0.9
+        return 1.0 if candidate.near(_CUES) else 0.5 if candidate.alone else 0.0
+    return 1.0
 
 
 def _may_begin(text: str, start: int) -> bool:

@@ -27,11 +27,15 @@ _CUES: Final = cues(
     "till deadline appointment scheduled meeting invoice visit admitted discharged issued deceased died datum",
     "fecha data",
 )
-_MONTHS: Final = (
-    r"(?:jan(?:uary|uar|vier)?|feb(?:ruary|ruar)?|février|mar(?:ch|s|zo)?|märz|apr(?:il)?|avril|abril|may|mai|mayo|june?|juni|juin|junio"
-    r"|july?|juli|juillet|julio|aug(?:ust)?|août|agosto|sept?(?:ember|embre|iembre)?|oct(?:ober|obre|ubre)?|okt(?:ober)?"
-    r"|nov(?:ember|embre|iembre)?|dec(?:ember)?|dez(?:ember)?|décembre|diciembre|enero|febrero)"
+_NAMES_OF_MONTHS: Final = cues(
+    "jan january januar janvier feb february februar février mar march mars marzo märz apr april avril abril may",
+    "mai mayo jun june juni juin junio jul july juli juillet julio aug august août agosto sep sept september",
+    "septembre septiembre oct october octobre octubre okt oktober nov november novembre noviembre dec december",
+    "dez dezember décembre diciembre enero febrero",
 )
+_MONTHS: Final = "(?:" + "|".join(sorted(_NAMES_OF_MONTHS, key=len, reverse=True)) + ")"
+# In a longer row of numbers only what stands at its beginning is looked at.
+_MOST_IN_ROW: Final = 4
 _TIME: Final = (
     r"(?:(?:T|,?\s(?:at\s)?)(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-6]\d(?:[.,]\d{1,9})?)?"
     r"(?:\s?[AaPp]\.?[Mm]\.?(?![A-Za-z]))?(?:\s?(?:Z|UTC|GMT)(?!\w)|\s?[+-]\d{2}:?\d{2}(?!\d))?)?"
@@ -44,15 +48,13 @@ _YEAR_LAST: Final = re.compile(
     r"(\d{1,2})([-/.])(\d{1,2})\2((?:1[6-9]|2[01])\d\d|\d\d)(?!\d)" + _TIME + r"(?![\w/]|[-.]\d)"
 )
 _MONTH_YEAR: Final = re.compile(r"(0?[1-9]|1[0-2])[/-]((?:19|20)\d\d)(?![\w/]|[-.]\d)")
-_DAY_MONTH: Final = re.compile(r"(\d{1,2})[/.](\d{1,2})\.?(?![\w/]|[-.]\d)")
+_DAY_MONTH: Final = re.compile(r"(\d{1,2})/(\d{1,2})(?![\w/]|[-.]\d)")
 _COMPACT: Final = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 # 15 March 1989, 15th of March, 5-MAY-2021, 21-May
 _DAY_NAME: Final = re.compile(
     r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|er|\.|º)?(?:\s(?:of\s|de\s)?|-|/)"
-    + _MONTHS
-    + r"(?:\.?,?(?:\s(?:of\s|de\s|del\s)?|-|/)((?:1[0-9]|20)\d\d|'?\d\d(?=\b)))?"
-    + _TIME
-    + _END,
+    f"({_MONTHS})"
+    r"(?:\.?,?(?:\s(?:of\s|de\s|del\s)?|-|/)((?:1[0-9]|20)\d\d|'?\d\d(?=\b)))?" + _TIME + _END,
     re.IGNORECASE,
 )
 # What follows "March ": 15, 1989 or 1989
@@ -60,8 +62,13 @@ _NAME_DAY: Final = re.compile(
     r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?:(?:,\s?|\s|-)((?:1[0-9]|20)\d\d)(?!\d))?" + _TIME + _END
 )
 _NAME_BEFORE: Final = re.compile(r"(?<![^\W_])" + _MONTHS + r"(?:\.?,?\s|[-/])\Z", re.IGNORECASE)
-_LAST_LETTERS: Final = frozenset("yYhHlLeEtTrRnNbBgGpPvVcCzZ.,")
-_SMALL_MAY: Final = frozenset({"may ", "mar ", "march ", "dec ", "sept ", "mai "})
+_NUMERALS: Final = "0123456789"
+_SEPARATORS: Final = frozenset("-/.")
+_JOINERS: Final = frozenset(" -/.º")
+# Of months in the languages above, of "of" and "de", and the space behind "15.".
+_FIRST_LETTERS: Final = frozenset("JFMASONDEOjfmasondeoéÉ ")
+# The last three characters of what may be the name of a month and what stands behind it.
+_TAILS: Final = frozenset((month + mark)[-3:] for month in _NAMES_OF_MONTHS for mark in ("", ".", ","))
 
 _YEAR_CUE: Final = re.compile(
     r"(?<![^\W_])(?:(?:in|since|during|until|till|by|from|before|after|circa|around|early|late|mid|anno|fiscal|calendar"
@@ -114,18 +121,22 @@ class Date:
         ):
             return ()
         found = []
-        while start >= 0:
+        for _ in range(_MOST_IN_ROW):
             match = self._at(candidate, start)
             if match is not None:
                 where, score = match
                 found.append(Finding(start, where, "DATE_TIME", score, self.name))
                 start = where
             start = _next(text, start, end)
+            if start < 0:
+                break
         return found
 
     def _at(self, candidate: Candidate, start: int) -> tuple[int, float] | None:
         """Where a date that begins there ends, and how sure it is."""
         text = candidate.text
+        if text[start : start + 5].lstrip(_NUMERALS)[:1] not in _SEPARATORS:
+            return None
         match = _YEAR_FIRST.match(text, start)
         if match is not None:
             return match.end(), self._score(candidate)
@@ -141,26 +152,23 @@ class Date:
         match = _MONTH_YEAR.match(text, start)
         if match is not None:
             return (match.end(), self._score(candidate)) if self._told(candidate) else None
-        match = _DAY_NAME.match(text, start)
-        if match is not None:
-            return match.end(), self._score(candidate)
         if start == candidate.start and candidate.end - start <= 6:
             match = _DAY_MONTH.match(text, start)
-            if match is not None and match.group().count(".") != 1 and self._told(candidate):
+            if match is not None and self._told(candidate):
                 first, second = int(match.group(1)), int(match.group(2))
                 if 0 < first <= 31 and 0 < second <= 31 and (first <= 12 or second <= 12):
-                    return match.end() - match.group().endswith("."), self._score(candidate)
+                    return match.end(), self._score(candidate)
         return None
 
     def _day(self, candidate: Candidate) -> Iterable[Finding]:
         """One or two digits: beside the name of a month."""
         text, start, end = candidate.text, candidate.start, candidate.end
         following = text[end : end + 1]
-        if following and following in " -./º" and text[end + 1 : end + 2].isalpha():
+        if following in _JOINERS and text[end + 1 : end + 2] in _FIRST_LETTERS:
             match = _DAY_NAME.match(text, start)
-            if match is not None:
+            if match is not None and (match.group(2) or not _is_word(match.group(1)) or candidate.near(_BIRTH)):
                 return (Finding(start, match.end(), "DATE_TIME", self._score(candidate), self.name),)
-        if start < 4 or text[start - 1] not in " -/\u00a0" or text[start - 2] not in _LAST_LETTERS:
+        if text[start - 4 : start - 1].lower() not in _TAILS:
             return ()
         named = _NAME_BEFORE.search(text, max(0, start - 12), start)
         if named is None:
@@ -170,7 +178,7 @@ class Date:
             if named.group()[-1] != "-" or end - start != 2:
                 return ()
             return (Finding(named.start(), end, "DATE_TIME", 0.5, self.name),)
-        if match.group(1) is None and named.group() in _SMALL_MAY:
+        if match.group(1) is None and _is_word(named.group()) and not candidate.near(_BIRTH):
             return ()
         return (Finding(named.start(), match.end(), "DATE_TIME", self._score(candidate), self.name),)
 
@@ -181,7 +189,7 @@ class Date:
         last = text[start - 1 : start]
         if last == "" or last not in " \n-/":
             return ()
-        if text[start - 2 : start - 1] in _LAST_LETTERS:
+        if text[start - 4 : start - 1].lower() in _TAILS:
             named = _NAME_BEFORE.search(text, max(0, start - 12), start)
             if named is not None:
                 return (Finding(named.start(), end, "DATE_TIME", self._score(candidate), self.name),)
@@ -224,6 +232,12 @@ class Weekday:
             if before is not None and (before.group(1) or match.group(1)):
                 found.append(Finding(before.start(2), match.start() + 3, "DATE_TIME", 0.5, self.name))
         return found
+
+
+def _is_word(month: str) -> bool:
+    """Whether the name of a month is one in small letters that code and sentences have as well: `sep, 1`, `may 5`."""
+    name = month.strip(" .,-/\n")
+    return len(name) <= 5 and name.islower()
 
 
 def _next(text: str, start: int, end: int) -> int:

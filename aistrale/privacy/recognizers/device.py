@@ -20,6 +20,7 @@ _IMEI: Final = re.compile(r"\d{15}|\d{2}([ -])\d{6}\1\d{6}\1\d|\d{6}([ -])\d{2}\
 _VIN_CUES: Final = cues(
     "vin vins vehicle chassis car truck fahrgestellnummer fin châssis bastidor telaio",
 )
+_VIN_SIZE: Final = 17
 _VIN: Final = re.compile(r"[A-HJ-NPR-Z0-9]{13}\d{4}")
 
 
@@ -50,6 +51,8 @@ class Vin:
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number that a word is; outside North America, where there is no check digit, near a word that says so."""
+        if candidate.end - candidate.start != _VIN_SIZE:
+            return ()
         value = candidate.value
         upper = value.upper()
         if _VIN.fullmatch(upper) is None or len(set(value)) < 5:

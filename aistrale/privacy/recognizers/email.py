@@ -80,7 +80,7 @@ def _certain(text: str, match: re.Match[str]) -> bool:
     end = match.end()
     return (
         not match.group(1)[0].isdigit()
-        and (end >= len(text) or text[end] not in "([=")
+        and (end >= len(text) or (text[end] not in "([=-" and not text[end].isdigit()))
         and text[match.start() - 1] != "]"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy import checksums
@@ -26,6 +27,8 @@ _REGISTRY: Final = (
 )
 _PART: Final = re.compile(r"(\d+)([nac])")
 _CLASS: Final = {"n": "[0-9]", "a": "[A-Za-z]", "c": "[A-Za-z0-9]"}
+_PARTING: Final = " -\u00a0"
+_SEPARATORS: Final = str.maketrans("", "", _PARTING)
 _LONGEST: Final = 34
 # Groups of any size parted by one space or dash, as printed; the country's length says where it ends.
 _SPREAD: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:[ \-\u00a0]?[A-Za-z0-9]){10,30}")
@@ -59,18 +62,17 @@ class Iban:
         if structure is None or (match := _SPREAD.match(text, start)) is None:
             return ()
         length, pattern = structure
-        kept, at = "", start
-        # Where the last of as many characters as the country has stands.
-        for at in range(start, match.end()):
-            if text[at].isalnum():
-                kept += text[at]
-                if len(kept) == length:
-                    break
-        if len(kept) < length or (at + 1 < len(text) and (text[at + 1].isalnum() or text[at + 1] == "_")):
+        printed = match.group()
+        kept = printed.translate(_SEPARATORS)[:length]
+        if pattern.fullmatch(kept, 4) is None or not (kept.isupper() or kept.islower()) or not checksums.iban(kept):
             return ()
-        if not (kept.isupper() or kept.islower()) or pattern.fullmatch(kept, 4) is None or not checksums.iban(kept):
+        # As many characters of the print as hold those of the number.
+        end = start + length
+        while end - start - sum(map(printed.count, _PARTING, repeat(0), repeat(end - start))) < length:
+            end += 1
+        if end < len(text) and (text[end].isalnum() or text[end] == "_"):
             return ()
-        return (Finding(start, at + 1, "IBAN_CODE", 1.0, self.name),)
+        return (Finding(start, end, "IBAN_CODE", 1.0, self.name),)
 
 
 RECOGNIZERS = (Iban(),)

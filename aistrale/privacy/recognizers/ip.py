@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _BYTE: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_V4: Final = re.compile(rf"{_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}(?:/(?:3[0-2]|[12]?[0-9])(?![\d/.]))?(?!\d|\.\d)")
+_MOST_DIGITS: Final = 14
+_LONGEST_ROW: Final = 40
+_V4: Final = re.compile(
+    rf"(?<![\d.]){_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}(?:/(?:3[0-2]|[12]?[0-9])(?![\d/.]))?(?!\d|\.\d)"
+)
 # Four numbers with dots are a version behind these, and where a file's name goes on after them.
 _VERSION_BEFORE: Final = re.compile(
     r"(?:(?<![a-z])(?:v|ver|version|versions|release|rev|revision|build|firmware|section|chapter|clause|rfc|oid|pip|update|upgrade"
@@ -49,17 +53,17 @@ class Ipv4:
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The address in a number."""
         text, start = candidate.text, candidate.start
-        if text.count(".", start, candidate.end) < 3:
+        count = len(candidate.digits)
+        if text.count(".", start, candidate.end) < 3 or (
+            count > _MOST_DIGITS and candidate.end - start >= 2 * count - 1
+        ):
             return ()
-        match = _V4.match(text, start)
-        while match is None:
-            # Behind another number and a space, a dash or a slash: `80 10.0.0.1`.
-            start = _next_group(text, start, candidate.end)
-            if start < 0:
-                return ()
-            match = _V4.match(text, start)
-        end = match.end()
-        if start and text[start - 1] in ".:" and start > 1 and text[start - 2].isdigit():
+        # Behind another number and a space, a dash or a slash too: `80 10.0.0.1`.
+        match = _V4.search(text, start, min(candidate.end, start + _LONGEST_ROW))
+        if match is None:
+            return ()
+        start, end = match.span()
+        if start > 1 and text[start - 1] in ".:" and text[start - 2].isdigit():
             return ()
         value = match.group()
         place = candidate if start == candidate.start else Candidate(text, start, end)
@@ -70,15 +74,6 @@ class Ipv4:
         if len(value) == 7 and value not in _ALIKE and not place.near(_CUES):
             return ()
         return (Finding(start, end, "IP_ADDRESS", 0.9, self.name),)
-
-
-def _next_group(text: str, start: int, end: int) -> int:
-    """Where the next group begins behind something that is no dot; -1 for nowhere."""
-    while start < end and (text[start].isdigit() or text[start] == "."):
-        start += 1
-    while start < end and not text[start].isdigit():
-        start += 1
-    return start if start < end else -1
 
 
 class Ipv6:

@@ -57,19 +57,22 @@ _VERBS: Final = cues(
     "reach reached contact contacted registered callback ruf anrufen appeler appelez llamar chiamare bellen",
     "ara",
 )
-_BEFORE: Final = re.compile(
-    r"(?:(?<![^\W_])(?:desk|office|home|work|direct|main|line|emergency|ops|backup|phone|tel|mobile|mob|cell|fax|ph|m|t|f|p)"
-    r"(?:\W{1,2}(?:is|no|nr|number|line))?\s?[:.=#\u2022|]{1,2}\s{0,3}\"?\(?\+?"
-    r"|(?<![^\W_])my\s(?:\w{1,16}\s){0,2}number\sis:?\s\(?)\Z"
+_COUNTING: Final = frozenset({"0123456789", "1234567890", "123456789", "12345678"})
+_LABELS: Final = cues(
+    "desk office home work direct main line emergency ops backup phone tel mobile mob cell fax ph m t f p cep contact"
 )
+_BETWEEN: Final = " \t\r\n:=.#+(\"'|*"
+_FILLERS: Final = frozenset({"number", "numbers", "no", "nr", "num", "id", "is", "was"})
 _AFTER: Final = re.compile(r"\W{1,3}(?:office|fax|mobile|home|work|cell|desk|direct|phone|tel)(?![^\W_])")
 # Words right before a number that make it another kind of number.
-_OTHER: Final = re.compile(
-    r"(?<![^\W_])(?:ssn|social|security|account|acct|card|order|invoice|ticket|case|routing|zip|postcode|licen[sc]e|passport|policy|tracking"
-    r"|serial|ref|reference|po|sku|isbn|issn|ean|vat|tax|iban|imei|npi|mrn|pin|part|model|item|product|version|build|sequence|id|ids|doi"
-    r"|pmid|code|token|nhs|tin|ein|patent|port|page|pages|bytes|size|lines|timestamp|epoch|seed|hash)"
-    r"(?:\W{1,3}(?:number|numbers|no|nr|num|id|is|was)){0,3}[^\w\n]{0,4}\Z"
+_OTHER: Final = cues(
+    "ssn social security account acct card order invoice ticket case routing zip postcode license licence",
+    "passport policy tracking serial ref reference po sku isbn issn ean vat tax iban imei npi mrn pin part model",
+    "item product version build sequence id ids doi pmid code token nhs tin ein patent port page pages bytes size",
+    "lines timestamp epoch seed hash",
 )
+# A longer row of numbers is a table.
+_LONGEST_ROW: Final = 48
 _EXTENSION: Final = re.compile(r",?\s?(?:x|ext\.?|extension|durchwahl|poste)\s?\d{1,6}(?!\w)", re.IGNORECASE)
 _WITH_EXTENSION: Final = re.compile(r"(\d[\d .\-()/]{6,22}?)x\d{1,6}")
 _DIGITS: Final = re.compile(r"\d+")
@@ -120,7 +123,8 @@ class Phone:
                 break
             if valid(digits):
                 best = group.end()
-        if not best:
+        if not best or (text[start + 2 : start + 3] == "." and text.count(".", start, best) == 1):
+            # None, or a fraction with its sign.
             return []
         kinds = self._kinds("".join(_DIGITS.findall(text, candidate.start, best)), certain=True)
         return self._give(text, start, best, 0.85, kinds)
@@ -142,16 +146,16 @@ class Phone:
     def _bare(self, candidate: Candidate) -> Iterable[Finding]:
         """Digits without separators: only words, or the trunk prefix of mobile networks, tell."""
         digits, count = candidate.digits, len(candidate.digits)
-        if count > 14:
+        if count > 13:
             return ()
         score = 0.0
         if count >= 7:
             score = self._context(candidate, grouped=False)
-        kinds = self._kinds(digits, certain=False)
+        kinds = self._kinds(digits, certain=False) if count in (10, 11, 12) else ()
         if not score:
             american = count == 10 and digits[0] in "23456789" and digits[3] in "23456789"
             if (candidate.alone and (kinds or american)) or (
-                count == 11 and digits[0] == "0" and digits[1] in "579" and not _OTHER.search(candidate.before)
+                count == 11 and digits[0] == "0" and digits[1] in "579" and not _is_other(candidate)
             ):
                 score = 0.5
         if not score:
@@ -162,36 +166,37 @@ class Phone:
 
     def _grouped(self, candidate: Candidate) -> Iterable[Finding]:
         text, start, end, digits = candidate.text, candidate.start, candidate.end, candidate.digits
-        groups = _DIGITS.findall(text, start, end)
-        sizes = [len(group) for group in groups]
+        if text.count("/", start, end) > 1 or (text[start + 4] == "-" == text[start + 7 : start + 8]):
+            # A date; its parts are no area codes.
+            return ()
         count = len(digits)
-        if count > _LONGEST or len(groups) > 7:
+        if count > _LONGEST:
             return self._american(candidate)
+        groups = _DIGITS.findall(text, start, end)
+        if len(groups) > 7:
+            return ()
+        sizes = [len(group) for group in groups]
         if _is_date(groups, sizes, text, start):
             return ()
         bracket = start > 0 and text[start - 1] == "(" and text[start + sizes[0]] == ")"
         score = 0.0
         if count >= 6 and _may_be(text[start:end], groups, sizes):
             score = self._context(candidate, grouped=True)
-        kinds = self._kinds(digits, certain=False)
-        if (
-            not score
-            and not _OTHER.search(candidate.before)
-            and _is_shape(text, start, end, groups, sizes, bracket=bracket)
-        ):
+        if not score and not _is_other(candidate) and _is_shape(text, start, end, groups, sizes, bracket=bracket):
             score = 0.5
-        if not score and candidate.alone and kinds:
-            score = 0.5
-        if not score:
+        kinds = self._kinds(digits, certain=False) if candidate.alone else ()
+        if not score and not kinds:
             return self._american(candidate) if len(groups) > 3 else ()
+        score = score or 0.5
         if bracket:
             start -= 1
-        if not candidate.alone:
-            kinds = ()
         return self._give(text, start, end, score, kinds)
 
     def _american(self, candidate: Candidate) -> Iterable[Finding]:
         text = candidate.text
+        size = candidate.end - candidate.start
+        if size > _LONGEST_ROW or size >= 2 * len(candidate.digits) - 1:
+            return ()
         found: list[Finding] = []
         for match in _AMERICAN.finditer(text, candidate.start, candidate.end):
             if match.group(2)[0] == ")" or match.group(2) == match.group(4) != " ":
@@ -200,17 +205,15 @@ class Phone:
 
     def _context(self, candidate: Candidate, *, grouped: bool) -> float:
         """What the words around it make of it; 0 where they do not tell."""
-        digits = candidate.digits
-        said = candidate.near(_NOUNS) and not _NOUNS.isdisjoint(_WORD.findall(candidate.before))
-        if said or _AFTER.match(candidate.after) or _BEFORE.search(candidate.before):
+        digits, said = candidate.digits, candidate.said
+        score = 0.0
+        if not _NOUNS.isdisjoint(said) or _AFTER.match(candidate.after) or (said and _is_labelled(candidate)):
             score = 0.85
-        elif (grouped or (len(digits) > 9 and digits[0] != "1")) and not _VERBS.isdisjoint(
-            _WORD.findall(candidate.before)
-        ):
+        elif (grouped or (len(digits) > 9 and digits[0] != "1")) and not _VERBS.isdisjoint(said):
             score = 0.7
-        else:
+        if score and (digits in _COUNTING or len(set(digits)) == 1 or _is_other(candidate)):
             return 0.0
-        return 0.0 if _OTHER.search(candidate.before) else score
+        return score
 
     def _kinds(self, digits: str, *, certain: bool) -> tuple[str, ...]:
         """The types beside the common one that numbers of two countries have."""
@@ -243,6 +246,30 @@ def valid(digits: str) -> bool:
     return least <= count <= most or (digits[len(code) : len(code) + 1] == "0" and least <= count - 1 <= most)
 
 
+def _is_labelled(candidate: Candidate) -> bool:
+    """Whether it stands behind `Office:` or the like, or behind `my ... number is`."""
+    said, before = candidate.said, candidate.before
+    if said[-1] == "is" and "number" in said[-2:] and "my" in said[-5:-2]:
+        return True
+    tail = before.rstrip(_BETWEEN)
+    return (":" in before[len(tail) :] or "=" in before[len(tail) :] or said[-1] in _FILLERS) and (
+        tail.endswith(said[-1]) and _nearest(said) in _LABELS
+    )
+
+
+def _nearest(said: list[str]) -> str:
+    """The last word that names something."""
+    return next((word for word in said[:-4:-1] if word not in _FILLERS), "")
+
+
+def _is_other(candidate: Candidate) -> bool:
+    """Whether the word right before it says that it is another kind of number."""
+    if _nearest(candidate.said) not in _OTHER:
+        return False
+    before = candidate.before
+    return before[-1] != "\n" and any(character.isalpha() for character in before[-5:])
+
+
 def _is_date(groups: list[str], sizes: list[int], text: str, start: int) -> bool:
     """Whether it is a date, with or without an hour behind it."""
     if (
@@ -271,6 +298,8 @@ def _may_be(value: str, groups: list[str], sizes: list[int]) -> bool:
 def _is_shape(text: str, start: int, end: int, groups: list[str], sizes: list[int], *, bracket: bool) -> bool:
     """Whether hardly anything but telephone numbers is written like that."""
     count = sum(sizes)
+    if len(set("".join(groups))) == 1:
+        return False
     if sizes in ([3, 3, 4], [1, 3, 3, 4]):
         area, exchange = groups[-3], groups[-2]
         if len(sizes) == 4 and groups[0] != "1":
@@ -281,9 +310,7 @@ def _is_shape(text: str, start: int, end: int, groups: list[str], sizes: list[in
         return separators != {" "} or (exchange[0] not in "01" and not (area[1:] == "00" and exchange[1:] == "00"))
     if bracket:
         return 7 <= count <= 12 and sizes[0] <= 5 and len(sizes) <= 5 and groups[0][:2] not in ("19", "20")
-    if groups[0].startswith("00") and groups[0] != "00":
-        return count >= 11 and valid("".join(groups)[2:])
-    if groups[0] == "00":
+    if groups[0].startswith("00"):
         return count >= 10 and valid("".join(groups)[2:])
     if groups[0][0] != "0" or not 9 <= count <= 12 or sizes == [3, 2, 4] or "/" in text[start + sizes[0] + 1 : end]:
         return False

@@ -23,11 +23,11 @@ _COUNTRIES: Final = cues(
 )
 # Those that are also a file's ending, a word of code or of English: more than a name with a dot is asked for.
 _AMBIGUOUS: Final = cues(
-    "ai app as bar bio blog build by bz care cc cf cloud club cm co cx data date day design dev do done edu fm",
+    "ai app as at bar bio blog build by bz care cc cf cloud club cm co cv cx data date day design dev do done edu fm",
     "fun fund ga game games ge gl group guide gt gu hk host hr id im in info int io is it kg ki kim la lat life",
     "link live lol lt mc md me media mk ml mm mo mobi mp ms mt mu my name ne net new news ng ni no nr nu observer",
-    "om one online page ph photo pl pm pn pr press pro ps pub pw py qa re red rest rs run sale sc school sh shop",
-    "show si site sk so social space sr ss st store study style su support sx sy systems tc team tech tf th tip",
+    "om one online page ph photo pl pm pn post pr press pro ps pub pw py qa re red rest rs run sale sc school sh shop",
+    "show si site sk so social space sr ss st store study style su support sx sy systems tc team tech tf th tk tip",
     "to today tools top tv va vc video vote watch web website wiki win work works world wtf xyz zip zone",
 ) - {"net", "edu"}
 _SURE: Final = (
@@ -48,21 +48,13 @@ _SCHEME: Final = re.compile(
     r"([/?#][^\s\"'<>`\x00-\x1f\\^{|}]{0,2048})?"
 )
 _NAME_OF_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,15}\Z")
-_WWW: Final = re.compile(
-    r"[wW]{3}\.(?<![\w./@-]....)"
-    r"((?:[^\W_](?:[\w-]{0,61}\w)?\.){1,10}(?:xn--[\w-]{1,58}|[^\W\d_]{2,63}))"
-    r"(?![\w-])(?::\d{1,5})?"
-    r"(/[^\s\"'<>`\x00-\x1f\\^{|}]{0,2048})?"
-)
 _DOT: Final = re.compile(
-    r"\.(?<=[^\W_]\.)([A-Za-z]{2,6})(?![\w@(=\[-])(?!\.[\w(])"
+    r"\.(?<=[^\W_]\.)([A-Za-z]{2,18})(?![\w@(=\[-])(?!\.[\w(])"
     r"(:\d{2,5}(?!\d))?(/[^\s\"'<>`\x00-\x1f\\^{|}]{0,2048})?"
 )
-_LABELS: Final = re.compile(r"(?<![\w.@/\\$:#+-])(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){0,8}[^\W_](?:[^\W_]|-){0,62}\Z")
-_CUES: Final = cues(
-    "website websites site sites domain domains url urls web webpage homepage visit www host hosts hostname",
-    "server http https online browse link",
-)
+_LABELS: Final = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){0,8}[^\W_](?:[^\W_]|-){0,62}")
+_NO_LABEL: Final = re.compile(r"[^\w.-]")
+_CUES: Final = cues("website websites site sites domain domains webpage homepage visit browse")
 _TRAILING: Final = ".,;:!?'*_"
 
 
@@ -90,12 +82,15 @@ class Url:
                 scheme = _NAME_OF_SCHEME.search(text, max(0, match.start() - 16), match.start())
                 if scheme is not None:
                     found.append(Finding(scheme.start(), _end(text, match), "URL", 0.6, self.name))
-        found += [
-            Finding(match.start(), _end(text, match), "URL", 0.6, self.name)
-            for match in _WWW.finditer(text)
-            if real_tld(match.group(1).rpartition(".")[2])
-        ]
+        # The dots of what has a scheme are done; both come in the order of the text.
+        schemes = iter(tuple(found))
+        current = next(schemes, None)
         for match in _DOT.finditer(text):
+            dot = match.start()
+            while current is not None and current.end <= dot:
+                current = next(schemes, None)
+            if current is not None and current.start <= dot:
+                continue
             start = _bare(text, match)
             if start >= 0:
                 found.append(Finding(start, _end(text, match), "URL", 0.5, self.name))
@@ -109,33 +104,51 @@ def _bare(text: str, match: re.Match[str]) -> int:
     sure = folded in _SURE
     if not sure and folded not in _AMBIGUOUS:
         return -1
-    labels = _LABELS.search(text, max(0, match.start() - LOOK_BACK), match.start())
-    if labels is None:
+    start, name = _name(text, match.start())
+    if start < 0 or not (tld.islower() or tld.isupper()):
         return -1
-    start, name = labels.start(), labels.group()
-    if len(tld) != 2 and not (tld.islower() or tld.isupper()):
-        return -1
+    if name[:4].lower() == "www.":
+        return start
     last = name.rpartition(".")[2].lower()
     if last == name.lower() and (last.isdigit() or last in _OBJECTS):
         return -1
     if sure and (len(tld) > 2 or (last in _SECOND and "." in name)):
         return start
-    # `end.At last` is a full stop without a space; `x.de` of code has a short or strange name.
-    if not (tld.islower() or (tld.isupper() and name.isupper())) or len(last) < 2:
+    # `THE END.AT LAST` is a full stop without a space; `x.de` of code has a short or strange name.
+    if (tld.isupper() and not name.isupper()) or len(last) < 2:
         return -1
-    place = Candidate(text, start, match.end(1))
-    if place.alone or place.near(_CUES):
+    if (sure or match.group(3)) and len(last) >= 4 and "_" not in name:
         return start
-    return start if sure and len(last) >= 4 and "_" not in name else -1
+    place = Candidate(text, start, match.end(1))
+    return start if place.alone or not _CUES.isdisjoint(place.said[-3:]) else -1
 
 
 _OBJECTS: Final = cues("self this cls args opts np pd os sys obj super event e node")
 
 
+def _name(text: str, dot: int) -> tuple[int, str]:
+    """The labels before the last dot and where they begin; -1 where they are no name of a host."""
+    least = max(0, dot - LOOK_BACK)
+    row = text[least:dot].rsplit(None, 1)[-1]
+    start = dot - len(row)
+    for other in _NO_LABEL.finditer(row):
+        start = dot - len(row) + other.end()
+    if (
+        (start > 0 and text[start - 1] in "@/\\$:#+")
+        or start == least > 0
+        or _LABELS.fullmatch(text, start, dot) is None
+    ):
+        return -1, ""
+    return start, text[start:dot]
+
+
 def _end(text: str, match: re.Match[str]) -> int:
     """Where it ends: what closes a sentence or a bracket that was opened before it is no part of it."""
-    end = match.end()
-    start = match.start()
+    start, end = match.span()
+    # A link of Markdown in the text of another one.
+    cut = text.find("](", start, end)
+    if cut >= 0:
+        end = cut
     while end > start:
         last = text[end - 1]
         if last in _TRAILING or (last in ")]" and not _opened(text, start, end, last)):

@@ -26,7 +26,6 @@ _OTHERS: Final = cues(
     "phone order invoice ticket token serial tracking routing account isbn part version zip",
 )
 
-_WORD: Final = re.compile(r"[a-z]+")
 _GROUPS: Final = re.compile(
     r"(?<![\d.\-/])(?:(\d{3})([ .-])(\d{2})\2(\d{4})|(\d{3})-(\d{2})(\d{4})|(\d{3})(\d{2})-(\d{4}))"
     r"(?![\d/]|[.\-]\d|-[A-Za-z])"
@@ -52,6 +51,8 @@ class UsTaxNumber:
         if len(candidate.digits) == end - start:
             if candidate.digits.isascii():
                 return self._bare(candidate)
+            return ()
+        if end - start > _LONGEST_ROW or end - start >= 2 * len(candidate.digits) - 1:
             return ()
         text = candidate.text
         found = []
@@ -85,7 +86,7 @@ class UsTaxNumber:
         if digits[5:] == "0000" or digits in _PUBLISHED:
             return 0.0
         cues = _ITIN_CUES if digits[0] == "9" else _SSN_CUES
-        if candidate.near(cues) and (whole or not cues.isdisjoint(_WORD.findall(candidate.before))):
+        if candidate.near(cues) and (whole or not cues.isdisjoint(candidate.said)):
             return 0.85
         if candidate.alone:
             return 0.5
@@ -94,6 +95,8 @@ class UsTaxNumber:
         return 0.5
 
 
+# A longer row of numbers is a table.
+_LONGEST_ROW: Final = 48
 _COUNTING: Final = frozenset({"123456789", "987654321", "012345678"})
 
 
@@ -125,12 +128,16 @@ class UsPassport:
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number, with words or emptiness around it."""
+        if candidate.end - candidate.start != 9:
+            return ()
         value = candidate.value
-        if not (value[1:].isdigit() and value.isascii() and len(value) == 9):
+        if not (value[1:].isdigit() and value.isascii()):
             return ()
         if value.isdigit() and (
             value in _COUNTING or value in _PUBLISHED or value[:3] in ("000", "666") or value[5:] == "0000"
         ):
+            return ()
+        if len(set(value[1:])) == 1:
             return ()
         if candidate.near(_PASSPORT_CUES):
             score = 0.85
@@ -146,6 +153,7 @@ _LICENSE: Final = re.compile(
     r"[A-Za-z]\d{3,14}|\d{4,14}|[A-Za-z]{2}\d{2,7}[A-Za-z]?|[A-Za-z]\d{2}[A-Za-z]{3}\d{5}|\d{3}[A-Za-z]{2}\d{4}"
     r"|\d{2}[A-Za-z]{3}\d{5}|[A-Za-z]{1,7}[A-Za-z0-9*]{3,8}\d[A-Za-z0-9]{1,2}|\d{8,9}[A-Za-z]|\d{7,9}[A-Za-z]{1,2}|[A-Za-z]\d{6}[A-Za-z]"
 )
+_LONGEST_LICENSE: Final = 24
 _PARTED: Final = re.compile(r"(?<![\w-])(?:[A-Za-z]{1,2}\d{2,4}|\d{2,4})(?:[ -]\d{2,6}){1,4}(?!\w)")
 
 
@@ -158,20 +166,27 @@ class UsDriverLicense:
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number behind or before words such as "driver's license"."""
-        value = candidate.value
+        if candidate.end - candidate.start > _LONGEST_LICENSE:
+            return ()
         if candidate.alone:
+            value = candidate.value
             if len(value) == 9 and value.isascii() and value[0].isalpha() and value[1:].isdigit():
                 return (Finding(candidate.start, candidate.end, "US_DRIVER_LICENSE", 0.5, self.name),)
             return ()
+        before = candidate.before
+        if not ("lic" in before or "driv" in before or "dl" in before or "dmv" in before or "driv" in candidate.after):
+            return ()
         if not candidate.near(_LICENSE_CUES) or not _says_driver(candidate):
             return ()
+        value = candidate.value
         start, end = candidate.start, candidate.end
         match = _PARTED.match(candidate.text, start, start + 24)
         if match is not None and match.end() > end:
             end = match.end()
         elif _LICENSE.fullmatch(value) is None and (match is None or match.end() != end):
             return ()
-        if sum(map(str.isdigit, candidate.text[start:end])) < 4:
+        found = candidate.text[start:end]
+        if sum(map(str.isdigit, found)) < 4 or len(set(filter(str.isdigit, found))) == 1:
             return ()
         return (Finding(start, end, "US_DRIVER_LICENSE", 0.85, self.name),)
 
