@@ -124,17 +124,17 @@ class Guard:
 
     def _verdict(self, call: Call, where: Where) -> Verdict:
         rules = [rule for rule in self._settings.rules if rule.covers("out", where)]
-        allows = self._settings.allows
+        own = self._settings.allowed
         prose: list[tuple[str, str]] = []
         values: list[tuple[str, str]] = []
         links: list[tuple[str, str]] = []
         for path, kind, text in _texts(call):
             (links if kind == "link" else values if kind == "value" else prose).append((path, text))
-        seen = look(prose, self._scanner, rules, allowed=lambda _, value: allows(value), runs=_runs(call.request))
+        seen = look(prose, self._scanner, rules, allowed=lambda _, value: value in own, runs=_runs(call.request))
         # Where no prose is expected, only what is sure counts.
-        seen += look(values, self._sure, rules, allowed=lambda _, value: allows(value))
+        seen += look(values, self._sure, rules, allowed=lambda _, value: value in own)
         # That a link is one is nothing to report.
-        linked = look(links, self._sure, rules, allowed=lambda kind, value: kind in _LINK or allows(value))
+        linked = look(links, self._sure, rules, allowed=lambda kind, value: kind in _LINK or value in own)
         seen += [replace(value, fixed=True) for value in linked]
         return judge(self._settings.rules, seen, where, "out")
 
@@ -165,7 +165,7 @@ class Guard:
         own = _Own(call)
 
         def spared(_: str, value: str) -> bool:
-            return settings.allows(value) or value in own
+            return value in settings.allowed or value in own
 
         judging = Judge(self._scanner, rules, where, judged, spared, replacing=changing)
         tap = _Guarding(call, judging, on_error=settings.on_error)

@@ -31,6 +31,25 @@ _KEYED: Final = frozenset({"hash", "encrypt"})
 _KEY_BYTES: Final = 32
 
 
+class AllowList:
+    """Values that are left alone.
+
+    Args:
+        entries: Values, exactly as they are written; "@example.com" stands for the addresses of a domain, in any case.
+    """
+
+    __slots__ = ("_domains", "_exact")
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._exact = frozenset(entries)
+        self._domains = tuple(entry.lower() for entry in self._exact if entry.startswith("@"))
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._exact or (
+            bool(self._domains) and isinstance(value, str) and value.lower().endswith(self._domains)
+        )
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class PrivacySettings:
     """What is found and redacted, how, and which rules hold for data.
@@ -84,9 +103,12 @@ class PrivacySettings:
     rules: tuple[Rule, ...] = ()
     dry_run: bool = False
     on_error: OnError = "block"
+    allowed: AllowList = field(init=False, repr=False, compare=False)
+    """`allow`, to ask whether a value is in it."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
+        object.__setattr__(self, "allowed", AllowList(self.allow))
         if not 0 <= self.min_score <= 1:
             raise _wrong("min_score", "a number from 0 to 1")
         for name, value, accepted in (
@@ -157,12 +179,6 @@ class PrivacySettings:
     def mode_of(self, kind: str) -> Mode:
         """What replaces the values of a type."""
         return self.modes.get(kind, self.default_mode)
-
-    def allows(self, value: str) -> bool:
-        """Whether a value is one of those that are left alone."""
-        return bool(self.allow) and any(
-            value == each or (each.startswith("@") and value.lower().endswith(each.lower())) for each in self.allow
-        )
 
     def redacts(self, kind: str) -> bool:
         """Whether values of a type are replaced whatever the rules say."""

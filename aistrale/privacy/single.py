@@ -48,7 +48,7 @@ def scan_text(settings: PrivacySettings, scanner: Finder, text: str) -> list[Fin
     return [
         finding
         for finding in scanner.scan(text)
-        if own.redacts(finding.type) and not own.allows(text[finding.start : finding.end])
+        if own.redacts(finding.type) and text[finding.start : finding.end] not in own.allowed
     ]
 
 
