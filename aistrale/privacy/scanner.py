@@ -6,8 +6,9 @@ import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
+from aistrale.privacy.decoding import LEAST_BASE64
 from aistrale.privacy.recognizer import Candidate
-from aistrale.privacy.view import views
+from aistrale.privacy.view import Hints, read_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +27,8 @@ _SEPARATORS: Final = str.maketrans("", "", " .-/()")
 # Longer tokens are data.
 _MOST_TOKEN: Final = 512
 _MOST_DIGITS: Final = 64
+# Shorter words hold no other text.
+_LEAST_HINT: Final = LEAST_BASE64
 # How many types one value may be reported as.
 _MOST_TYPES: Final = 8
 _WORD: Final = re.compile(r"\w+")
@@ -87,14 +90,14 @@ class Scanner:
         Args:
             text: Any length; the time grows linearly with it.
         """
-        found = self._find(text)
-        for view in views(text):
-            found += [finding for seen in self._find(view.text) if (finding := view.back(seen)) is not None]
+        found, hints = self._find(text)
+        found = read_again(text, found, hints, self._find)
         return settle(found, self.min_score) if found else found
 
-    def _find(self, text: str) -> list[Finding]:
+    def _find(self, text: str) -> tuple[list[Finding], Hints]:
         found: list[Finding] = []
-        self._find_numbers(text, found)
+        hints = Hints()
+        self._find_numbers(text, found, hints)
         for literal, asks in self._literals.items():
             at = text.find(literal)
             while at >= 0:
@@ -106,9 +109,9 @@ class Scanner:
             candidate = Candidate(text, 0, len(text))
             for ask in self._whole:
                 found += ask(candidate)
-        return found
+        return found, hints
 
-    def _find_numbers(self, text: str, found: list[Finding]) -> None:
+    def _find_numbers(self, text: str, found: list[Finding], hints: Hints) -> None:
         done = 0
         length = len(text)
         for match in _NUMBER.finditer(text):
@@ -125,6 +128,10 @@ class Scanner:
                 digits = bare = bare.translate(_SEPARATORS)
                 tables, most = self._numbers, _MOST_DIGITS
             count = len(bare)
+            if count >= _LEAST_HINT or text[start] == "_" or text[end - 1] == "_":
+                hints.words.append((start, end))
+            elif count < end - start == 2 * count - 1:
+                hints.singles.append(start)
             asks = (tables.grouped if count < end - start else tables.plain)[min(count, most)]
             if asks:
                 candidate = Candidate(text, start, end, digits)
