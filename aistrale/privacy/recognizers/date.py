@@ -94,7 +94,7 @@ class Date:
 
     name = "date"
     types = ("DATE_TIME",)
-    triggers = Triggers(digits=range(1, 16), tokens=(3, 4, *range(9, 33)))
+    triggers = Triggers(digits=(1, 2, 4, 8), tokens=(3, 4, *range(9, 33)))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The date that a number begins or ends."""

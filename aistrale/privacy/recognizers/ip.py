@@ -48,7 +48,7 @@ class Ipv4:
 
     name = "ipv4"
     types = ("IP_ADDRESS",)
-    triggers = Triggers(digits=range(4, 15))
+    triggers = Triggers(digits=(4,))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The address in a number."""

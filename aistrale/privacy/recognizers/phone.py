@@ -150,7 +150,7 @@ class Phone:
             return ()
         score = 0.0
         if count >= 7:
-            score = self._context(candidate, grouped=False)
+            score = said_to_be_phone(candidate, grouped=False)
         kinds = self._kinds(digits, certain=False) if count in (10, 11, 12) else ()
         if not score:
             american = count == 10 and digits[0] in "23456789" and digits[3] in "23456789"
@@ -181,7 +181,7 @@ class Phone:
         bracket = start > 0 and text[start - 1] == "(" and text[start + sizes[0]] == ")"
         score = 0.0
         if count >= 6 and _may_be(text[start:end], groups, sizes):
-            score = self._context(candidate, grouped=True)
+            score = said_to_be_phone(candidate, grouped=True)
         if not score and not _is_other(candidate) and _is_shape(text, start, end, groups, sizes, bracket=bracket):
             score = 0.5
         kinds = self._kinds(digits, certain=False) if candidate.alone else ()
@@ -203,18 +203,6 @@ class Phone:
                 found += self._give(text, match.start(), match.end(), 0.5, ())
         return found
 
-    def _context(self, candidate: Candidate, *, grouped: bool) -> float:
-        """What the words around it make of it; 0 where they do not tell."""
-        digits, said = candidate.digits, candidate.said
-        score = 0.0
-        if not _NOUNS.isdisjoint(said) or _AFTER.match(candidate.after) or (said and _is_labelled(candidate)):
-            score = 0.85
-        elif (grouped or (len(digits) > 9 and digits[0] != "1")) and not _VERBS.isdisjoint(said):
-            score = 0.7
-        if score and (digits in _COUNTING or len(set(digits)) == 1 or _is_other(candidate)):
-            return 0.0
-        return score
-
     def _kinds(self, digits: str, *, certain: bool) -> tuple[str, ...]:
         """The types beside the common one that numbers of two countries have."""
         if certain:
@@ -230,6 +218,24 @@ class Phone:
         if extension is not None:
             end = extension.end()
         return [Finding(start, end, kind, score, self.name) for kind in ("PHONE_NUMBER", *kinds)]
+
+
+def said_to_be_phone(candidate: Candidate, *, grouped: bool) -> float:
+    """How sure the words around a number make it that it is a telephone's; 0 where they do not tell.
+
+    Args:
+        candidate: The number.
+        grouped: Whether it is written in groups, which tells more than bare digits do.
+    """
+    digits, said = candidate.digits, candidate.said
+    score = 0.0
+    if not _NOUNS.isdisjoint(said) or _AFTER.match(candidate.after) or (said and _is_labelled(candidate)):
+        score = 0.85
+    elif (grouped or (len(digits) > 9 and digits[0] != "1")) and not _VERBS.isdisjoint(said):
+        score = 0.7
+    if score and (digits in _COUNTING or len(set(digits)) == 1 or _is_other(candidate)):
+        return 0.0
+    return score
 
 
 def valid(digits: str) -> bool:
