@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.core.runtime import Runtime
     from aistrale.options import EmbedOptions
+    from aistrale.privacy.finding import Finding
+    from aistrale.privacy.single import Redacted
     from aistrale.reliability.breaker_types import BreakerSnapshot
     from aistrale.reliability.gate import GateSnapshot
     from aistrale.routing.health import Health
@@ -162,6 +164,26 @@ class Client(_Face):
         """
         return run_sync(upkeep.warm_up(self._engine, self._engine.sync_runtime(), models))
 
+    def scan(self, text: str) -> list[Finding]:
+        """What is sensitive in a text: start, end, type and score of each finding, in order.
+
+        Args:
+            text: Any. Looked at with the recognizers, types and allowed values of the setting `privacy`, whether or not
+                calls are redacted.
+        """
+        return upkeep.scan(self._engine, text)
+
+    def redact(self, text: str) -> Redacted:
+        """A text without what is sensitive in it: `.text`; `.restore(other)` puts the originals into another one.
+
+        Args:
+            text: As for scan; replaced as the setting `privacy` says.
+
+        Raises:
+            RedactionError: It holds more values than a vault can keep.
+        """
+        return upkeep.redact(self._engine, text)
+
     def as_async(self) -> AsyncClient:
         """The async face of this client: same settings, ledger and pipeline."""
         if self._async is None:
@@ -208,6 +230,16 @@ class AsyncClient(_Face):
     async def warmup(self, *models: str) -> list[Warmed]:
         """Connect now, so that the first call need not; see Client.warmup."""
         return await upkeep.warm_up(self._engine, self._engine.async_runtime(), models)
+
+    async def scan(self, text: str) -> list[Finding]:
+        """What is sensitive in a text, found in a worker thread; see Client.scan."""
+        found = await self._engine.async_runtime().invoke(upkeep.scan, self._engine, text)
+        return cast("list[Finding]", found)
+
+    async def redact(self, text: str) -> Redacted:
+        """A text without what is sensitive in it, made in a worker thread; see Client.redact."""
+        redacted = await self._engine.async_runtime().invoke(upkeep.redact, self._engine, text)
+        return cast("Redacted", redacted)
 
     async def close(self) -> None:
         """Close this loop's connections; the client can be used again afterwards."""

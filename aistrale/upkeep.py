@@ -1,4 +1,4 @@
-"""What a client knows of its targets and does for them besides calls: health, breakers, warm-up, probes."""
+"""What a client does besides calls: health, breakers, warm-up and probes of its targets, and looking at texts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from aistrale.core.runtime import Runtime
     from aistrale.engine import Engine
     from aistrale.policies.state import TargetState
+    from aistrale.privacy.finding import Finding
+    from aistrale.privacy.single import Redacted
     from aistrale.reliability.breaker_types import BreakerSnapshot
     from aistrale.reliability.gate import GateSnapshot
     from aistrale.routing.health import Health, TargetStats
@@ -40,6 +42,22 @@ class Warmed:
     target: str
     seconds: float
     problem: str | None = None
+
+
+def scan(engine: Engine, text: str) -> list[Finding]:
+    """What is sensitive in a text, as the client's settings have it."""
+    # Loaded at first use, as is everything that only some clients need.
+    from aistrale.privacy.single import default_protection, scan_text
+
+    protection = engine.protection or default_protection()
+    return scan_text(protection.settings, protection.scanner, text)
+
+
+def redact(engine: Engine, text: str) -> Redacted:
+    """A text without what is sensitive in it, as the client's settings have it."""
+    from aistrale.privacy.single import default_protection, redact_text
+
+    return redact_text(engine.protection or default_protection(), text)
 
 
 def health(engine: Engine) -> dict[str, Health]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
+
+from aistrale.privacy.settings import PrivacySettings, known_types
 
 if TYPE_CHECKING:
     from aistrale.privacy.finding import Finding
     from aistrale.privacy.look import Finder
     from aistrale.privacy.protection import Protection
-    from aistrale.privacy.settings import PrivacySettings
     from aistrale.privacy.vault import Vault
 
 
@@ -53,9 +55,21 @@ def scan_text(settings: PrivacySettings, scanner: Finder, text: str) -> list[Fin
 
 
 def redact_text(protection: Protection, text: str) -> Redacted:
-    """A text as the settings redact it, with a vault of its own."""
+    """A text as the settings redact it, with a vault of its own; also where calls are not redacted."""
     from aistrale.privacy.vault import Vault
 
+    settings = protection.settings
     vault = Vault()
-    redacted = protection.redactor({}).redact(text, vault, kind="text")
-    return Redacted(redacted, vault, links=protection.settings.restore_links)
+    wanted: dict[str, str] = {}
+    if not settings.redact:
+        types = known_types(settings.recognizers) if settings.types is None else settings.types
+        wanted = {kind: settings.mode_of(kind) for kind in types - settings.except_types}
+    return Redacted(protection.redactor(wanted).redact(text, vault), vault, links=settings.restore_links)
+
+
+@cache
+def default_protection() -> Protection:
+    """What clients look with that have no privacy settings; made at first use."""
+    from aistrale.privacy.protection import Protection
+
+    return Protection(PrivacySettings())
