@@ -42,11 +42,13 @@ from aistrale.privacy.lexicon import (  # noqa: E402 - the path must be set firs
 
 DATA = ROOT / "aistrale" / "privacy" / "data"
 # A name is letters, with apostrophes and hyphens inside; scripts without capitals have nothing to look up.
-NAME = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+NAME = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 # What is rarer is looked up in a bit map only, which takes some 20 to 40 bits a name instead of a hundred bytes.
 CITY_POPULATION = 50_000
 SURE_CITY_POPULATION = 100_000
 SURNAMES = 20_000
+# Percent of the population: a first name that everybody knows, though a dictionary or a map has it too.
+KNOWN_SHARE = 0.05
 BITS_PER_NAME = 20
 # SCOWL's steps: 10 are the thousand commonest words, 35 a small dictionary, 50 a medium one, 70 a large one.
 COMMON_STEPS = (10, 20, 35)
@@ -119,7 +121,7 @@ def geonames() -> tuple[dict[str, int], set[str]]:
     }
     cities: dict[str, int] = {}
     for city in table["cities500"].values():
-        name = unicodedata.normalize("NFC", city["name"]).replace("’", "'")
+        name = unicodedata.normalize("NFC", city["name"]).replace("\u2019", "'")
         if len(name) > 2 and name[0].isupper() and not re.search(r"[\d,()/]", name):
             cities[name] = max(cities.get(name, 0), int(city["population"]))
     regions = {row["name"] for name in ("countries", "us_states") for row in table[name].values()}
@@ -131,8 +133,8 @@ def bit_map(names: list[str]) -> bytes:
     size = 1 << (len(names) * BITS_PER_NAME - 1).bit_length()
     bits = bytearray(size // 8)
     for name in names:
-        for bit in bits_of(name):
-            bit &= size - 1
+        for one in bits_of(name):
+            bit = one & size - 1
             bits[bit >> 3] |= 1 << (bit & 7)
     return bytes(bits)
 
@@ -155,12 +157,13 @@ def words(folder: Path, cities: dict[str, int], regions: set[str]) -> tuple[dict
         for name in names:
             flags[name] |= kind
     for word, kinds in list(flags.items()):
-        if word in rare:
-            flags[word] |= WORD
         share = max(female.get(word, 0.0), male.get(word, 0.0))
+        if word in rare and share < KNOWN_SHARE:
+            flags[word] |= WORD
         # More a surname or a place than a first name: alone it says too little.
         surname = last.get(word, 0.0) > 5 * share and first_faker.get(word, 0) < 2
-        place = kinds & REGION or cities.get(word, 0) >= SURE_CITY_POPULATION
+        great = SURE_CITY_POPULATION if share < KNOWN_SHARE else 3 * SURE_CITY_POPULATION
+        place = kinds & REGION or cities.get(word, 0) >= great
         if kinds & FIRST and not flags[word] & WORD and not place and not surname and len(word) > 2:
             flags[word] |= SURE
     return flags, sorted(last.keys() - flags.keys()), sorted(rare - flags.keys())
@@ -190,9 +193,7 @@ def main() -> None:
         # No time of day in the files: the same sources give the same bytes.
         (DATA / f"{file}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
         print(f"{file}: {len(content)} bytes, {zlib.crc32(content):08x}")
-    print(
-        f"{len(flags)} words in {len(groups)} groups, {len(small)} places, {len(surnames)} surnames, {len(ordinary)} words"
-    )
+    print(f"{len(flags)} words, {len(small)} places, {len(surnames)} rare surnames, {len(ordinary)} rare words")
     for bit in (FIRST, LAST, SURE, CITY, REGION, WORD, COMMON):
         print(f"  {bit:3d}: {sum(1 for kinds in flags.values() if kinds & bit)}")
 

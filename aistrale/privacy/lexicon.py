@@ -53,10 +53,10 @@ _OVERLAYS: Final = (
 def letters() -> dict[str, str]:
     """Each capitalised word with one letter that says what it may be.
 
-    S: surely a first name. F: a first name, less surely. f: a first name that is an ordinary word too. L: a last name. l: one that is
-    an ordinary word too. C: a city that is a name too. P: a city. R: a country or state; r: one that is a name or word
-    too. w: an ordinary word. T, t: a title, surely or perhaps. G: Jr, III. v: a particle of names. O, o: an
-    organisation's legal form or noun. N: a people or faith. X: capitalised, but no name alone.
+    S: surely a first name; Y: and a city. F: a first name, less surely; f: and an ordinary word. L: a last name; l: and
+    an ordinary word. C: a city that is a name too. P: a city. R: a country or state; r: one that is a name or word too.
+    w: an ordinary word. T, t: a title, surely or perhaps. G: Jr, III. v: a particle of names. O, o: an organisation's
+    legal form or noun. N: a people or faith. X: capitalised, but no name alone.
     """
     lines = [line.split("\t") for line in gzip.decompress(_read("words.txt")).decode().split("\n")[1:]]
     kinds = "".join(_letter(int(line.pop(0))) * len(line) for line in lines)
@@ -70,14 +70,14 @@ def _letter(kinds: int) -> str:
     """The one letter for what a word may be."""
     name = kinds & (FIRST | LAST)
     if kinds & REGION:
-        return "r" if name or kinds & WORD else "R"
+        return "r" if kinds & (FIRST | WORD) else "R"
     if kinds & WORD:
         return "f" if kinds & FIRST else "l" if kinds & LAST else "w"
-    if kinds & SURE and not kinds & CITY:
-        return "S"
+    if kinds & SURE:
+        return "Y" if kinds & CITY else "S"
     if kinds & CITY:
         return "C" if name else "P"
-    return "S" if kinds & SURE else "F" if kinds & FIRST else "L"
+    return "F" if kinds & FIRST else "L"
 
 
 def bits_of(name: str) -> tuple[int, int]:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.lexicon import letters
 from aistrale.privacy.recognizer import Triggers
+from aistrale.privacy.recognizers._lower import lower_names
+from aistrale.privacy.recognizers._run import Run, Walk, letter_of
 from aistrale.privacy.recognizers.address import BESIDE_LOWER, street_at
 from aistrale.privacy.recognizers.location import is_named_as_place, place_in
 from aistrale.privacy.recognizers.organization import organization_in
 from aistrale.privacy.recognizers.person import may_matter, one_name, persons_in, settle_waiting
-from aistrale.privacy.recognizers._lower import lower_names
-from aistrale.privacy.recognizers._run import Run, Walk, letter_of
+from aistrale.privacy.vocabulary import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from aistrale.privacy.recognizer import Candidate
 
 # Capitals of the scripts that have them; where a block mixes both cases (Latin Extended) the walk looks again.
-_CAPITAL: Final = "A-ZÀ-ÖØ-ÞĀ-ɏΆ-ΫЀ-ЯԱ-ՖḀ-ỿ"
+_CAPITAL: Final = "A-ZÀ-ÖØ-ÞĀ-ɏΆ-ΫЀ-ЯԱ-ՖḀ-\u1eff"
 _PARTICLE: Final = r"(?:v[ao]n|de[rnls]?|d[aiou]s?|della|la|le|los|al|el|bin|ibn|zu|te[rn]|af|av|y)"
-# Kept simple, since it meets every capital; what of a run is no name is told by its words. Full stops are part of it, for
-# initials and titles, and part sentences afterwards.
+_NEXT: Final = rf"[{_CAPITAL}][\w'\u2019.-]*+"
+# Kept simple, since it meets every capital; what of a run is no name is told by its words. Full stops are part of it,
+# for initials and titles, and part sentences afterwards.
+_BEFORE_IT: Final = r"(?<![\w.@/\\#$&=~:'\u2019`-].)"
 _RUN: Final = re.compile(
-    rf"[{_CAPITAL}](?<![\w.@/\\#$&=~:'’`-].)[\w'’.-]*+(?: (?:(?=[vdlabezty]){_PARTICLE} (?:{_PARTICLE} )?)?[{_CAPITAL}][\w'’.-]*+)*+"
+    rf"[{_CAPITAL}]{_BEFORE_IT}[\w'\u2019.-]*+(?: (?:(?=[vdlabezty]){_PARTICLE} (?:{_PARTICLE} )?)?{_NEXT}){{0,11}}+"
 )
 # Program text has these at the ends of many lines.
 _CODE_ENDS: Final = (";\n", "{\n", "):\n", ")\n", "},\n", "),\n", " = ")
@@ -39,7 +42,8 @@ _CODE_ENDS: Final = (";\n", "{\n", "):\n", ")\n", "},\n", "),\n", " = ")
 _PLAIN: Final = frozenset("wXvGZ")
 # A language or a text in it rather than a people.
 _LANGUAGE: Final = re.compile(
-    r"[ -](?:language|text|translat|version|readme|word|letter|char|content|alphabet|font|detect|speak|script|input|keyboard|local)|\W*\n"
+    r"[ -](?:language|text|translat|version|readme|word|letter|char|content|alphabet|font|detect|speak|script|input"
+    r"|keyboard|local)|\W*\n"
 )
 
 
@@ -54,7 +58,9 @@ _PROGRAM_ENDS: Final = frozenset("(=@/\\[{_")
 _NUMBER_BEFORE: Final = frozenset(f"{digit}{mark}" for digit in "0123456789" for mark in " ,")
 _NUMBER_AFTER: Final = frozenset((*(f" {digit}" for digit in "0123456789"), " #"))
 # Words of up to this length end in a full stop as abbreviations do: "St. Gallen", "Jr.".
-_SHORT: Final = frozenset("St Ste Ft Mt Jr Sr Ave Dr Av Avda Ul Str Apt No Nr Pl".split())
+_SHORT: Final = frozenset(
+    ["St", "Ste", "Ft", "Mt", "Jr", "Sr", "Ave", "Dr", "Av", "Avda", "Ul", "Str", "Apt", "No", "Nr", "Pl"]
+)
 
 
 class Capitals:
@@ -69,30 +75,32 @@ class Capitals:
         text = candidate.text
         if text.islower():
             return _without_capitals(text)
-        return self._walk(text)
+        return _walk(text)
 
-    def _walk(self, text: str) -> list[Finding]:
-        get = letters().get
-        walk = Walk(text, code=_is_code(text))
-        for match in _RUN.finditer(text):
-            name = match.group()
-            letter = get(name)
-            if letter in _PLAIN:
+
+def _walk(text: str) -> list[Finding]:
+    """Everything that a text names which has capitals."""
+    get = letters().get
+    walk = Walk(text, code=_is_code(text))
+    for match in _RUN.finditer(text):
+        name = match.group()
+        letter = get(name)
+        if letter in _PLAIN:
+            continue
+        start, end = match.span()
+        if start < walk.done:
+            continue
+        if letter is None:
+            if "." in name:
+                _parted(name, start, walk)
                 continue
-            start, end = match.span()
-            if start < walk.done:
-                continue
-            if letter is None:
-                if "." in name:
-                    _parted(name, start, walk)
-                    continue
-                if name[-1] in "'’-":
-                    name = name[:-1]
-                    end -= 1
-            _look(name, letter, start, end, walk)
-        if walk.waiting and walk.found:
-            settle_waiting(walk)
-        return walk.found
+            if name[-1] in "'\u2019-":
+                name = name[:-1]
+                end -= 1
+        _look(name, letter, start, end, walk)
+    if (walk.waiting or walk.lines) and walk.found:
+        settle_waiting(walk)
+    return walk.found
 
 
 def _without_capitals(text: str) -> list[Finding]:
@@ -100,7 +108,7 @@ def _without_capitals(text: str) -> list[Finding]:
     found = lower_names(text)
     titled = text.title()
     if len(titled) == len(text):
-        found += [finding for finding in RECOGNIZERS[0]._walk(titled) if finding.recognizer == "address"]
+        found += [finding for finding in _walk(titled) if finding.recognizer == "address"]
     return found
 
 
@@ -113,7 +121,7 @@ def _parted(name: str, start: int, walk: Walk) -> None:
         words.append(word)
         if word[-1] == "." and len(word) > 2:
             bare = word[:-1]
-            if known.get(bare, "") in "Tt" and bare in known or bare in _SHORT or "." in bare:
+            if (known.get(bare, "") in "Tt" and bare in known) or bare in _SHORT or "." in bare:
                 continue
             words[-1] = bare
             _piece(words, at, walk)
@@ -126,7 +134,7 @@ def _parted(name: str, start: int, walk: Walk) -> None:
 def _piece(words: list[str], start: int, walk: Walk) -> None:
     name = " ".join(words)
     if len(name) > 2:
-        name = name.rstrip(".-'’")
+        name = name.rstrip(".-'\u2019")
     if not name or start < walk.done:
         return
     letter = letters().get(name)
@@ -159,22 +167,33 @@ def _beside_number(name: str, letter: str | None, start: int, end: int, walk: Wa
     """A run with a number beside it: perhaps a street."""
     known = letters()
     words = [name] if letter else name.split(" ")
+    if len(words) > 1 and words[-1].rstrip(".") in UNITS:
+        end -= len(words.pop()) + 1
     shape = letter or "".join([known.get(word) or letter_of(word) for word in words])
     return street_at(Run(walk.text, start, end, words, shape), walk)
 
 
 def _known(name: str, letter: str, start: int, end: int, walk: Walk) -> None:
     """One word, or one name of several words, that the dictionary has."""
-    if letter == "S":
-        if not walk.code:
+    if letter in "SY":
+        if letter == "Y":
+            letter = "C" if is_named_as_place(walk.text, start) else "S"
+        if letter == "S" and not walk.code:
+            if walk.text[end : end + 2] == ", " and organization_in(Run(walk.text, start, end, [name], letter), walk):
+                return
             walk.person(start, end, 0.55)
             return
     elif letter == "R":
-        if name not in {"US", "UK"} or is_named_as_place(walk.text, start):
+        # "US dollars", "UK English": what is named is something else.
+        if name not in {"US", "UK"} or walk.text[end : end + 1] != " ":
             walk.found.append(Finding(start, end, "LOCATION", 0.7, "location"))
         return
     elif letter == "N":
-        if _LANGUAGE.match(walk.text, end) is None and not walk.code:
+        if (
+            _LANGUAGE.match(walk.text, end) is None
+            and not walk.code
+            and not walk.text.endswith(("in ", "for ", "to ", "into "), start - 5 if start > 5 else 0, start)
+        ):
             walk.found.append(Finding(start, end, "NRP", 0.5, "nrp"))
         return
     _by_context(Run(walk.text, start, end, [name], letter), walk)
@@ -182,7 +201,7 @@ def _known(name: str, letter: str, start: int, end: int, walk: Walk) -> None:
 
 def _unknown(name: str, start: int, end: int, walk: Walk) -> None:
     """One word that the dictionary lacks: looked at only where something beside it says that it may be a name."""
-    if name[-2:] in {"'s", "’s"}:
+    if name[-2:] in {"'s", "\u2019s"}:
         name = name[:-2]
         letter = letters().get(name)
         if letter is not None:
@@ -191,7 +210,7 @@ def _unknown(name: str, start: int, end: int, walk: Walk) -> None:
             return
     if may_matter(walk, start, end):
         letter = letter_of(name)
-        if letter not in _PLAIN:
+        if letter not in _PLAIN or (letter == "Z" and len(name) > 3):
             _by_context(Run(walk.text, start, start + len(name), [name], letter), walk)
     elif len(name) > 3:
         walk.waiting.append((start, start + len(name), "?"))
@@ -209,7 +228,7 @@ def _several(name: str, start: int, end: int, walk: Walk) -> None:
     words = name.split(" ")
     shape = "".join([get(word) or letter_of(word) for word in words])
     if shape.strip("wXvGZ"):
-        run = Run(walk.text, start, end, words, shape)
+        run = Run(walk.text, start, end, words, shape.replace("Y", "S"))
         if not (organization_in(run, walk) or persons_in(run, walk)):
             place_in(run, walk)
 

@@ -33,7 +33,7 @@ def lower_names(text: str) -> list[Finding]:
         if start != last + 1 or text[last : last + 1] != " ":
             shape.append(" ")
             places.append((last, last))
-        if text[end : end + 2] in {"'s", "’s"} and letter == "U":
+        if text[end : end + 2] in {"'s", "\u2019s"} and letter == "U":
             letter = "L"
         shape.append(letter)
         places.append((start, end if letter == "i" else start + len(bare)))

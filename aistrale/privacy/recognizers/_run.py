@@ -12,17 +12,18 @@ from aistrale.privacy.lexicon import letters, rare_letter
 _CONTRACTED: Final = frozenset(("s", "m", "ll", "ve", "d", "re", "t"))
 # Endings of last names: of a word that no list knows they tell that it is one.
 _SURNAME_ENDINGS: Final = (
-    "dóttir", "dottir", "sson", "sdotter", "sen", "ová", "ova", "eva", "enko", "yuk", "chuk", "ović", "ević", "ić", "vić", "ich", "ski", "ska",
-    "sky", "skiy", "skaya", "wicz", "czyk", "czak", "escu", "oğlu", "oglu", "idis", "iadis", "poulos", "opoulou", "akis", "aki", "yan", "ian", "shvili",
-    "adze", "nen", "quist", "qvist", "ström", "strom", "gren", "berg", "mann", "stein", "ez", "inho", "ini", "elli", "etti", "ucci", "son", "ov", "ev",
-    "in", "ina", "off", "eff", "aitis", "auskas", "iene", "ieva",
+    "dóttir", "dottir", "sson", "sdotter", "sen", "ová", "ova", "eva", "enko", "yuk", "chuk", "ović", "ević", "ić",
+    "vić", "ich", "ski", "ska", "sky", "skiy", "skaya", "wicz", "czyk", "czak", "escu", "oğlu", "oglu", "idis",
+    "iadis", "poulos", "opoulou", "akis", "aki", "yan", "ian", "shvili", "adze", "nen", "quist", "qvist", "ström",
+    "strom", "gren", "berg", "mann", "stein", "ez", "inho", "ini", "elli", "etti", "ucci", "son", "ov", "ev", "in",
+    "ina", "off", "eff", "aitis", "auskas", "iene", "ieva",
 )  # fmt: skip
 _SURNAME_TAILS: Final = frozenset(ending[-2:] for ending in _SURNAME_ENDINGS)
-_INNER_CAPITALS: Final = ("Mc", "Mac", "O'", "O’", "D'", "D’", "De", "Di", "La", "Le", "Van", "Fitz", "St")
-_NAME_CHARACTERS: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*['’-]?")
+_INNER_CAPITALS: Final = ("Mc", "Mac", "O'", "O\u2019", "D'", "D\u2019", "De", "Di", "La", "Le", "Van", "Fitz", "St")
+_NAME_CHARACTERS: Final = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*['\u2019-]?")
 _INITIALS: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
 _BEFORE: Final = 48
-_BLANK: Final = " \t\r\n\"'“‘(["
+_BLANK: Final = " \t\r\n\"'“\u2018(["
 
 
 class Run:
@@ -55,9 +56,9 @@ class Run:
             start = self.start + sum(map(len, words[:first])) + first
             end = start + sum(map(len, words[first:last])) + last - first - 1
         word = words[last - 1]
-        if word[-2:] in {"'s", "’s"}:
+        if word[-2:] in {"'s", "\u2019s"}:
             end -= 2
-        elif word[-1:] in "'’":
+        elif word[-1:] in "'\u2019":
             end -= 1
         return start, end
 
@@ -100,28 +101,30 @@ class Walk:
         code: Whether it is a program rather than prose: then a name needs better proof.
     """
 
-    __slots__ = ("code", "done", "found", "last_person", "names", "text", "waiting")
+    __slots__ = ("code", "done", "found", "last_person", "lines", "names", "text", "waiting")
 
     def __init__(self, text: str, *, code: bool) -> None:
         self.text = text
         self.code = code
         self.done = 0
         self.found: list[Finding] = []
-        self.names: set[str] = set()
+        self.names: list[str] = []
         # Start, end and letter of words that may prove to be names further on.
         self.waiting: list[tuple[int, int, str]] = []
+        # Lines that look like a name, if more speaks for it.
+        self.lines: list[tuple[int, int]] = []
         self.last_person = -1
 
     def person(self, start: int, end: int, score: float) -> None:
         """Note a person."""
-        if self.text[end - 2 : end] in {"'s", "’s"}:
+        if self.text[end - 2 : end] in {"'s", "\u2019s"}:
             end -= 2
         self.found.append(Finding(start, end, "PERSON", score, "person"))
         self.last_person = end
 
 
 def word_before(text: str, start: int) -> str:
-    """The word before a place in a text, in lower case and without punctuation; "" where there is none that is short."""
+    """The word before a place in a text, in lower case and without punctuation; "" where there is no short one."""
     words = text[max(0, start - 18) : start].split()
     return words[-1].rstrip(':,.?!;-"').lower() if words else ""
 
@@ -140,7 +143,7 @@ def letter_of(word: str) -> str:
             return known.get(bare, "U") if len(bare) > 1 and "." not in bare else "I"
         if not _NAME_CHARACTERS.fullmatch(word):
             return "I" if _INITIALS.fullmatch(word) else "X"
-    head, mark, tail = word.replace("’", "'").partition("'")
+    head, mark, tail = word.replace("\u2019", "'").partition("'")
     if mark and tail in _CONTRACTED:
         return known.get(head) or letter_of(head)
     if word.isupper():
@@ -164,7 +167,7 @@ def _letter_of_capitals(word: str, known: dict[str, str]) -> str:
     if letter is None:
         letter = rare_letter(plain)
     # Headings and acronyms are capitals as well.
-    return {"S": "F", "U": "Z", "l": "w", "f": "w", "r": "w"}.get(letter, letter)
+    return {"S": "F", "Y": "F", "U": "Z", "l": "w", "r": "w"}.get(letter, letter)
 
 
 def _letter_of_parts(parts: list[str], known: dict[str, str]) -> str:

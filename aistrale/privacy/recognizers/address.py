@@ -1,7 +1,7 @@
-"""Street addresses as they are written in many countries: number and street in either order, flat, place, state, postcode.
+"""Street addresses of many countries: number and street in either order, flat, place, state, postcode.
 
-An address that is written on one line, or with its state and postcode, is one finding. One whose flat stands on a line of its
-own, as on an envelope, is given line by line: street, flat, place, country, postcode.
+An address that is written on one line, or with its state and postcode, is one finding. One whose flat stands on a line
+of its own, as on an envelope, is given line by line: street, flat, place, country, postcode.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from aistrale.privacy.vocabulary import (
 if TYPE_CHECKING:
     from aistrale.privacy.recognizers._run import Run, Walk
 
-_CAPITAL: Final = "A-ZÀ-ÖØ-ÞĀ-ɏΆ-ΫЀ-ЯԱ-ՖḀ-ỿ"
+_CAPITAL: Final = "A-ZÀ-ÖØ-ÞĀ-ɏΆ-ΫЀ-ЯԱ-ՖḀ-\u1eff"
 _NUMBER: Final = r"\d{1,5}(?:[A-Za-z](?!\w))?(?:[-/]\d{1,4}[A-Za-z]?)?"
 _ONE_NUMBER: Final = re.compile(_NUMBER)
 _NUMBER_AFTER: Final = re.compile(
     rf",? (?:([^\W\d_]{{1,9}})\.? )?(?:[nN][°ºro]?\.? ?|#)?({_NUMBER})(?![\w%:]|[.,]\d|-\d)(?: ?([a-z])(?!\w))?"
 )
 _UNIT: Final = re.compile(
-    r"((?:,? ?\n[ \t>?*|]{0,6}|, | ))(?:Apt|Apartment|Appt|Suite|Ste|Unit|Room|Rm|Floor|Flat|Bldg|Building|Piso|Depto|Whg|Wohnung|Étage|Etage|Lejl|#)"
-    r"\.? ?[\w-]{1,6}(?!\w)",
+    r"((?:,? ?\n[ \t>?*|]{0,6}|, | ))(?:Apt|Apartment|Appt|Suite|Ste|Unit|Room|Rm|Floor|Flat|Bldg|Building|Piso"
+    r"|Depto|Whg|Wohnung|Étage|Etage|Lejl|#)\.? ?[\w-]{1,6}(?!\w)",
     re.IGNORECASE,
 )
-_GAP: Final = re.compile(r",? ?\n[ \t>?*|]{0,6}(?:, )?|, | ")
+_GAP: Final = re.compile(r",? ?\n[ \t>?*|]{0,6}(?:, |\n[ \t]{0,4})?|, | ")
 _POSTCODE: Final = re.compile(
     r"(?:\d{5}(?:-\d{3,4})?|\d{4}-\d{3}|\d{2}-\d{3}|\d{3} \d{2}|\d{4}(?: [A-Z]{2})?|\d{3}|\d{6})(?!\w|-\d)"
 )
@@ -46,13 +46,12 @@ _UNIT_GAPS: Final = frozenset((" ", ",", "\n"))
 _STREET_TAILS: Final = frozenset(ending[-2:] for ending in STREET_ENDINGS)
 _NO_PLACES: Final = frozenset("wTXN")
 _STATE: Final = re.compile(r"[A-Z]{2,3}(?![\w.])")
-_PLACE: Final = re.compile(
-    rf"[{_CAPITAL}](?:[^\W\d_]|['’.-](?=[^\W\d_]))*\.?(?: (?:(?:n[ad]|pri|v|de[lrs]?|d[aio]s?|la|le|on|am|an|im|sur|upon|under|nad|pod|y|e) ){{0,2}}"
-    rf"[{_CAPITAL}](?:[^\W\d_]|['’.-](?=[^\W\d_]))*){{0,3}}(?: \([^\W\d_]{{2,12}}\))?(?![\w:])"
-)
+_CAPITALISED: Final = rf"[{_CAPITAL}](?:[^\W\d_]|['\u2019.-](?=[^\W\d_]))*"
+_BETWEEN: Final = r"(?:(?:n[ad]|pri|v|de[lrs]?|d[aio]s?|la|le|on|am|an|im|sur|upon|under|nad|pod|y|e) ){0,2}"
+_PLACE: Final = re.compile(rf"{_CAPITALISED}\.?(?: {_BETWEEN}{_CAPITALISED}){{0,3}}(?: \([^\W\d_]{{2,12}}\))?(?![\w:])")
 _CUES: Final = (
-    " at", " to", " on", " address is", " address", " addresses", " located in", " lives in", " street", " street is", " adresse", " dirección", " indirizzo",
-    " endereço", " adres", " is", " are", " in",
+    " at", " to", " on", " address is", " address", " addresses", " located in", " lives in", " street", " street is",
+    " adresse", " dirección", " indirizzo", " endereço", " adres", " is", " are", " in",
 )  # fmt: skip
 BESIDE_LOWER: Final = frozenset(
     [f" {word[:3]}" for word in STREET_LOWER if len(word) > 2]
@@ -90,7 +89,7 @@ def street_at(run: Run, walk: Walk) -> bool:
         before = -1
         if after is None:
             return False
-    _emit(walk, (start, end), before, after, unit, 0.9 if sure else 0.7)
+    _emit(walk, (start, end), (before, after is not None), unit, 0.9 if sure else 0.7)
     return True
 
 
@@ -100,7 +99,7 @@ def _number_before(text: str, start: int) -> int:
     if end > 0 and text[end - 1] == ",":
         end -= 1
     begin = max(text.rfind(" ", max(0, end - 12), end), text.rfind("\n", max(0, end - 12), end)) + 1
-    word = text[begin if begin else max(0, end - 12) : end].lstrip("(>\"'*")
+    word = text[begin or max(0, end - 12) : end].lstrip("(>\"'*")
     if not word or not (word.isdigit() or _ONE_NUMBER.fullmatch(word)) or len(word) > 9:
         return -1
     return end - len(word)
@@ -142,8 +141,13 @@ def _plausible(run: Run, first: int, before: int, after: re.Match[str] | None, u
         return False
     if shape.strip("w") == "":
         return unit is not None and before >= 0 and after is not None
-    if unit or (before >= 0 and after):
+    if unit:
         return True
+    if before >= 0 and after:
+        # "Java 17 Spring 6": the first number belongs to the word before it.
+        ahead = run.text[max(0, before - 24) : before].rstrip(" ")
+        word = ahead[max(ahead.rfind(" "), ahead.rfind("\n")) + 1 :]
+        return "w" not in shape and not word[:1].isupper()
     return (
         after is not None
         and len(after[2]) > 1
@@ -153,16 +157,12 @@ def _plausible(run: Run, first: int, before: int, after: re.Match[str] | None, u
 
 
 def _emit(
-    walk: Walk,
-    street: tuple[int, int],
-    before: int,
-    after: re.Match[str] | None,
-    unit: re.Match[str] | None,
-    score: float,
+    walk: Walk, street: tuple[int, int], numbers: tuple[int, bool], unit: re.Match[str] | None, score: float
 ) -> None:
     """Report an address with what follows it."""
     text, found = walk.text, walk.found
     start, end = street
+    before, after = numbers
     if before >= 0:
         # A number before a street that has its own, or a second number, is that of a flat, box or route.
         other = before if after else _number_before(text, before) if text[before - 2 : before - 1].isdigit() else -1
@@ -196,7 +196,7 @@ def _tail(text: str, at: int) -> list[tuple[int, int, str]]:
         gap = _GAP.match(text, at)
         if gap is None:
             break
-        piece = _piece(text, gap.end(), gap.group(), bool(pieces))
+        piece = _piece(text, gap, inside=bool(pieces))
         if piece is None:
             break
         pieces.append(piece)
@@ -204,8 +204,15 @@ def _tail(text: str, at: int) -> list[tuple[int, int, str]]:
     return pieces
 
 
-def _piece(text: str, at: int, gap: str, inside: bool) -> tuple[int, int, str] | None:
-    """One part of an address after its street."""
+def _piece(text: str, after: re.Match[str], *, inside: bool) -> tuple[int, int, str] | None:
+    """One part of an address after its street.
+
+    Args:
+        text: The whole text.
+        after: The gap before it.
+        inside: Whether another part stands before it.
+    """
+    at, gap = after.end(), after.group()
     if text[at : at + 1].isdigit():
         match = _POSTCODE.match(text, at)
         solid = match is not None and (inside or len(match.group()) > 4 or "\n" in gap)
@@ -226,6 +233,8 @@ def _piece(text: str, at: int, gap: str, inside: bool) -> tuple[int, int, str] |
     head = name.partition(" ")[0]
     first = letters().get(head) or letter_of(head)
     if first in _NO_PLACES and not (is_place(name) or is_place(name.title())):
+        return None
+    if gap.count("\n") > 1:
         return None
     if gap == " " and not (name.isupper() or (letter and letter in "CP") or is_place(name)):
         return None

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 _AGE: Final = r"(1[01]\d|[1-9]?\d)"
 _AFTER: Final = re.compile(
-    rf"(?: of|:| is|=)? {{0,3}}(?:about |around )?{_AGE}(?![\w.,:%/-]\d|\w| ?(?:%|percent|°|minutes|hours|seconds|days|ms))"
+    rf"(?: of|:| is|=)? {{0,3}}(?:about |around )?{_AGE}"
+    r"(?![\w.,:%/-]\d|\w| ?(?:%|percent|°|minutes|hours|seconds|days|ms))"
 )
-_BEFORE: Final = re.compile(rf"(?<![\w.,:/$€£-]){_AGE}[ -]?(?:years?|yrs?|yo|months?|weeks?)?[ -]?\Z")
+_BEFORE: Final = re.compile(rf"(?<![\w.,:/$€£-]){_AGE}[ -]?(?:years?|yrs?|yo|months?|weeks?)[ -]?\Z")
+_Y_O: Final = re.compile(rf"(?<![\w.,:/$€£-]){_AGE}\Z")
 _LOOK: Final = 18
 
 
@@ -26,14 +28,15 @@ class Age:
 
     name = "age"
     types = ("AGE",)
-    triggers = Triggers(literals=(" old", "-old", "aged ", " age", "Age", "turned ", "turn ", "y/o"))
+    triggers = Triggers(literals=(" old", "-old", "aged ", " age", "Age", "turned ", "turn ", " y/o"))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The age beside the word."""
         text, start, end = candidate.text, candidate.start, candidate.end
         word = candidate.value
-        if word in {" old", "-old", "y/o"}:
-            match = _BEFORE.search(text, max(0, start - _LOOK), start)
+        if word in {" old", "-old", " y/o"}:
+            pattern = _Y_O if word == " y/o" else _BEFORE
+            match = pattern.search(text, max(0, start - _LOOK), start)
             if match is None or text[end : end + 1].isalpha():
                 return ()
         else:

@@ -11,43 +11,50 @@ from aistrale.privacy.vocabulary import PLACE_BEFORE, STATES
 if TYPE_CHECKING:
     from aistrale.privacy.recognizers._run import Run, Walk
 
-_WHERE: Final = frozenset("in from to at near visit visiting city town village between leaving".split())
+_WHERE: Final = frozenset(
+    ["in", "from", "to", "at", "near", "visit", "visiting", "city", "town", "village", "between", "leaving"]
+)
+# After these stands a place though no list knows it.
+_MOVES: Final = (
+    "moved here from", "moved from", "moved to", "moving to", "flew to", "fly to", "flying to", "flight to",
+    "travel to", "travelling to", "traveling to", "travelled to", "traveled to", "originally from", "lives in",
+    "live in", "lived in", "living in", "grew up in", "based in", "born in", "drive to", "drove to", "returned to",
+    "arrived at", "arrived in", "trip to", "city of", "town of", "village of", "office in", "located in", "resides in",
+    "residing in",
+)  # fmt: skip
 
 
 def place_in(run: Run, walk: Walk) -> bool:
     """Report the place that a run names; whether it did."""
     shape, words = run.shape, run.words
     count = len(shape)
-    first = 0
-    while first < count and shape[first] in "wN" and first < count - 1:
-        first += 1
-    start, end = run.span(first, count)
-    name = walk.text[start:end]
-    letter = shape[first] if first == count - 1 else _whole(name)
-    score = 0.0
-    if letter == "R":
-        score = 0.7
-    elif letter == "P" and not walk.code:
-        score = 0.6
-    elif not first and run.word_before in PLACE_BEFORE and letter in "rCPFSLUlfZ" and _is_there(run, name, letter):
-        score = 0.6
-    elif letter in "CPrUL" and _has_state(walk.text, end):
-        score = 0.7
-    if score:
-        walk.found.append(Finding(start, end, "LOCATION", score, "location"))
-    return score > 0
-
-
-def _whole(name: str) -> str:
-    return letters().get(name) or "U"
+    get = letters().get
+    for first in range(count):
+        letter = shape[first] if first == count - 1 else get(" ".join(words[first:]), "")
+        if letter == "R" or (letter == "P" and not walk.code):
+            start, end = run.span(first, count)
+            walk.found.append(Finding(start, end, "LOCATION", 0.7 if letter == "R" else 0.6, "location"))
+            return True
+    start, end = run.span(0, count)
+    letter = shape if count == 1 else "U"
+    if _is_there(run, walk.text[start:end], letter) or (letter in "CPrUL" and _has_state(walk.text, end)):
+        walk.found.append(Finding(start, end, "LOCATION", 0.6, "location"))
+        return True
+    return False
 
 
 def _is_there(run: Run, name: str, letter: str) -> bool:
+    """Whether the word before a name says that it is a place."""
+    before = run.word_before
+    if before not in PLACE_BEFORE or run.shape[0] in "wXTtON" or letter not in "rCPFSLUlfZ":
+        return False
     if letter in "rCP":
         return True
-    if run.word_before not in _WHERE:
+    if before not in _WHERE:
         return False
-    return is_place(name) or (name.isupper() and is_place(name.title()))
+    if is_place(name) or (name.isupper() and is_place(name.title())):
+        return True
+    return letter in "ULZ" and run.before.lower().endswith(_MOVES)
 
 
 def _has_state(text: str, end: int) -> bool:

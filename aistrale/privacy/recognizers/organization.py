@@ -6,16 +6,17 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
+from aistrale.privacy.lexicon import letters
 from aistrale.privacy.vocabulary import FUNCTION_WORDS, ORG_OF
 
 if TYPE_CHECKING:
     from aistrale.privacy.recognizers._run import Run, Walk
 
-_OF: Final = re.compile(r" (?:of|for) (?:the )?[A-ZÀ-Þ][\w’'-]{2,30}(?: [A-ZÀ-Þ][\w’'-]{1,30}){0,3}")
+_OF: Final = re.compile(r" (?:of|for) (?:the )?[A-ZÀ-Þ][\w\u2019'-]{2,30}(?: [A-ZÀ-Þ][\w\u2019'-]{1,30}){0,3}")
 _LEGAL_AFTER: Final = re.compile(r",? (?:Inc|Ltd|LLC|Corp|Co|PLC|LLP|GmbH|S\.A|S\.p\.A|B\.V|N\.V|A/S)\b\.?")
 _WORKS: Final = (
-    "work for", "works for", "worked for", "working for", "work at", "works at", "worked at", "working at", "employed by", "employed at", "employer",
-    "company", "job at", "joined", "hired by", "fired by",
+    "work for", "works for", "worked for", "working for", "work at", "works at", "worked at", "working at",
+    "employed by", "employed at", "employer", "company", "job at", "joined", "hired by", "fired by",
 )  # fmt: skip
 _WORK_ENDS: Final = frozenset(cue[-2:] + " " for cue in _WORKS) | frozenset(cue[-1] + ": " for cue in _WORKS)
 _LEGAL_STARTS: Final = frozenset(
@@ -24,7 +25,22 @@ _LEGAL_STARTS: Final = frozenset(
     f" {form[:2]}" for form in ("Inc", "Ltd", "LLC", "Corp", "Co", "PLC", "LLP", "GmbH", "S.A", "B.V", "N.V", "A/S")
 )
 _ANY_NAME: Final = frozenset("SFLUCPRrDN")
-_LOUD_FORMS: Final = frozenset("INC LLC LTD CORP GMBH PLC LLP INC. LTD.".split())
+_IS_A: Final = re.compile(
+    r" is an? [^.\n]{0,40}\b(?:company|agency|bank|firm|startup|start-up|corporation|multinational|nonprofit|charity"
+    r"|retailer|manufacturer|501)"
+)
+_NAME: Final = r"[A-ZÀ-Þ][^\W\d_]+"
+_FIRM: Final = re.compile(
+    rf"{_NAME}(?:, {_NAME},?)? (?:and|&) (?:Sons|Co|Partners|Associates|Brothers|Company)\b"
+    rf"|{_NAME}, {_NAME},? (?:and|&) {_NAME}"
+)
+_FIRM_GAPS: Final = frozenset((", ", " a", " &"))
+_SURNAMES: Final = frozenset(("L", "l", "C", "Y", "F"))
+_WHERE: Final = frozenset(("of", "at", "from", "for"))
+_FIRST_OF_FIRM: Final = _SURNAMES | {"S"}
+_PARTNERS: Final = frozenset(("Sons", "Co", "Partners", "Associates", "Brothers", "Company"))
+_NAMES: Final = re.compile(_NAME)
+_LOUD_FORMS: Final = frozenset(["INC", "LLC", "LTD", "CORP", "GMBH", "PLC", "LLP", "INC.", "LTD."])
 
 
 def organization_in(run: Run, walk: Walk) -> bool:
@@ -33,8 +49,14 @@ def organization_in(run: Run, walk: Walk) -> bool:
     employed = text[run.start - 3 : run.start] in _WORK_ENDS and run.before.lower().rstrip(":").endswith(_WORKS)
     formed = "O" in shape or "o" in shape
     after = _LEGAL_AFTER.match(text, run.end) if text[run.end : run.end + 3] in _LEGAL_STARTS else None
-    if not (formed or employed or after or shape[-1] == "D"):
-        return False
+    described = text[run.end : run.end + 5] == " is a" and _IS_A.match(text, run.end) is not None
+    if not (formed or employed or after or described or shape[-1] == "D"):
+        firm = (
+            _FIRM.match(text, run.start)
+            if text[run.end : run.end + 2] in _FIRM_GAPS and shape in _FIRST_OF_FIRM
+            else None
+        )
+        return firm is not None and _is_firm(run, walk, firm)
     first = 0
     while first < len(words) and words[first] in FUNCTION_WORDS:
         first += 1
@@ -44,9 +66,24 @@ def organization_in(run: Run, walk: Walk) -> bool:
         return False
     if after:
         return _report(walk, run.span(first, len(words))[0], after.end(), 0.8)
-    if employed and not first:
-        return _report(walk, *run.span(0, len(words)), 0.65)
+    if (employed and not first and shape.strip("wXZ")) or (
+        described and not _ANY_NAME.isdisjoint(shape.replace("S", "w"))
+    ):
+        return _report(walk, *run.span(first, len(words)), 0.65)
     return shape[-1] == "D" and len(shape) - first == 1 and _report(walk, *run.span(first, len(words)), 0.5)
+
+
+def _is_firm(run: Run, walk: Walk, firm: re.Match[str]) -> bool:
+    """Report `Lopez, Santos and Coleman` and `Thomas and Sons`, which firms are called, not people."""
+    get = letters().get
+    found = [get(word, "U") for word in _NAMES.findall(firm[0]) if word not in _PARTNERS]
+    # First names that are last names as well count where a firm is likely.
+    others = sum(letter not in _SURNAMES for letter in found)
+    likely = others == 1 and "S" in found and run.word_before in _WHERE
+    if run.before.endswith(":") or (others and not likely):
+        return False
+    walk.done = firm.end()
+    return _report(walk, run.start, firm.end(), 0.65)
 
 
 def _formed(run: Run, first: int) -> tuple[int, float] | None:

@@ -22,8 +22,12 @@ _NUMBER: Final = re.compile(r"(?:no\.? |#|: ?)?([A-Z]{0,2}-?\d{1,6}\b(?:-\d{1,4}
 # "Postfach 12", "BP 40": the word is the trigger itself.
 _SHIP: Final = re.compile(r"(?:\b(?:USNS|USNV|USS|USCGC|HMS|PSC|CMR|Unit)\b[^\n]{1,32})\r?\n? ?[AFD]\Z", re.IGNORECASE)
 _MILITARY: Final = re.compile(r" A[AEP],? \d{5}(?:-\d{4})?\b", re.IGNORECASE)
-_STREET: Final = r"(?:\d{1,5} )?[^\W\d_][\w.'’/-]{0,24}(?: [A-ZÀ-ÖØ-Þ\d][\w.'’/-]{0,24}| (?:d[aeiou]|del|la|von|van|u\.|út|utca|tér|str)(?=[ .\d])){0,5}(?: \d{1,5})?"
-_LOWER_STREET: Final = r"[^\W\d_][\w.'’/-]{0,24}(?: [\w.'’/-]{1,24}){0,3}"
+_PART: Final = r"[\w.'\u2019/-]{0,24}"
+_STREET: Final = (
+    rf"(?:\d{{1,5}} )?[^\W\d_]{_PART}(?: [A-ZÀ-ÖØ-Þ\d]{_PART}"
+    r"| (?:d[aeiou]|del|la|von|van|u\.|út|utca|tér|str)(?=[ .\d])){0,5}(?: \d{1,5})?"
+)
+_LOWER_STREET: Final = r"[^\W\d_][\w.'\u2019/-]{0,24}(?: [\w.'\u2019/-]{1,24}){0,3}"
 _CORNER: Final = re.compile(rf"({_STREET}) (?:and|&) ({_STREET})")
 _CORNER_LOWER: Final = re.compile(rf"({_LOWER_STREET}) (?:and|&) ({_LOWER_STREET})(?=[.,;!?\n]|\Z)")
 

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
     from aistrale.privacy.recognizer import Candidate
 
-# The forms of the Universal Postal Union's members: three to ten digits and letters with a digit, in at most two groups.
+# The forms of the world's postcodes: three to ten digits and letters, in at most two groups.
 _CODE: Final = (
-    r"(?:[A-Z]{1,2}-)?\d{5}-\d{3,4}|\d{4}-\d{3}|\d{2}-\d{3}|\d{3}-\d{4}|\d{3} \d{2}(?!\d)|\d{4} ?[A-Z]{2}|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}"
-    r"|[A-Z]\d[A-Z] ?\d[A-Z]\d|(?:[A-Z]{1,2}-?)?\d{3,7}"
+    r"(?:[A-Z]{1,2}-)?\d{5}-\d{3,4}|\d{4}-\d{3}|\d{2}-\d{3}|\d{3}-\d{4}|\d{3} \d{2}(?!\d)|\d{4} ?[A-Z]{2}"
+    r"|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|(?:[A-Z]{1,2}-?)?\d{3,7}"
 )
 _AFTER: Final = re.compile(
-    r"""(?:[ _-]?(?:codes?|number|no\.?))?["']?\s{0,3}(?:(?:is|was|to|=|:|#|->|-)\s{0,3}|in [A-Z][\w-]{1,20} is )?["']?"""
+    r"""(?:[ _-]?(?:codes?|number|no\.?))?["']?\s{0,3}"""
+    r"""(?:(?:is|was|to|=|:|#|->|-)\s{0,3}|in [A-Z][\w-]{1,20} is )?["']?"""
     rf"({_CODE})(?![\w-]|[.,]\d)",
     re.IGNORECASE,
 )
@@ -32,8 +33,8 @@ class ZipCode:
     types = ("ZIP_CODE",)
     triggers = Triggers(
         literals=(
-            "ZIP", "zip", "Zip", "ostal code", "ostal Code", "ostcode", "ost code", "PLZ", "ostleitzahl", "CEP", "código postal", "code postal",
-            "PIN code", "pincode", "Pincode", "CAP ", "ostnummer",
+            "ZIP", "zip", "Zip", "ostal code", "ostal Code", "ostcode", "ost code", "PLZ", "ostleitzahl", "CEP",
+            "código postal", "code postal", "PIN code", "pincode", "Pincode", "CAP ", "ostnummer",
         )
     )  # fmt: skip
 
