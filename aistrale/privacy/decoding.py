@@ -15,7 +15,7 @@ from aistrale.privacy.folding import fold
 from aistrale.privacy.reading import Edit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 _ENTITY: Final = re.compile(r"&(?:#([0-9]{1,7})|#[xX]([0-9A-Fa-f]{1,6})|([A-Za-z][A-Za-z0-9]{1,30}));?")
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){0,63}")
@@ -25,9 +25,11 @@ _ESCAPE: Final = re.compile(
     r"\\{1,4}(?:u([0-9A-Fa-f]{4})(?:\\{1,4}u([Dd][C-Fc-f][0-9A-Fa-f]{2}))?|u\{([0-9A-Fa-f]{1,6})\}"
     r"|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|([nrt])(?=[\w+( \\])|(/))"
 )
-# RFC 2045: the characters that values are made of, and the soft line end.
+# RFC 2045: rows of encoded characters, single ones inside of numbers and addresses, and the soft line end. Elsewhere
+# `=20` is the value of a setting.
 _QUOTED: Final = re.compile(
-    r"=(?:(2[0-9A-F]|3[0-9A-D]|40|5F)(?<=[\w.+\-]=..)(?=[\w+(])|\r?\n(?:(?<=[\w.@\-]=\n)|(?<=[\w.@\-]=\r\n))(?=[\w.@\-]))"
+    r"=(?:([2-7][0-9A-F](?:=[2-7][0-9A-F]){3,63})|(2[0-9A-F])(?<=\d=..)(?=\d)"
+    r"|(2[A-F]|3[A-D]|5F)(?<=[\w.+\-]=..)(?=[\w+(])|(40)(?<=\w=40)(?=[A-Za-z][\w\-]{0,62}[.=])|\r?\n(?:(?<=[\w.@\-]=\n)|(?<=[\w.@\-]=\r\n))(?=[\w.@\-]))"
 )
 # They part values, and are no part of any.
 _MARKUP: Final = frozenset("<>&\"'")
@@ -35,17 +37,18 @@ _WHITE: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 _CODED: Final = re.compile(r"[A-Za-z0-9+/_\-]*")
 _PADDING: Final = re.compile(r"={0,2}")
-_PIECE: Final = re.compile(r"[A-Za-z0-9+/]{16,}|[A-Za-z0-9_\-]{16,}")
-_HEX: Final = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2}){12,})(?![0-9A-Za-z])")
+_PIECE: Final = re.compile(r"[A-Za-z0-9+/]{14,}|[A-Za-z0-9_\-]{14,}")
+_HEX: Final = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2}){8,})(?![0-9A-Za-z])")
+# Shorter tokens, without their padding, hold no more than nine characters.
+_LEAST: Final = 14
 # How much of one token is read, and of all tokens of a text.
 _MOST_TOKEN: Final = 8192
 _MOST_READ: Final = 262_144
 # Enough to tell data from text.
 _SAMPLE: Final = 24
+_LETTERS: Final = bytes(ord("a") if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
+_LONG: Final = b"a" * _LEAST
 _SHOWN: Final = bytes([9, 10, 13, *range(32, 127)])
-LEAST_BASE64: Final = 16
-"""Shorter tokens of base64 hold no more than eleven characters, and words look like them."""
-LEAST_HEX: Final = 24
 
 
 def escaped(text: str) -> Iterator[Edit]:
@@ -116,8 +119,12 @@ def _escapes(text: str) -> Iterator[Edit]:
 
 def _quoted(text: str) -> Iterator[Edit]:
     for match in _QUOTED.finditer(text):
-        code = match.group(1)
-        yield Edit(*match.span(), chr(int(code, 16)) if code else "")
+        codes = match.group(match.lastindex) if match.lastindex else ""
+        if not codes:
+            yield Edit(*match.span(), "")
+        for offset in range(0, len(codes), 3):
+            start = match.start() + offset
+            yield Edit(start, start + 3, chr(int(codes[offset : offset + 2], 16)))
 
 
 _KINDS: Final[tuple[tuple[str, Callable[[str], Iterator[Edit]]], ...]] = (
@@ -133,20 +140,15 @@ def _character(code: int) -> str:
     return "\ufffd" if 0xD800 <= code < 0xE000 or code > 0x10FFFF else chr(code)
 
 
-def encoded(text: str, words: Iterable[tuple[int, int]]) -> Iterator[Edit]:
-    """Edits for tokens of base64 (with both alphabets, padded or not) and hexadecimal that hold text.
-
-    Args:
-        text: The text.
-        words: Words with digits, in order, in or of which there may be one.
-    """
+def encoded(text: str) -> Iterator[Edit]:
+    """Edits for tokens of base64 (of both alphabets, padded or not) and hexadecimal that hold text."""
     done = 0
     read = 0
-    for start, end in words:
+    for start, end in _long_words(text):
         if start < done or read > _MOST_READ:
             continue
         begun = _begin(text, start, done)
-        done = max(end, _ended(text, end))
+        done = _ended(text, end)
         read += done - begun
         for token in _tokens(text, begun, start, end, done):
             seen = _text_of(text[token[0] : token[1]])
@@ -154,6 +156,18 @@ def encoded(text: str, words: Iterable[tuple[int, int]]) -> Iterator[Edit]:
                 closing = _PADDING.match(text, token[1])
                 yield Edit(token[0], token[1] if closing is None else closing.end(), seen)
                 break
+
+
+def _long_words(text: str) -> Iterator[tuple[int, int]]:
+    """Rows of ASCII letters and digits that are long enough; much faster than a regular expression."""
+    data = text.encode("latin-1", "replace").translate(_LETTERS)
+    at = data.find(_LONG)
+    while at >= 0:
+        end = data.find(b" ", at)
+        if end < 0:
+            end = len(data)
+        yield at, end
+        at = data.find(_LONG, end)
 
 
 def _begin(text: str, start: int, least: int) -> int:
@@ -180,13 +194,12 @@ def _tokens(text: str, begun: int, start: int, end: int, ended: int) -> Iterator
 
 def _text_of(token: str) -> str:
     """The text that a token holds; empty if it holds data, or is no token."""
-    if len(token) >= LEAST_HEX:
-        match = _HEX.fullmatch(token)
-        if match is not None:
-            seen = _text(bytes.fromhex(match.group(1)[:_MOST_TOKEN]))
-            if seen:
-                return seen
-    if len(token) < LEAST_BASE64:
+    match = _HEX.fullmatch(token)
+    if match is not None:
+        seen = _text(bytes.fromhex(match.group(1)[:_MOST_TOKEN]))
+        if seen:
+            return seen
+    if len(token) < _LEAST:
         return ""
     if not _text(_base64(token[:_SAMPLE])):
         return ""

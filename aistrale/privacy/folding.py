@@ -33,6 +33,7 @@ _DIGITS: Final = "".join(f"{zero}-{chr(ord(zero) + 9)}" for zero in ZEROS if zer
 # Beyond the first plane all are looked at: the fewer ranges there, the faster the search.
 _ODD: Final = re.compile(f"[{_SPACES}{_DASHES}{_HIDDEN}{_MARKS}{_FORMS}{_DIGITS}\U00010000-\U0010ffff]+")
 _LIKE: Final = dict(zip(LOOKALIKES, PLAIN, strict=True))
+_ALIKE: Final = re.compile(f"[{LOOKALIKES}]")
 _DECEIVING: Final = re.compile(f"[{LOOKALIKES}](?:(?=[A-Za-z0-9@_])|(?<=[A-Za-z0-9@._][{LOOKALIKES}]))")
 # Chinese, Japanese and Korean put no space between a word and the number or address after it; it is a word by itself.
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+")
@@ -41,6 +42,7 @@ _LATIN: Final = re.compile(r"[A-Za-z0-9._%+@-]{1,128}")
 # How much of a word is looked at.
 _WORD: Final = 64
 _BACKWARDS: Final = 16
+_ASCII: Final = bytes(range(128))
 _INSIDE: Final = "()+.,/-\u2010\u2011\u2012\u2013"
 # What is an ordinary sign of prose as well, and matters between the parts of a value only.
 _WEAK: Final = frozenset(" -:;.,()\"'")
@@ -74,6 +76,17 @@ def fold(character: str) -> str:
 
 def unusual(text: str) -> Iterator[Edit]:
     """Edits for what is not ASCII and reads as if it were, where it stands in or at something that may be a value."""
+    # What is not ASCII: mostly little, and searched in no time for what matters.
+    beyond = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+    if _ODD.search(beyond):
+        yield from _odd(text)
+    if _ALIKE.search(beyond):
+        yield from _deceiving(text)
+    if _UNSPACED.search(beyond):
+        yield from _unspaced(text)
+
+
+def _odd(text: str) -> Iterator[Edit]:
     for match in _ODD.finditer(text):
         position, last = match.span()
         while position < last:
@@ -85,12 +98,10 @@ def unusual(text: str) -> Iterator[Edit]:
                 edit = _hidden(text, start, position)
                 if edit is not None:
                     yield edit
-            elif seen in _WEAK and not _parts(text, start, position, space=seen == " "):
+            elif seen in _WEAK and not _parts(text, start, position, seen):
                 continue
             elif seen != text[start]:
                 yield Edit(start, position, seen)
-    yield from _deceiving(text)
-    yield from _unspaced(text)
 
 
 def _hidden(text: str, start: int, end: int) -> Edit | None:
@@ -111,7 +122,7 @@ def _hidden(text: str, start: int, end: int) -> Edit | None:
 
 
 def _numeric(text: str) -> bool:
-    return text.isdecimal() or text == "+"
+    return text.isdecimal() or text in "+()"
 
 
 def _exact(text: str, position: int) -> bool:
@@ -121,19 +132,25 @@ def _exact(text: str, position: int) -> bool:
     return "@" in around or any(one.isdigit() for one in around)
 
 
-def _parts(text: str, start: int, end: int, *, space: bool) -> bool:
-    """Whether an unusual space or dash stands between what may be the parts of a value."""
+def _parts(text: str, start: int, end: int, seen: str) -> bool:
+    """Whether an unusual space, dash or other sign stands between what may be the parts of a value."""
     if not start or end == len(text):
         return False
     left, right = text[start - 1], text[end]
-    if left.isalnum() and right.isalnum():
-        # The long dash parts clauses.
-        return text[start] not in "\u2014\u2015" or (left.isdecimal() and right.isdecimal())
-    if space:
+    if seen == " ":
+        if left.isalnum() and right.isalnum():
+            return True
         digits = left.isdecimal() or right.isdecimal() or right in "(+"
         return digits and (left.isalnum() or left in _INSIDE) and (right.isalnum() or right in _INSIDE)
-    around = (text[max(0, start - 2) : start].strip()[-1:], text[end : end + 2].strip()[:1])
-    return all(one.isdecimal() or one in "()" for one in around) and "" not in around
+    if seen == "-":
+        if left.isalnum() and right.isalnum():
+            # The long dash parts clauses.
+            return text[start] not in "\u2014\u2015" or (left.isdecimal() and right.isdecimal())
+        around = (text[max(0, start - 2) : start].strip()[-1:], text[end : end + 2].strip()[:1])
+        return all(one.isdecimal() or one in "()" for one in around) and "" not in around
+    if seen in "()":
+        return (left if seen == ")" else right).isdecimal()
+    return all(fold(one).isascii() and (one.isalnum() or one == text[start]) for one in (left, right))
 
 
 def _deceiving(text: str) -> Iterator[Edit]:

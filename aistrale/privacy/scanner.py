@@ -6,7 +6,6 @@ import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
-from aistrale.privacy.decoding import LEAST_BASE64
 from aistrale.privacy.recognizer import Candidate
 from aistrale.privacy.view import Hints, read_again
 
@@ -27,8 +26,6 @@ _SEPARATORS: Final = str.maketrans("", "", " .-/()")
 # Longer tokens are data.
 _MOST_TOKEN: Final = 512
 _MOST_DIGITS: Final = 64
-# Shorter words hold no other text.
-_LEAST_HINT: Final = LEAST_BASE64
 # How many types one value may be reported as.
 _MOST_TYPES: Final = 8
 _WORD: Final = re.compile(r"\w+")
@@ -128,10 +125,10 @@ class Scanner:
                 digits = bare = bare.translate(_SEPARATORS)
                 tables, most = self._numbers, _MOST_DIGITS
             count = len(bare)
-            if count >= _LEAST_HINT or text[start] == "_" or text[end - 1] == "_":
-                hints.words.append((start, end))
-            elif count < end - start == 2 * count - 1:
+            if count < end - start >= 2 * count - 1:
                 hints.singles.append(start)
+            elif text[start] == "_" or text[end - 1] == "_":
+                hints.underlined.append((start, end))
             asks = (tables.grouped if count < end - start else tables.plain)[min(count, most)]
             if asks:
                 candidate = Candidate(text, start, end, digits)

@@ -1,4 +1,4 @@
-"""What is spelt in an unusual way: "(at)" and "dot", marks of emphasis inside of a value, one character at a time."""
+"""What is spelt in an unusual way: "(at)" and "dot", emphasis inside of a value, one character at a time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from aistrale.privacy.reading import Edit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_WORDS: Final = (
-    r"[ \t]?(?:(at|@|ät|arroba|arobase|chiocciola)|(dot|\.|punkt|punto|point|ponto)|(colon|:)|(dash|hyphen|minus))[ \t]?"
-)
+_WORDS: Final = r"[ \t]?(?:(at|@|ät|arroba|arobase|chiocciola)|(dot|\.|punkt|punto|point|ponto)|(colon|:)|(dash|hyphen|minus))[ \t]?"
 # For each bracket a pattern of its own: one that begins with a known character is searched for fastest.
 _SIGNS: Final = tuple(
     (pair[0], re.compile(re.escape(pair[0]) + _WORDS + re.escape(pair[1]), re.IGNORECASE))
@@ -25,14 +23,17 @@ _MOST_SPACES: Final = 2
 _DOT: Final = re.compile(r" [dD](?<= [dD])[oO][tT] ")
 _SPOKEN: Final = re.compile(
     r"(?<![\w.+\-])([\w+\-]{1,64}(?:(?:\.| dot )[\w+\-]{1,64}){0,3})( at )"
-    r"(?=[\w\-]{1,63}(?:(?: dot |\.)[\w\-]{1,63}){1,4}(?![\w@]))((?:(?!(?: dot | at ))[\w .\-]){1,64} dot [\w\-]{1,63})",
+    r"([\w\-]{1,63}(?:(?: dot |\.)[\w\-]{1,63}){0,3} dot [\w\-]{2,63})(?![\w@])",
     re.IGNORECASE,
 )
 # Words that stand before and after "at" in any sentence.
 _ORDINARY: Final = frozenset(
-    "a all am an and any are be been being but by call come day directly find from good her here hi him his home i in is"
-    " it its just look me meet mine my not now of on once only or our out over please see she so that the their them"
-    " then there these they this those to up us was we were what when where which who with you your".split()
+    re.findall(
+        r"\w+",
+        "a all am an and any are be been being but by call come day directly find from good her here hi him his home i"
+        " in is it its just look me meet mine my not now of on once only or our out over please see she so that the"
+        " their them then there these they this those to up us was we were what when where which who with you your",
+    )
 )
 _APART: Final = re.compile(
     r" @(?<=[\w\-] @) (?=(?:[\w\-]{1,63}\.){1,4}"
@@ -40,12 +41,12 @@ _APART: Final = re.compile(
     re.IGNORECASE,
 )
 
-_EMPHASIS: Final = tuple((mark, re.compile(re.escape(mark) + r"{1,3}(?=[\w.@:+(\-]|[ .\-]\d)".replace("{1", "{1"))) for mark in "*`~")
+_EMPHASIS: Final = tuple((mark, re.compile(re.escape(mark) + r"{1,3}(?=[\w.@:+()\-]|[ .\-]\d)")) for mark in "*`~")
 _TAG: Final = re.compile(
     r"<(?:/?(?:b|i|u|s|em|strong|span|mark|font|wbr|small|code|sub|sup)(?: [^<>]{0,64})?/?|!--[^<>]{0,64}--)>",
     re.IGNORECASE,
 )
-_VALUE: Final = frozenset(".@:+-")
+_VALUE: Final = frozenset(".@:+-()")
 _GAPS: Final = frozenset(" .-")
 # How far a mark's partner may be.
 _PAIR: Final = 48
@@ -103,27 +104,32 @@ def _spoken(text: str) -> Iterator[Edit]:
 def _emphasis(text: str, pattern: re.Pattern[str]) -> Iterator[Edit]:
     for match in pattern.finditer(text):
         start, end = match.span()
-        if _inner(text, start, end):
-            mark = text[start]
-            # One by itself is a product, a footnote or "about".
-            if end > start + 1 or mark in text[max(0, start - _PAIR) : start] or mark in text[end : end + _PAIR]:
-                yield Edit(start, end, "")
+        if not _inner(text, start, end):
+            continue
+        mark = match.group()
+        partner = text.rfind(mark, max(0, start - _PAIR), start)
+        if partner < 0:
+            partner = text.find(mark, end, end + _PAIR)
+        # One by itself is a product, a footnote or "about".
+        if partner >= 0:
+            yield Edit(start, end, "")
+            yield Edit(partner, partner + len(mark), "")
 
 
 def _inner(text: str, start: int, end: int) -> bool:
-    """Whether a mark stands inside of what may be a value: between two of its characters, or beside one of its digits."""
+    """Whether a mark stands inside of what may be a value: between its characters, or beside one of its digits."""
     if not start or end >= len(text):
         return False
     left, right = text[start - 1], text[end]
-    if _in_value(left, ")") and _in_value(right, "("):
+    if _in_value(left) and _in_value(right):
         return True
     if left.isdigit():
         return right in _GAPS and text[end + 1 : end + 2].isdigit()
     return left in _GAPS and text[max(0, start - 2)].isdigit() and right.isdigit()
 
 
-def _in_value(character: str, bracket: str) -> bool:
-    return character.isalnum() or character in _VALUE or character == bracket
+def _in_value(character: str) -> bool:
+    return character.isalnum() or character in _VALUE
 
 
 def underlined(text: str, words: Iterable[tuple[int, int]]) -> Iterator[Edit]:
@@ -173,31 +179,40 @@ def _gaps(text: str, place: int, least: int) -> list[tuple[int, int]]:
     """The spaces between the characters that stand by themselves around a place, in order."""
     before: list[tuple[int, int]] = []
     at = place
-    while len(before) < _MOST_SPACED:
+    while len(before) < _MOST_SPACED and (at == place or _free(text, at - 1)):
         start = at
         while start > least and text[start - 1] == " " and at - start <= _WIDEST_GAP:
             start -= 1
-        if start in (at, least) or at - start > _WIDEST_GAP or _in_word(text, start - 2) and _in_word(text, start - 1):
+        if start in (at, least) or at - start > _WIDEST_GAP:
+            break
+        if not (_free(text, start - 2) or (_begins(text[start - 1]) and not _in_word(text[start - 2]))):
             break
         before.append((start, at))
         at = start - 1
-        if at > least and text[at - 1] != " ":
-            break
     after: list[tuple[int, int]] = []
     at = place + 1
     length = len(text)
-    while len(after) < _MOST_SPACED:
+    while len(after) < _MOST_SPACED and (at == place + 1 or _free(text, at)):
         end = at
         while end < length and text[end] == " " and end - at <= _WIDEST_GAP:
             end += 1
-        if end in (at, length) or end - at > _WIDEST_GAP or _in_word(text, end) and _in_word(text, end + 1):
+        if end in (at, length) or end - at > _WIDEST_GAP:
+            break
+        if not (_free(text, end + 1) or (_begins(text[end]) and not _in_word(text[end + 1]))):
             break
         after.append((at, end))
         at = end + 1
-        if at < length and text[at] != " ":
-            break
     return before[::-1] + after
 
 
-def _in_word(text: str, position: int) -> bool:
-    return 0 <= position < len(text) and (text[position].isalnum() or text[position] in "_@")
+def _free(text: str, position: int) -> bool:
+    """Whether nothing stands at a place."""
+    return not 0 <= position < len(text) or text[position].isspace()
+
+
+def _begins(character: str) -> bool:
+    return character.isalnum() or character in "+("
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character in "_@"

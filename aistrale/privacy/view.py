@@ -37,11 +37,11 @@ class Hints:
     """What the search for numbers has seen by the way.
 
     Args:
-        words: Words with digits that may be base64 or hexadecimal, or have `_` beside the digits; in order.
+        underlined: Words with a digit that begin or end with `_`; in order.
         singles: Digits that stand by themselves, several in a row; in order.
     """
 
-    words: list[tuple[int, int]] = field(default_factory=list)
+    underlined: list[tuple[int, int]] = field(default_factory=list)
     singles: list[int] = field(default_factory=list)
 
 
@@ -65,16 +65,15 @@ def read_again(text: str, found: list[Finding], hints: Hints, find: Find) -> lis
             if place is not None:
                 more.append(replace(one, start=place[0], end=place[1]))
         found = _without_broken(found, more, reading)
+        _make_sure(more, found, edits)
     more += _parted(text, found, hints, find)
-    if more:
-        _make_sure(more, found)
     return found + more
 
 
 def _edits(text: str, hints: Hints) -> Iterator[Edit]:
-    if hints.words:
-        yield from encoded(text, hints.words)
-        yield from underlined(text, hints.words)
+    yield from encoded(text)
+    if hints.underlined:
+        yield from underlined(text, hints.underlined)
     if not text.isascii():
         yield from unusual(text)
     yield from escaped(text)
@@ -87,11 +86,13 @@ def _parted(text: str, found: list[Finding], hints: Hints, find: Find) -> list[F
     broken = breaks(text)
     if broken:
         more += _joined(text, found, broken, [one.edit() for one in broken], find)
-        closed = [one.edit(" ") for one in broken if not one.text]
-        if closed:
-            more += _joined(text, found, broken, closed, find)
+        spread = [one.edit(" ") for one in broken if not one.text]
+        if spread:
+            more += _joined(text, found, broken, spread, find)
     if hints.singles or "@" in text:
         more += _closed(text, list(spaced(text, hints.singles)), find)
+    if more:
+        _make_sure(more, found, [one.edit() for one in broken])
     return more
 
 
@@ -115,7 +116,7 @@ def _closed(text: str, values: list[list[Edit]], find: Find) -> Iterator[Finding
     for back in _across(text, [edit for edits in values for edit in edits], find):
         start, end = places[max(0, bisect_right(places, (back.start, len(text))) - 1)]
         # The half of a row of digits is no number of its own.
-        if back.end >= end and back.start <= start + 1 or not _NUMERIC.issuperset(text[start:end]):
+        if (back.end >= end and back.start <= start + 1) or not _NUMERIC.issuperset(text[start:end]):
             yield back
 
 
@@ -131,7 +132,7 @@ def _across(text: str, edits: list[Edit], find: Find) -> Iterator[Finding]:
 
 
 def _without_broken(found: list[Finding], more: list[Finding], reading: Reading) -> list[Finding]:
-    """What the text shows, but for values that begin or end in the middle of a code, where the reading has them whole."""
+    """What the text shows, but for values that begin or end inside of a code where the reading has them whole."""
     broken = {id(one): one for one in found if reading.breaks(one)}
     if not broken or not more:
         return found
@@ -156,8 +157,12 @@ def _merged(findings: list[Finding]) -> tuple[list[int], list[int]]:
     return starts, ends
 
 
-def _make_sure(more: list[Finding], found: list[Finding]) -> None:
-    """A value that is seen whole is as sure as a part of it that was seen before, and so takes its place."""
+def _make_sure(more: list[Finding], found: list[Finding], edits: list[Edit]) -> None:
+    """A value that is seen whole is as sure as a part of it that was seen before, and so takes its place.
+
+    A part is what has the same type, or begins or ends where an edit tears the value.
+    """
+    torn_after, torn_before = {edit.start for edit in edits}, {edit.end for edit in edits}
     found = sorted(found, key=_start_of)
     starts = [one.start for one in found]
     for whole in more:
@@ -165,7 +170,11 @@ def _make_sure(more: list[Finding], found: list[Finding]) -> None:
         for part in found[at : at + _MOST_PARTS]:
             if part.start >= whole.end:
                 break
-            if part.end <= whole.end and part.type == whole.type:
+            if part.end <= whole.end and (
+                part.type == whole.type
+                or part.end in torn_after
+                or (part.start in torn_before and part.start > whole.start)
+            ):
                 whole.score = max(whole.score, part.score)
 
 
