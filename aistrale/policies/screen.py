@@ -221,8 +221,11 @@ class _Channel:
         if not final and cut == len(text) and spans and spans[-1][1] == cut:
             # The value may go on, and the rest of it would tell what it was.
             self._swallowing = True
-        events = self._cut(cut - before, replaced(text, before, cut, spans, json=self._kind is ArgumentsDelta), spans)
-        self._before = text[max(0, cut - _BEFORE) : cut]
+        events, taken = self._take(cut - before, whole=not spans)
+        if spans:
+            given = replaced(text, before, cut, spans, json=self._kind is ArgumentsDelta)
+            events = [self._said_again(given)] if given else []
+        self._before = text[max(0, before + taken - _BEFORE) : before + taken]
         return events
 
     def surrender(self) -> list[_Delta]:
@@ -240,14 +243,22 @@ class _Channel:
         self._length = len(rest)
         return self._before + rest
 
-    def _cut(self, length: int, given: str, spans: Sequence[tuple[int, int, str]]) -> list[Event]:
-        """The events of the first characters that are held, as they came where nothing in them was replaced."""
-        out: list[Event] = []
+    def _take(self, length: int, *, whole: bool) -> tuple[list[_Delta], int]:
+        """The events of the first characters that are held, and of how many.
+
+        Args:
+            length: How many; the last event is parted where it is longer.
+            whole: Whether an event stays whole if it is short, and is held for longer: what it has beside its text (log
+                probabilities) is not lost.
+        """
+        out: list[_Delta] = []
         taken = 0
         while self._held and taken < length:
             event = self._held[0]
             said = _said(event)
             if taken + len(said) > length:
+                if whole and out and len(said) <= HOLD - _KEEP:
+                    break
                 split = length - taken
                 out.append(_with(event, said[:split]))
                 self._held[0] = self._said_again(said[split:])
@@ -257,9 +268,7 @@ class _Channel:
             taken += len(said)
             del self._held[0]
         self._length -= taken
-        if not spans:
-            return out
-        return [self._said_again(given)] if given else []
+        return out, taken
 
     def _said_again(self, text: str) -> _Delta:
         choice, block = self._key
