@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _BYTE: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _MOST_DIGITS: Final = 14
-_LONGEST_ROW: Final = 40
+_LONGEST_ROW: Final = 80
 _V4: Final = re.compile(
     rf"(?<![\d.]){_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}(?:/(?:3[0-2]|[12]?[0-9])(?![\d/.]))?(?!\d|\.\d)"
 )
@@ -54,12 +54,14 @@ class Ipv4:
         """The address in a number."""
         text, start = candidate.text, candidate.start
         count = len(candidate.digits)
-        if text.count(".", start, candidate.end) < 3 or (
-            count > _MOST_DIGITS and candidate.end - start >= 2 * count - 1
+        if (
+            candidate.end - start > _LONGEST_ROW
+            or text.count(".", start, candidate.end) < 3
+            or (count > _MOST_DIGITS and candidate.end - start >= 2 * count - 1)
         ):
             return ()
         # Behind another number and a space, a dash or a slash too: `80 10.0.0.1`.
-        match = _V4.search(text, start, min(candidate.end, start + _LONGEST_ROW))
+        match = _V4.search(text, start, candidate.end)
         if match is None:
             return ()
         start, end = match.span()

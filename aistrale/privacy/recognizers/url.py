@@ -39,18 +39,20 @@ _SURE: Final = (
 # Second levels under which countries register names: `co.uk`, `com.br`. No code says that by chance.
 _SECOND: Final = cues("ac co com edu go gob gouv gov mil ne net nom or org sch asn id")
 
+# Not beyond the `](` of a link of Markdown.
+_PATH: Final = r"""[^\s"'<>`\x00-\x1f\\^{|}\]]{0,2048}(?:\](?!\()[^\s"'<>`\x00-\x1f\\^{|}\]]{0,512}){0,8}"""
 # It begins with what the search jumps to.
 _SCHEME: Final = re.compile(
     r"://(?<=[A-Za-z]://)"
     r"(?:[^\s/?#@\"'<>]{1,128}@)?"
     r"((?:[^\W_](?:[\w-]{0,61}\w)?\.){1,10}(?:xn--[\w-]{1,58}|[^\W\d_]{2,63}))"
     r"(?![\w-])\.?(?::\d{1,5})?"
-    r"([/?#][^\s\"'<>`\x00-\x1f\\^{|}]{0,2048})?"
+    rf"([/?#]{_PATH})?"
 )
 _NAME_OF_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,15}\Z")
 _DOT: Final = re.compile(
     r"\.(?<=[^\W_]\.)([A-Za-z]{2,18})(?![\w@(=\[-])(?!\.[\w(])"
-    r"(:\d{2,5}(?!\d))?(/[^\s\"'<>`\x00-\x1f\\^{|}]{0,2048})?"
+    rf"(:\d{{2,5}}(?!\d))?(/{_PATH})?"
 )
 _LABELS: Final = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){0,8}[^\W_](?:[^\W_]|-){0,62}")
 _NO_LABEL: Final = re.compile(r"[^\w.-]")
@@ -145,10 +147,6 @@ def _name(text: str, dot: int) -> tuple[int, str]:
 def _end(text: str, match: re.Match[str]) -> int:
     """Where it ends: what closes a sentence or a bracket that was opened before it is no part of it."""
     start, end = match.span()
-    # A link of Markdown in the text of another one.
-    cut = text.find("](", start, end)
-    if cut >= 0:
-        end = cut
     while end > start:
         last = text[end - 1]
         if last in _TRAILING or (last in ")]" and not _opened(text, start, end, last)):

@@ -28,8 +28,10 @@ _OTHERS: Final = cues(
 
 _GROUPS: Final = re.compile(
     r"(?<![\d.\-/])(?:(\d{3})([ .-])(\d{2})\2(\d{4})|(\d{3})-(\d{2})(\d{4})|(\d{3})(\d{2})-(\d{4}))"
-    r"(?![\d/]|[.\-]\d|-[A-Za-z])"
+    r"(?![\d/]|[.\-]\d)"
 )
+# What goes on is the code of a thing.
+_CODE: Final = re.compile(r"-\w")
 # The Social Security Administration never gives these: an advertisement's and the usual samples.
 _PUBLISHED: Final = frozenset({"078051120", "219099999"})
 # Groups that the IRS gives (Publication 1915 and its notices).
@@ -59,7 +61,7 @@ class UsTaxNumber:
         for match in _GROUPS.finditer(text, start, end):
             area, group, serial = [part for part in match.groups() if part and part.isdigit()]
             dashed = match.group(2) == "-"
-            if end - match.end() and not _ends(text, match.end()):
+            if _CODE.match(text, match.end()):
                 continue
             score = self._score(candidate, area + group + serial, dashed=dashed, whole=match.group(2) is not None)
             if score:
@@ -112,11 +114,6 @@ def _kind(candidate: Candidate, area: str, group: str) -> str:
 
 
 _SSN: Final = frozenset({"ssn", "social"})
-
-
-def _ends(text: str, end: int) -> bool:
-    """Whether no further group of digits follows as if it were part of it."""
-    return text[end] != "-"
 
 
 class UsPassport:
@@ -193,7 +190,7 @@ class UsDriverLicense:
 
 _BEFORE: Final = re.compile(
     r"(?:driver|driving|(?<![a-z])(?:dl|dln|dmv|lic)(?![a-z])|licen[sc]e\W{1,3}(?:no|number|num|id)(?![a-z]))"
-    r"(?!.{0,64}(?<![a-z])(?:ssn|phone|passport|routing|account|born|dob|email|issued|expires?|employee|aadhar)(?![a-z]))",
+    r"(?!.{0,64}(?<![a-z])(?:ssn|phone|passport|routing|account|born|dob|email|version|issued|expires?|employee|aadhar)(?![a-z]))",
     re.DOTALL,
 )
 _AFTER: Final = re.compile(r"\W{1,3}(?:is|was|as)\W{1,2}(?:\w{1,12}\W{1,2}){0,2}driv(?:er|ing)")
