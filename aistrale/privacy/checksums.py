@@ -93,7 +93,7 @@ _VERHOEFF_STEP: Final = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 
 
 def verhoeff(digits: str) -> bool:
-    """Whether the last digit is the Verhoeff check digit of the others (J. Verhoeff, Error Detecting Decimal Codes, 1969).
+    """Whether the last digit is the Verhoeff check digit of the others (J. Verhoeff, 1969).
 
     Args:
         digits: Digits alone.

@@ -20,6 +20,7 @@ FILES: Final = (
     "us_ids",
     "national_ids",
     "labelled",
+    "plates_in_groups",
     "medical",
     "ip",
     "mac",

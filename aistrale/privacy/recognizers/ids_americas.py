@@ -16,6 +16,7 @@ _RFC_VALUES: Final = {letter: value for value, letter in enumerate("0123456789AB
 _STATES_MX: Final = "AS|BC|BS|CC|CL|CM|CS|CH|DF|DG|GT|GR|HG|JC|MC|MN|MS|NT|NL|OC|PL|QT|QR|SP|SL|SR|TC|TS|TL|VZ|YN|ZS|NE"
 _NIT: Final = (41, 37, 29, 23, 19, 17, 13, 7, 3)
 _RUC: Final = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
+_CUIT_TYPES: Final = frozenset({"20", "23", "24", "25", "26", "27", "30", "33", "34", "50", "51", "55"})
 _CI: Final = (2, 9, 8, 7, 6, 3, 4)
 
 
@@ -64,8 +65,8 @@ def mx_rfc(value: str) -> bool:
 
 def ar_cuit(value: str) -> bool:
     """Type, modulo 11 (AFIP, Resolución General 10/1997)."""
-    check = -weighted(value[:10], _RUC) % 11
-    return value[:2] in {"20", "23", "24", "25", "26", "27", "30", "33", "34"} and check == int(value[10])
+    check = min(-weighted(value[:10], _RUC) % 11, 9)
+    return value[:2] in _CUIT_TYPES and check == int(value[10])
 
 
 def cl_rut(value: str) -> bool:
@@ -88,7 +89,7 @@ def pe_ruc(value: str) -> bool:
 
 def ec_cedula(value: str) -> bool:
     """Province, Luhn (Registro Civil del Ecuador)."""
-    return (1 <= int(value[:2]) <= 24 or value[:2] == "30") and value[2] < "6" and luhn(value)
+    return (1 <= int(value[:2]) <= 24 or value[:2] == "30") and value[2] <= "6" and luhn(value)
 
 
 def uy_ci(value: str) -> bool:
@@ -108,7 +109,7 @@ KINDS: Final = (
         type="CA_SIN",
         shapes="999999999; 999 999 999; 999-999-999",
         check=ca_sin,
-        cues=words("sin sins nas assurance insurance"),
+        cues=words("sin sins nas sociale"),
         lands=words("canada canadian canadien canadienne"),
     ),
     Kind(
@@ -143,7 +144,7 @@ KINDS: Final = (
     Kind(
         type="MX_RFC",
         shapes="AAAA999999???; AAA999999???",
-        form=re.compile(r"[A-Z]{3,4}\d{6}[0-9A-Z]{2}[0-9A]"),
+        form=re.compile(r"[A-Z]{3,4}\d{6}[1-9A-Z]{2}[0-9A]"),
         check=mx_rfc,
         cues=words("rfc contribuyentes contribuyente"),
         lands=_MEXICO,
@@ -151,13 +152,13 @@ KINDS: Final = (
     ),
     Kind(type="AR_CUIT", shapes="99-99999999-9", check=ar_cuit, cues=words("cuit cuil"), lands=_ARGENTINA, bare=0.85),
     Kind(type="AR_CUIT", shapes="99999999999", check=ar_cuit, cues=words("cuit cuil"), lands=_ARGENTINA),
-    Kind(type="AR_DNI", shapes="99.999.999; 99999999", cues=words("dni documento"), lands=_ARGENTINA, alone=False),
+    Kind(type="AR_DNI", shapes="99.999.999; 99999999", cues=words("dni"), lands=_ARGENTINA, alone=False),
     Kind(
         type="CL_RUT",
         shapes="99.999.999-9; <99.999.999>-A; 9.999.999-9; <9.999.999>-A",
         form=re.compile(r"\d{7,8}[0-9K]"),
         check=cl_rut,
-        cues=words("rut run"),
+        cues=words("rut"),
         lands=_CHILE,
         bare=0.85,
     ),
@@ -166,7 +167,7 @@ KINDS: Final = (
         shapes="99999999-9; <99999999>-A; 9999999-9; <9999999>-A; 99999999A; 999999999; 9999999A",
         form=re.compile(r"\d{7,8}[0-9K]"),
         check=cl_rut,
-        cues=words("rut run"),
+        cues=words("rut"),
         lands=_CHILE,
     ),
     Kind(
@@ -203,7 +204,7 @@ KINDS: Final = (
         type="UY_CI",
         shapes="9.999.999-9; 9999999-9; 99999999",
         check=uy_ci,
-        cues=words("cédula cedula ci"),
+        cues=words("cédula cedula"),
         lands=words("uruguay uruguayan uruguayo uruguaya"),
     ),
 )

@@ -18,12 +18,12 @@ _TW: Final = (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1)
 _NRIC: Final = (2, 7, 6, 5, 4, 3, 2)
 _UEN_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWX0123456789"
 _TH: Final = (13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2)
-# ISO 3166-2:TH; 99 is given to those without a province.
+# ISO 3166-2:TH.
 _TH_PROVINCES: Final = frozenset(
-    {*range(10, 28), *range(30, 50), *range(50, 59), *range(60, 68), *range(70, 78), *range(80, 87), *range(90, 97), 99}
+    {*range(10, 28), *range(30, 50), *range(50, 59), *range(60, 68), *range(70, 78), *range(80, 87), *range(90, 97)}
 )
 _IIN: Final = ((1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))
-_MY_PLACES: Final = frozenset({*range(1, 17), *range(21, 60), 71, 72, 74, *range(75, 80), *range(82, 94), 98, 99})
+_MY_PLACES: Final = frozenset({*range(1, 17), *range(21, 69), 71, 72, 74, *range(75, 80), *range(82, 94), 98, 99})
 
 
 def in_aadhaar(value: str) -> bool:
@@ -149,15 +149,15 @@ _KOREA: Final = words("korea korean 대한민국 한국")
 _SINGAPORE: Final = words("singapore singaporean")
 _JAPAN: Final = words("japan japanese 日本")
 _MALAYSIA: Final = words("malaysia malaysian")
-_RRN_CUES: Final = words("rrn 주민등록번호 주민번호 주민등록 주민등록번호는 resident registration")
-_CN_CUES: Final = words("身份证 身份证号 身份证号码 居民身份证 公民身份号码 sfz shenfenzheng resident identity")
+_RRN_CUES: Final = words("rrn 주민등록번호 주민번호 주민등록")
+_CN_CUES: Final = words("身份证 身份证号 身份证号码 居民身份证 公民身份号码 sfz shenfenzheng")
 
 KINDS: Final = (
     Kind(
         type="IN_AADHAAR",
         shapes="999999999999; 9999 9999 9999; 9999-9999-9999",
         check=in_aadhaar,
-        cues=words("aadhaar aadhar adhaar uidai uid आधार"),
+        cues=words("aadhaar aadhar adhaar uidai आधार"),
         lands=_INDIA,
     ),
     Kind(type="IN_AADHAAR", shapes="<9999>:9999:9999", check=in_aadhaar, cues=words("aadhaar aadhar"), lands=_INDIA),
@@ -165,7 +165,7 @@ KINDS: Final = (
         type="IN_PAN",
         shapes="AAAAA9999A",
         form=re.compile(r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]"),
-        cues=words("pan permanent account income"),
+        cues=words("pan"),
         lands=_INDIA,
         bare=0.6,
     ),
@@ -204,7 +204,7 @@ KINDS: Final = (
         shapes="A99AA9999A",
         form=re.compile(r"[RST]\d{2}[A-HJ-NP-X]{2}\d{4}[A-HJ-NP-X]"),
         check=sg_uen,
-        cues=words("uen acra entity"),
+        cues=words("uen acra"),
         lands=_SINGAPORE,
         bare=0.85,
     ),
@@ -213,7 +213,7 @@ KINDS: Final = (
         shapes="99999999A; 999999999A",
         form=re.compile(r"\d{8}[A-EJ-MWX]|(?:18|19|20)\d{7}[CDEGHK-NRWZ]"),
         check=sg_uen,
-        cues=words("uen acra entity"),
+        cues=words("uen acra"),
         lands=_SINGAPORE,
     ),
     Kind(
@@ -230,7 +230,7 @@ KINDS: Final = (
         shapes="999999-9999999; 9999999999999",
         form=re.compile(rf"{_YMD}[5-8]\d{{6}}"),
         check=kr_frn,
-        cues=words("frn arc 외국인등록번호 외국인등록 alien foreigner"),
+        cues=words("frn 외국인등록번호 외국인등록"),
         lands=_KOREA,
         loose=True,
     ),
@@ -238,7 +238,7 @@ KINDS: Final = (
         type="KR_BRN",
         shapes="999-99-99999; 9999999999",
         check=kr_brn,
-        cues=words("brn 사업자등록번호 사업자번호 사업자 business"),
+        cues=words("brn 사업자등록번호 사업자번호 사업자"),
         lands=_KOREA,
     ),
     Kind(

@@ -28,7 +28,7 @@ def pl_pesel(value: str) -> bool:
 
 def pl_nip(value: str) -> bool:
     """Modulo 11 (Ustawa o zasadach ewidencji i identyfikacji podatników)."""
-    return "0" not in value[:3] and weighted(value[:9], _NIP) % 11 == int(value[9])
+    return value[0] != "0" and weighted(value[:9], _NIP) % 11 == int(value[9])
 
 
 def cz_rodne_cislo(value: str) -> bool:
@@ -83,7 +83,7 @@ def ua_rnokpp(value: str) -> bool:
 
 
 def ru_inn(value: str) -> bool:
-    """One check digit of ten, two of twelve digits, modulo 11 (Federal Tax Service, order ММВ-7-6/435)."""
+    """One check digit of ten, two of twelve digits, modulo 11 (Federal Tax Service, order on the INN of 2012)."""
     places = (9,) if len(value) == 10 else (10, 11)
     return value[:2] != "00" and all(
         weighted(value[:place], _INN[-place:]) % 11 % 10 == int(value[place]) for place in places
@@ -111,7 +111,7 @@ KINDS: Final = (
         type="PL_NIP",
         shapes="999-999-99-99; 999-99-99-999",
         check=pl_nip,
-        cues=words("nip podatkowy vat"),
+        cues=words("nip podatkowy"),
         lands=_POLAND,
         bare=0.6,
     ),
@@ -120,7 +120,7 @@ KINDS: Final = (
         type="CZ_RODNE_CISLO",
         shapes="999999/9999; 9999999999",
         check=cz_rodne_cislo,
-        cues=words("rodné rodne rč rc birth"),
+        cues=words("rodné rodne rč"),
         lands=words("czech czechia česko česká"),
         person=True,
     ),
@@ -128,7 +128,7 @@ KINDS: Final = (
         type="SK_RODNE_CISLO",
         shapes="999999/9999; 9999999999",
         check=cz_rodne_cislo,
-        cues=words("rodné rodne rč rc birth"),
+        cues=words("rodné rodne rč"),
         lands=words("slovak slovakia slovensko slovenská"),
         person=True,
     ),
@@ -136,7 +136,7 @@ KINDS: Final = (
         type="RO_CNP",
         shapes="9999999999999",
         check=ro_cnp,
-        cues=words("cnp numeric"),
+        cues=frozenset({"cnp"}),
         lands=words("romania romanian românia român română"),
         person=True,
     ),

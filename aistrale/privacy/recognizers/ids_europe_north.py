@@ -67,14 +67,14 @@ def is_kennitala(value: str) -> bool:
     """Date (day + 40 of a company), modulo 11, century (Þjóðskrá Íslands)."""
     day = int(value[:2])
     return (
-        value[9] in "890"
+        value[9] in "90"
         and is_dmy(f"{day - 40 if day > 40 else day:02}{value[2:6]}")
         and -weighted(value[:8], (3, 2, 7, 6, 5, 4, 3, 2)) % 11 == int(value[8])
     )
 
 
 def ee_isikukood(value: str) -> bool:
-    """Century and sex, date, modulo 11 with a second row of weights (Estonian standard EVS 585:2007; Lithuania alike)."""
+    """Century and sex, date, modulo 11 with a second row of weights (EVS 585:2007; Lithuania alike)."""
     if value[0] not in "12345678" or not is_ymd(value[1:7]):
         return False
     check = weighted(value[:10], _BALTIC[0]) % 11
@@ -101,8 +101,7 @@ KINDS: Final = (
         type="UK_NHS",
         shapes="9999999999; 999 999 9999; 999-999-9999",
         check=uk_nhs,
-        cues=words("nhs patient hospital health"),
-        lands=_UK,
+        cues=words("nhs"),
     ),
     Kind(
         type="UK_NINO",
@@ -140,7 +139,7 @@ KINDS: Final = (
         type="SE_ORGANISATIONSNUMMER",
         shapes="999999-9999",
         check=se_organisation,
-        cues=words("organisationsnummer orgnummer orgnr org företag företaget bolag company organisation"),
+        cues=words("organisationsnummer orgnummer orgnr företag företaget bolag"),
         lands=_SWEDEN,
         bare=0.6,
     ),
@@ -158,7 +157,6 @@ KINDS: Final = (
         cues=words("fødselsnummer fodselsnummer personnummer fnr d-nummer fødselsnr"),
         lands=words("norway norwegian norge norsk"),
         person=True,
-        bare=0.6,
     ),
     Kind(
         type="DK_CPR",
@@ -191,7 +189,7 @@ KINDS: Final = (
         type="EE_ISIKUKOOD",
         shapes="99999999999",
         check=ee_isikukood,
-        cues=words("isikukood isikukoodi ik"),
+        cues=words("isikukood isikukoodi"),
         lands=words("estonia estonian eesti"),
         person=True,
     ),

@@ -16,6 +16,7 @@ _EMSO: Final = (7, 6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
 # What a character is worth at an odd place of an Italian fiscal code, for 0 to 9 and A to Z.
 _CF_ODD: Final = (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23)
 # Digits of people whose codes would be equal are replaced by these letters.
+_CF_LETTERS: Final = str.maketrans("LMNPQRSTUV", "0123456789")
 _CF_DIGIT: Final = "[0-9LMNP-V]"
 
 
@@ -30,7 +31,10 @@ def es_nie(value: str) -> bool:
 
 
 def it_fiscal_code(value: str) -> bool:
-    """Check letter modulo 26 (Decreto Ministeriale 23 December 1976)."""
+    """Day (a woman's + 40), check letter modulo 26 (Decreto Ministeriale 23 December 1976)."""
+    day = int(value[9:11].translate(_CF_LETTERS))
+    if not (1 <= day <= 31 or 41 <= day <= 71):
+        return False
     ranks = [ord(character) - (48 if character.isdigit() else 65) for character in value[:15]]
     total = sum(_CF_ODD[rank] for rank in ranks[::2]) + sum(ranks[1::2])
     return ord(value[15]) - 65 == total % 26
@@ -45,21 +49,21 @@ def it_vat(value: str) -> bool:
 def pt_nif(value: str) -> bool:
     """Kind, modulo 11 (Decreto-Lei 14/2013)."""
     rest = weighted(value[:8], _PT) % 11
-    return value[0] in "1235689" and int(value[8]) == (0 if rest < 2 else 11 - rest)
+    return (value[0] in "12356789" or value[:2] == "45") and int(value[8]) == (0 if rest < 2 else 11 - rest)
 
 
 def gr_afm(value: str) -> bool:
-    """Powers of two modulo 11 (Independent Authority for Public Revenue, ΑΦΜ)."""
+    """Powers of two modulo 11 (Independent Authority for Public Revenue, number AFM)."""
     return weighted(value[:8], _AFM) % 11 % 10 == int(value[8]) and len(set(value)) > 1
 
 
 def gr_amka(value: str) -> bool:
-    """Date, Luhn (ΗΔΙΚΑ, ΑΜΚΑ)."""
+    """Date, Luhn (IDIKA, number AMKA)."""
     return is_dmy(value[:6]) and luhn(value)
 
 
 def tr_national_id(value: str) -> bool:
-    """Two check digits (Nüfus ve Vatandaşlık İşleri, T.C. kimlik numarası)."""
+    """Two check digits (General Directorate of Civil Registration)."""
     numbers = [int(digit) for digit in value]
     tenth = (sum(numbers[0:9:2]) * 7 - sum(numbers[1:8:2])) % 10
     return value[0] != "0" and tenth == numbers[9] and sum(numbers[:10]) % 10 == numbers[10]
@@ -69,7 +73,7 @@ def emso(value: str) -> bool:
     """Date, modulo 11 (Law on the central population register, ZCRP; the JMBG of its neighbours alike)."""
     year = int(value[4:7]) + (2000 if value[4] < "8" else 1000)
     check = 11 - weighted(value[:12], _EMSO) % 11
-    return is_date(year, int(value[2:4]), int(value[:2])) and check % 11 == int(value[12]) and check != 10
+    return is_date(year, int(value[2:4]), int(value[:2])) and check % 11 % 10 == int(value[12])
 
 
 _SPAIN: Final = words("spain spanish españa español española")
@@ -122,7 +126,7 @@ KINDS: Final = (
         type="GR_AFM",
         shapes="999999999",
         check=gr_afm,
-        cues=words("αφμ afm φορολογικού φορολογικό vat"),
+        cues=words("αφμ afm φορολογικού φορολογικό"),
         lands=_GREECE,
     ),
     Kind(
@@ -137,7 +141,7 @@ KINDS: Final = (
         type="TR_NATIONAL_ID",
         shapes="99999999999; 999 999 999 99",
         check=tr_national_id,
-        cues=words("tckn kimlik tc vatandaşlık tcno kişi kişinin vatandaş"),
+        cues=words("tckn kimlik tc vatandaşlık tcno kişi kişinin vatandaş"),  # noqa: RUF001
         lands=words("turkish turkey türkiye türk turkiye"),
         person=True,
     ),

@@ -14,16 +14,16 @@ _AHV: Final = (1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3)
 _SVNR: Final = (3, 7, 9, 0, 5, 8, 4, 2, 1, 6)
 _BSN: Final = (9, 8, 7, 6, 5, 4, 3, 2, -1)
 # Regions of the associations of statutory health insurance physicians, as the first two digits.
-_KV: Final = "|".join(
-    ["01", "02", "03", "17", "20", "35", "38", "46", "47", "48", "49", "50", "51", "52", "55", "58", "59", "60", "61", "62", "63", "64", "65", "66", "67", "68", "69", "70", "71", "72", "73", "78", "79", "80", "83", "85", "86", "87", "88", "89", "90", "91", "92", "93", "94", "95", "96", "98", "99"]
-)
+_KV: Final = "01|02|03|17|20|35|38|4[6-9]|5[0-2589]|6[0-9]|7[0-389]|80|83|8[5-9]|9[0-689]"
 
 
 def de_tax_id(value: str) -> bool:
-    """Not all too many equal digits, ISO 7064 MOD 11,10 (Bundeszentralamt für Steuern, § 139b AO)."""
+    """At most one digit of the first ten twice or thrice, not in a row; ISO 7064 MOD 11,10 (BZSt, § 139b AO)."""
     first = value[:10]
-    most = max(map(first.count, first))
-    return value[0] != "0" and most <= 3 and not any(digit * 3 in first for digit in first) and mod11_10(value)
+    repeated = [digit for digit in set(first) if first.count(digit) > 1]
+    if value[0] == "0" or len(repeated) > 1:
+        return False
+    return all(first.count(digit) <= 3 and digit * 3 not in first for digit in repeated) and mod11_10(value)
 
 
 def de_vat(value: str) -> bool:
@@ -83,12 +83,13 @@ def nl_bsn(value: str) -> bool:
 
 
 def be_national(value: str) -> bool:
-    """Date (month + 20 or 40 in a BIS number), 97 less the remainder, 2 in front from 2000 (Royal decree of 3 April 1984)."""
+    """Date (month + 20 or 40 in a BIS number), 97 less the remainder, 2 in front since 2000 (decree of April 1984)."""
     month = int(value[2:4]) % 20
     if month > 12 or int(value[4:6]) > 31:
         return False
     number, check = int(value[:9]), int(value[9:])
-    return check in (97 - number % 97, 97 - (2_000_000_000 + number) % 97)
+    born_since_2000 = value[:2] < "40" and check == 97 - (2_000_000_000 + number) % 97
+    return born_since_2000 or check == 97 - number % 97
 
 
 def lu_nin(value: str) -> bool:
@@ -98,6 +99,7 @@ def lu_nin(value: str) -> bool:
 
 _GERMANY: Final = words("germany german deutschland deutsche deutscher")
 _FRANCE: Final = words("france french français française")
+_NIR_CUES: Final = words("nir insee sécurité sécu vitale securite")
 _NIR_FORM: Final = re.compile(r"[1-478]\d\d(?:0[1-9]|1[0-2]|[2-9]\d)(?:\d\d|2[AB])\d{8}")
 
 KINDS: Final = (
@@ -159,7 +161,7 @@ KINDS: Final = (
         type="DE_BSNR",
         shapes="999999999",
         form=re.compile(rf"(?:{_KV})\d{{7}}"),
-        cues=words("bsnr betriebsstättennummer betriebsstätte praxis"),
+        cues=words("bsnr betriebsstättennummer betriebsstätte"),
         lands=_GERMANY,
     ),
     Kind(
@@ -185,16 +187,22 @@ KINDS: Final = (
         cues=words("ahv avs ahvn sozialversicherungsnummer"),
         lands=words("switzerland swiss schweiz suisse svizzera"),
         person=True,
-        bare=0.6,
     ),
     Kind(
         type="FR_NIR",
         shapes="9 99 99 99 999 999 99; 9-99-99-99-999-999-99; 9999999999999 99; 9 99 99 99 999 999/99; 999999999999999",
         form=_NIR_FORM,
         check=fr_nir,
-        cues=words("nir insee sécurité sécu secu vitale securite"),
+        cues=_NIR_CUES,
         lands=_FRANCE,
         person=True,
+    ),
+    Kind(
+        # Without a word that names it only what most people have: a month of birth that is one.
+        type="FR_NIR",
+        shapes="9 99 99 99 999 999 99; 9-99-99-99-999-999-99; 9999999999999 99; 999999999999999",
+        form=re.compile(r"[12]\d\d(?:0[1-9]|1[0-2])\d{10}"),
+        check=fr_nir,
         bare=0.85,
     ),
     Kind(
@@ -202,7 +210,7 @@ KINDS: Final = (
         shapes="999999A99999999; <9 99 99 9A> 999 999 99",
         form=_NIR_FORM,
         check=fr_nir,
-        cues=words("nir insee sécurité sécu"),
+        cues=_NIR_CUES,
         lands=_FRANCE,
         bare=1.0,
     ),
@@ -236,6 +244,5 @@ KINDS: Final = (
         cues=words("matricule cns"),
         lands=words("luxembourg luxembourgish"),
         person=True,
-        bare=0.6,
     ),
 )

@@ -110,7 +110,7 @@ KINDS: Final = (
         type="AU_ABN",
         shapes="99999999999; 99 999 999 999",
         check=au_abn,
-        cues=words("abn business"),
+        cues=frozenset({"abn"}),
         lands=_AUSTRALIA,
     ),
     Kind(
@@ -124,7 +124,7 @@ KINDS: Final = (
         type="AU_TFN",
         shapes="999999999; 999 999 999; 999-999-999; 99999999; 99 999 999",
         check=au_tfn,
-        cues=words("tfn taxpayer"),
+        cues=frozenset({"tfn"}),
         lands=_AUSTRALIA,
     ),
     Kind(

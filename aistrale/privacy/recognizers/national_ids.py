@@ -1,4 +1,4 @@
-"""National ids, tax numbers, passports, licences, plates and postcodes: the tables of all regions behind one recognizer."""
+"""National ids, tax numbers, passports, licences, plates, postcodes: the tables of all regions, one recognizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passports and identity cards: hardly any has a public checksum, so most count where words name them or they stand alone."""
+"""Passports and identity cards: few have a public checksum, so most count where words name them or alone."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ KINDS: Final = (
         shapes="*********",
         form=re.compile(rf"[CFGHJKL][0-9{_DE_SERIAL}]{{7}}\d"),
         check=icao_check,
+        capitals=True,
         cues=_PASS | words("reisepass pass passnummer reisepassnummer ausweis"),
     ),
     Kind(

@@ -7,15 +7,16 @@ from typing import Final
 
 from aistrale.privacy.recognizers._national import Kind, words
 
-_CAR: Final = words(
-    "plate plates car cars vehicle vehicles registration registrations registered reg rego vrn vrm bike motorcycle van",
-    "truck taxi numberplate numberplates parked dvla",
-)
+_PLATE: Final = words("plate plates registration reg rego vrn vrm numberplate numberplates dvla")
+_CAR: Final = _PLATE | words("car cars vehicle vehicles registered bike motorcycle van truck taxi parked")
 # DVLA, INF104: area and age identifiers of the marks since 2001, and the letters of those before.
 _UK_CURRENT: Final = r"[A-HJ-PR-Y][A-HJ-PR-Y](?:0[2-9]|[12]\d|5[1-9]|[67]\d)[A-HJ-PR-Z]{3}"
 _UK_PREFIX: Final = r"[A-HJ-NPR-TV-Y][1-9]\d{0,2}[A-HJ-PR-Z]{3}"
 _UK_SUFFIX: Final = r"[A-HJ-PR-Z]{3}[1-9]\d{0,2}[A-HJ-NPR-TV-Y]"
-_IN_STATES: Final = "AN|AP|AR|AS|BR|CG|CH|DD|DL|DN|GA|GJ|HP|HR|JH|JK|KA|KL|LA|LD|MH|ML|MN|MP|MZ|NL|OD|OR|PB|PY|RJ|SK|TN|TR|TS|TG|UA|UK|UP|WB"
+_IN_STATES: Final = (
+    "AN|AP|AR|AS|BR|CG|CH|DD|DL|DN|GA|GJ|HP|HR|JH|JK|KA|KL|LA|LD|MH|ML|MN|MP|MZ|NL|OD|OR|PB|PY"
+    "|RJ|SK|TN|TR|TS|TG|UA|UK|UP|WB"
+)
 
 KINDS: Final = (
     Kind(
@@ -30,14 +31,14 @@ KINDS: Final = (
         capitals=True,
         shapes="{A9,A99,A999}AAA; <{A9,A99,A999}> AAA; <{A9,A99,A999}>-AAA",
         form=re.compile(_UK_PREFIX),
-        cues=_CAR,
+        cues=_PLATE,
     ),
     Kind(
         type="UK_VEHICLE_REGISTRATION",
         capitals=True,
         shapes="AAA{9A,99A,999A}; AAA <{9A,99A,999A}>; AAA-<{9A,99A,999A}>",
         form=re.compile(_UK_SUFFIX),
-        cues=_CAR,
+        cues=_PLATE,
     ),
     Kind(
         type="NG_VEHICLE_REGISTRATION",
@@ -59,7 +60,7 @@ KINDS: Final = (
     Kind(
         type="IN_VEHICLE_REGISTRATION",
         capitals=True,
-        shapes="AA-<99>-AA-9999; AA <99> AA 9999; AA<99> AA 9999; <AA99> AA 9999",
+        shapes="AA-<99>-AA-9999; <AA99> AA 9999",
         form=re.compile(rf"(?:{_IN_STATES})\d{{1,2}}[A-Z]{{1,3}}\d{{4}}"),
         cues=_CAR,
     ),
@@ -68,7 +69,7 @@ KINDS: Final = (
     Kind(
         type="FR_LICENSE_PLATE",
         capitals=True,
-        shapes="AA-<999>-AA; AA999AA; AA <999> AA",
+        shapes="AA999AA",
         form=re.compile(r"[A-HJ-NP-TV-Z]{2}\d{3}[A-HJ-NP-TV-Z]{2}"),
         cues=words("immatriculation plaque immatriculé immatriculée"),
         alone=False,
@@ -76,7 +77,7 @@ KINDS: Final = (
     Kind(
         type="IT_LICENSE_PLATE",
         capitals=True,
-        shapes="AA999AA; AA <999> AA",
+        shapes="AA999AA",
         form=re.compile(r"[A-HJ-NPR-TV-Z]{2}\d{3}[A-HJ-NPR-TV-Z]{2}"),
         cues=words("targa targata targato targhe"),
         alone=False,
@@ -84,7 +85,7 @@ KINDS: Final = (
     Kind(
         type="ES_LICENSE_PLATE",
         capitals=True,
-        shapes="9999AAA; <9999> AAA; <9999>-AAA",
+        shapes="9999AAA; <9999>-AAA",
         form=re.compile(r"\d{4}[B-DF-HJ-NPR-TV-Z]{3}"),
         cues=words("matrícula matricula"),
         alone=False,
@@ -101,7 +102,7 @@ KINDS: Final = (
         capitals=True,
         shapes="99{A,AA,AAA}{99,999,9999}; 99A99999",
         form=re.compile(r"(?:0[1-9]|[1-7]\d|8[01])[A-Z]{1,3}\d{2,5}"),
-        cues=words("plaka plakası plakasi plakalı plakanın plate plates araç"),
+        cues=words("plaka plakası plakasi plakalı plakanın plate plates araç"),  # noqa: RUF001
         lands=words("turkish turkey"),
     ),
 )
