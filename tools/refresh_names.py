@@ -49,7 +49,8 @@ SURE_CITY_POPULATION = 100_000
 SURNAMES = 20_000
 # Percent of the population: a first name that everybody knows, though a dictionary or a map has it too.
 KNOWN_SHARE = 0.05
-BITS_PER_NAME = 20
+BITS_PER_PLACE = 20
+BITS_PER_WORD = 40
 # SCOWL's steps: 10 are the thousand commonest words, 35 a small dictionary, 50 a medium one, 70 a large one.
 COMMON_STEPS = (10, 20, 35)
 RARE_STEPS = (40, 50, 55, 60, 70)
@@ -128,9 +129,9 @@ def geonames() -> tuple[dict[str, int], set[str]]:
     return cities, regions
 
 
-def bit_map(names: list[str]) -> bytes:
-    """The bit map of names."""
-    size = 1 << (len(names) * BITS_PER_NAME - 1).bit_length()
+def bit_map(names: list[str], per_name: int) -> bytes:
+    """The bit map of names, with at least so many bits for each."""
+    size = 1 << (len(names) * per_name - 1).bit_length()
     bits = bytearray(size // 8)
     for name in names:
         for one in bits_of(name):
@@ -185,9 +186,9 @@ def main() -> None:
     small = sorted(name for name in cities if not flags.get(name, 0) & WORD)
     contents = {
         "words.txt": "\n".join(lines).encode(),
-        "places.bin": bit_map(small),
-        "surnames.bin": bit_map(surnames),
-        "ordinary.bin": bit_map(ordinary),
+        "places.bin": bit_map(small, BITS_PER_PLACE),
+        "surnames.bin": bit_map(surnames, BITS_PER_WORD),
+        "ordinary.bin": bit_map(ordinary, BITS_PER_WORD),
     }
     for file, content in contents.items():
         # No time of day in the files: the same sources give the same bytes.

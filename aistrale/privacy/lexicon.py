@@ -46,6 +46,7 @@ _OVERLAYS: Final = (
     ("t", vocabulary.WEAK_TITLES),
     ("v", vocabulary.PARTICLES),
     ("w", vocabulary.FUNCTION_WORDS),
+    ("X", vocabulary.UNITS),
 )
 
 

@@ -56,7 +56,9 @@ def _is_code(text: str) -> bool:
 # What follows a name in a program only.
 _PROGRAM_ENDS: Final = frozenset("(=@/\\[{_")
 _NUMBER_BEFORE: Final = frozenset(f"{digit}{mark}" for digit in "0123456789" for mark in " ,")
-_NUMBER_AFTER: Final = frozenset((*(f" {digit}" for digit in "0123456789"), " #"))
+_DIGITS: Final = frozenset("0123456789#")
+# Letters of what no street is called.
+_NO_STREETS: Final = frozenset("RNTtOoS")
 # Words of up to this length end in a full stop as abbreviations do: "St. Gallen", "Jr.".
 _SHORT: Final = frozenset(
     ["St", "Ste", "Ft", "Mt", "Jr", "Sr", "Ave", "Dr", "Av", "Avda", "Ul", "Str", "Apt", "No", "Nr", "Pl"]
@@ -148,17 +150,22 @@ def _look(name: str, letter: str | None, start: int, end: int, walk: Walk) -> No
     after = text[end : end + 4]
     if after[:1] in _PROGRAM_ENDS:
         return
-    if (
-        text[start - 2 : start] in _NUMBER_BEFORE
-        or after[:2] in _NUMBER_AFTER
-        or after in BESIDE_LOWER
-        or (after[:2] == ", " and after[2:3].isdigit())
-    ) and _beside_number(name, letter, start, end, walk):
-        return
+    if letter not in _NO_STREETS:
+        numbered = text[start - 2 : start] in _NUMBER_BEFORE or after[1:2] in _DIGITS or after in BESIDE_LOWER
+        if (numbered or (after[:2] == ", " and after[2:3].isdigit())) and _beside_number(
+            name, letter, start, end, walk
+        ):
+            return
     if letter is not None:
         _known(name, letter, start, end, walk)
     elif " " in name:
-        _several(name, start, end, walk)
+        words = name.split(" ")
+        get = letters().get
+        shape = "".join([get(word) or letter_of(word) for word in words])
+        if shape.strip("wXvGZ"):
+            run = Run(text, start, end, words, shape.replace("Y", "S"))
+            if not (organization_in(run, walk) or persons_in(run, walk)):
+                place_in(run, walk)
     else:
         _unknown(name, start, end, walk)
 
@@ -220,17 +227,6 @@ def _by_context(run: Run, walk: Walk) -> None:
     """One word whose neighbours decide."""
     if not (organization_in(run, walk) or one_name(run, walk)):
         place_in(run, walk)
-
-
-def _several(name: str, start: int, end: int, walk: Walk) -> None:
-    """A run of several words."""
-    get = letters().get
-    words = name.split(" ")
-    shape = "".join([get(word) or letter_of(word) for word in words])
-    if shape.strip("wXvGZ"):
-        run = Run(walk.text, start, end, words, shape.replace("Y", "S"))
-        if not (organization_in(run, walk) or persons_in(run, walk)):
-            place_in(run, walk)
 
 
 RECOGNIZERS = (Capitals(),)

@@ -125,7 +125,7 @@ class Walk:
 
 def word_before(text: str, start: int) -> str:
     """The word before a place in a text, in lower case and without punctuation; "" where there is no short one."""
-    words = text[max(0, start - 18) : start].split()
+    words = text[start - 18 if start > 18 else 0 : start].split()
     return words[-1].rstrip(':,.?!;-"').lower() if words else ""
 
 

@@ -44,6 +44,7 @@ _LETTER_POSTCODE: Final = re.compile(
 )
 _UNIT_GAPS: Final = frozenset((" ", ",", "\n"))
 _STREET_TAILS: Final = frozenset(ending[-2:] for ending in STREET_ENDINGS)
+_REGIONS: Final = frozenset("Rr")
 _NO_PLACES: Final = frozenset("wTXN")
 _STATE: Final = re.compile(r"[A-Z]{2,3}(?![\w.])")
 _CAPITALISED: Final = rf"[{_CAPITAL}](?:[^\W\d_]|['\u2019.-](?=[^\W\d_]))*"
@@ -85,12 +86,24 @@ def street_at(run: Run, walk: Walk) -> bool:
     if not sure and not _plausible(run, first, before, after, unit):
         return False
     start = run.start if not first else run.span(first, len(words))[0]
+    if not first and before < 0 and run.word_before in STREET_LOWER_PREFIXES:
+        # "12 rue La Fontaine", "ul. Polna 14": the small word is part of the street.
+        start = _prefix_start(text, start)
+        before = _number_before(text, start)
     if first and before >= 0:
         before = -1
         if after is None:
             return False
     _emit(walk, (start, end), (before, after is not None), unit, 0.9 if sure else 0.7)
     return True
+
+
+def _prefix_start(text: str, start: int) -> int:
+    """Where the word before a street's name begins."""
+    at = start - 1
+    while at > 0 and not text[at - 1].isspace():
+        at -= 1
+    return at
 
 
 def _number_before(text: str, start: int) -> int:
@@ -227,11 +240,13 @@ def _piece(text: str, after: re.Match[str], *, inside: bool) -> tuple[int, int, 
     if match is None:
         return None
     name = match.group()
-    letter = letters().get(name)
-    if letter in {"R", "r"}:
+    get = letters().get
+    letter = get(name)
+    words = name.split(" ")
+    # "Milford New Zealand": the place and its country.
+    if letter in _REGIONS or any(get(" ".join(words[first:])) in _REGIONS for first in range(1, len(words))):
         return at, match.end(), "REGION"
-    head = name.partition(" ")[0]
-    first = letters().get(head) or letter_of(head)
+    first = get(words[0]) or letter_of(words[0])
     if first in _NO_PLACES and not (is_place(name) or is_place(name.title())):
         return None
     if gap.count("\n") > 1:

@@ -11,6 +11,8 @@ from aistrale.privacy.vocabulary import PLACE_BEFORE, STATES
 if TYPE_CHECKING:
     from aistrale.privacy.recognizers._run import Run, Walk
 
+# What may stand before a place in a run: "Southern Italy", "In New Zealand".
+_LEADING: Final = frozenset("wNlfX")
 _WHERE: Final = frozenset(
     ["in", "from", "to", "at", "near", "visit", "visiting", "city", "town", "village", "between", "leaving"]
 )
@@ -29,7 +31,9 @@ def place_in(run: Run, walk: Walk) -> bool:
     shape, words = run.shape, run.words
     count = len(shape)
     get = letters().get
-    for first in range(count):
+    first = -1
+    while first < count - 1 and (first < 0 or shape[first] in _LEADING):
+        first += 1
         letter = shape[first] if first == count - 1 else get(" ".join(words[first:]), "")
         if letter == "R" or (letter == "P" and not walk.code):
             start, end = run.span(first, count)

@@ -178,7 +178,7 @@ def may_matter(walk: Walk, start: int, end: int) -> bool:
     text = walk.text
     if walk.last_person >= 0 and start - walk.last_person < 8:
         return True
-    head = text[max(0, start - 14) : start - 1 if start else 0]
+    head = text[start - 14 if start > 14 else 0 : start - 1 if start else 0]
     word = head[head.rfind(" ") + 1 :].rstrip(":,.?!;-").lower()
     if word in _MATTERS_BEFORE:
         return True

@@ -19,6 +19,7 @@ _BOX_BEFORE: Final = re.compile(
     re.IGNORECASE,
 )
 _NUMBER: Final = re.compile(r"(?:no\.? |#|: ?)?([A-Z]{0,2}-?\d{1,6}\b(?:-\d{1,4}\b)?)", re.IGNORECASE)
+_UNIT: Final = re.compile(r"(?:Apt\.? (?:#|no\.? )?\d{1,5}[A-Z]?|Suite \d{3,4})\b")
 # "Postfach 12", "BP 40": the word is the trigger itself.
 _SHIP: Final = re.compile(r"(?:\b(?:USNS|USNV|USS|USCGC|HMS|PSC|CMR|Unit)\b[^\n]{1,32})\r?\n? ?[AFD]\Z", re.IGNORECASE)
 _MILITARY: Final = re.compile(r" A[AEP],? \d{5}(?:-\d{4})?\b", re.IGNORECASE)
@@ -30,28 +31,30 @@ _STREET: Final = (
 _LOWER_STREET: Final = r"[^\W\d_][\w.'\u2019/-]{0,24}(?: [\w.'\u2019/-]{1,24}){0,3}"
 _CORNER: Final = re.compile(rf"({_STREET}) (?:and|&) ({_STREET})")
 _CORNER_LOWER: Final = re.compile(rf"({_LOWER_STREET}) (?:and|&) ({_LOWER_STREET})(?=[.,;!?\n]|\Z)")
+# Streets whose kind comes first, in small letters.
+_ROMANCE: Final = (
+    " rue ", " avenue ", " boulevard ", " chemin ", " impasse ", " quai ", " calle ", " avenida ", " plaza ", " rua ",
+    " via ", " piazza ",
+)  # fmt: skip
+_STREET_NUMBER: Final = re.compile(r"(?<![\w.,$€£/-])\d{1,4}(?: ?(?:bis|ter|[A-Za-z]))?,?\Z")
+_STREET_NAME: Final = re.compile(
+    r"(?:(?:d[aeou]s?|del|della|dei|des|du|la|le|les|los|las|el)[ ]|[dl]['\u2019]){0,3}[A-ZÀ-ÖØ-Þ][^\W\d_'\u2019]{1,24}"
+    r"(?:[ -](?:(?:d[aeiou]s?|del|des|du|la|le|les|y|e) |[dl]['\u2019]){0,2}[A-ZÀ-ÖØ-Þ][^\W\d_]{0,24}){0,4}"
+    r"(,? (?:n[°º.o] ?)?\d{1,4}(?: ?[a-z](?!\w))?(?![\w%]))?"
+)
 
 
 class PostalAddress:
-    """Boxes, military post and street corners."""
+    """Boxes, military post, street corners, and streets whose kind stands before the name in small letters."""
 
     name = "postal"
     types = ("ADDRESS",)
     triggers = Triggers(
         literals=(
-            "Box ",
-            "box ",
-            "BOX ",
-            "PO A",
-            "po a",
-            "corner of ",
-            "Postfach ",
-            "Postbox ",
-            "Postboks ",
-            "Apartado ",
-            "Postbus ",
+            "Box ", "box ", "BOX ", "PO A", "po a", "corner of ", "Postfach ", "Postbox ", "Postboks ", "Apartado ",
+            "Postbus ", "Apt", "Suite ", *_ROMANCE,
         )
-    )
+    )  # fmt: skip
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The address around the word."""
@@ -60,7 +63,30 @@ class PostalAddress:
             return self._corner(candidate)
         if word in {"PO A", "po a"}:
             return self._military(candidate)
+        if word[0] == " ":
+            return self._street(candidate)
+        if word in {"Apt", "Suite "}:
+            return self._unit(candidate)
         return self._box(candidate)
+
+    def _unit(self, candidate: Candidate) -> Iterable[Finding]:
+        text, start = candidate.text, candidate.start
+        match = _UNIT.match(text, start)
+        if match is None or (start and text[start - 1].isalnum()):
+            return ()
+        return (Finding(start, match.end(), "ADDRESS", 0.6, self.name),)
+
+    def _street(self, candidate: Candidate) -> Iterable[Finding]:
+        text, start = candidate.text, candidate.start
+        match = _STREET_NAME.match(text, candidate.end)
+        if match is None:
+            return ()
+        number = _STREET_NUMBER.search(text, start - 10 if start > 10 else 0, start)
+        if number is None and match[1] is None:
+            return ()
+        return (
+            Finding(number.start() if number else start + 1, tail_of(text, match.end()), "ADDRESS", 0.9, self.name),
+        )
 
     def _box(self, candidate: Candidate) -> Iterable[Finding]:
         text, start = candidate.text, candidate.start

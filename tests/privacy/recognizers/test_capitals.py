@@ -121,7 +121,8 @@ def test_organizations(text, names):
         ("habite au 12 Rue des Lilas", "12 Rue des Lilas"),
         ("Via Garibaldi 22", "Via Garibaldi 22"),
         ("vive en Calle Mayor 7", "Calle Mayor 7"),
-        ("ul. Polna 14", "Polna 14"),
+        ("ul. Polna 14", "ul. Polna 14"),
+        ("ask at 12 Birch Lane Apt. 3 there", "12 Birch Lane Apt. 3"),
         ("Kossuth utca 5.", "Kossuth utca 5."),
     ],
 )

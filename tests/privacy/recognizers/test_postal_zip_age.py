@@ -20,6 +20,10 @@ def found(recognizers, text):
         ("send it to P.O. Box 417, please", "P.O. Box 417"),
         ("PO Box 12, Springfield, IL 62701", "PO Box 12, Springfield, IL 62701"),
         ("Postfach 1234", "Postfach 1234"),
+        ("habite au 12 bis rue de la Fontaine, 75011 Paris", "12 bis rue de la Fontaine, 75011"),
+        ("vive en la calle de los Olivos 7, cerca", "calle de los Olivos 7"),
+        ("mora na rua das Flores 12", "rua das Flores 12"),
+        ("in Apt. 5 of it", "Apt. 5"),
         ("PSC 1234, Box 5678\nAPO AE 09012", "PSC 1234, Box 5678\nAPO AE 09012"),
         ("USNS Nobody\nFPO AP 96601 is where", "USNS Nobody\nFPO AP 96601"),
         ("at the corner of Main Street and Fifth Avenue, at noon", "the corner of Main Street and Fifth Avenue"),
@@ -30,7 +34,17 @@ def test_addresses_without_a_street(text, address):
 
 
 @pytest.mark.parametrize(
-    "text", ["Box 5 of the form", "a box 3 wide", "in the corner of the room and the hall", "APO Alpha 5", "REPO AE x"]
+    "text",
+    [
+        "Box 5 of the form",
+        "a box 3 wide",
+        "in the corner of the room and the hall",
+        "APO Alpha 5",
+        "REPO AE x",
+        "sent via Slack to all",
+        "the plaza Mayor is big",
+        "Suite 2 of three",
+    ],
 )
 def test_no_addresses(text):
     assert found(POSTAL, text) == []
