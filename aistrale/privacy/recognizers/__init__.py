@@ -33,6 +33,11 @@ FILES: Final = (
     "postal",
     "zip_code",
     "age",
+    "secret_vendors",
+    "secret_assignment",
+    "secret_connection",
+    "secret_jwt",
+    "secret_pem",
 )  # fmt: skip
 
 

@@ -1,0 +1,68 @@
+"""Passwords in URLs and connection strings, and signatures of shared access."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from aistrale.privacy.finding import Finding
+from aistrale.privacy.recognizer import Triggers
+from aistrale.privacy.recognizers.secret_shape import filler, randomness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aistrale.privacy.recognizer import Candidate
+
+# RFC 3986 section 3.2.1, and the characters that people forget to encode. A password holds no slash, or the last @
+# would be unknown.
+_USERINFO: Final = re.compile(r"[^\s/@:\"'`<>\\]{0,128}(?::(?P<password>[^\s/\"'`<>\\]{1,200}))?@(?=[\w\[.%*$-])")
+_SIGNATURE: Final = re.compile(r"[A-Za-z0-9%+/_-]{40,120}={0,2}")
+_USER_OPTION: Final = re.compile(r"[ =\t]{0,3}[\"']?[\w.@{}\\-]{1,64}[\"']?:[\"']?(?P<password>[^\s\"'`]{3,128})")
+_LONG: Final = 20
+
+
+class ConnectionSecret:
+    """The password of `scheme://user:password@host` and of `curl -u user:password`, and `sig=` of shared access."""
+
+    name = "secret_connection"
+    types = ("SECRET", "PASSWORD")
+    triggers = Triggers(literals=("://", "&sig=", " -u ", "--user"))
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """The secret that stands there."""
+        text, at, end = candidate.text, candidate.start, candidate.end
+        trigger = candidate.value
+        if trigger == "://":
+            return self._url(text, end)
+        if trigger == "&sig=":
+            signature = _SIGNATURE.match(text, end)
+            return () if signature is None else (Finding(*signature.span(), "SECRET", 0.95, self.name),)
+        option = _USER_OPTION.match(text, end)
+        if option is None or filler(option["password"]) or "curl" not in text[max(0, at - 400) : at + 400]:
+            return ()
+        start, end = option.span("password")
+        while text[end - 1] in "})" and text[end - 1] not in "({":
+            end -= 1
+        return self._both(start, end)
+
+    def _url(self, text: str, at: int) -> Iterable[Finding]:
+        user = _USERINFO.match(text, at, at + 330)
+        if user is None:
+            return ()
+        start, end = user.span("password")
+        if start < 0:
+            name = text[at : user.end() - 1]
+            if len(name) < _LONG or not randomness(name):
+                return ()
+            return (Finding(at, user.end() - 1, "SECRET", 0.85, self.name),)
+        return () if filler(text[start:end]) or text[start] in "{$%[(" else self._both(start, end)
+
+    def _both(self, start: int, end: int) -> Iterable[Finding]:
+        return (
+            Finding(start, end, "SECRET", 1.0, self.name),
+            Finding(start, end, "PASSWORD", 1.0, self.name),
+        )
+
+
+RECOGNIZERS = (ConnectionSecret(),)

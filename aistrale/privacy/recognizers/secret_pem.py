@@ -1,0 +1,72 @@
+"""Private keys in textual encodings (RFC 7468, OpenSSH, RFC 9580 for OpenPGP, PuTTY), and hashes of passwords."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from aistrale.privacy.finding import Finding
+from aistrale.privacy.recognizer import Triggers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aistrale.privacy.recognizer import Candidate
+
+_HEAD: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+_FOOT: Final = re.compile(r"-----END [A-Z0-9 ]{4,48}-----")
+# Of a key without its end, what follows in lines of base64.
+_BODY: Final = re.compile(
+    r"(?:[ \t]{0,16}(?:\\r|\\n|\r|\n|[A-Za-z0-9+/=]{20,128}|[A-Za-z-]{3,16}: [^\n]{0,80})){0,200}"
+)
+_LONGEST: Final = 16384
+# modular crypt format: the scheme between dollars, parameters, salt and hash.
+_HASH: Final = re.compile(
+    r"\$(?:2[abxy]\$\d{2}\$[./A-Za-z0-9]{50,54}"
+    r"|(?:[156789y]|apr1|md5|P|H|sha1)\$[./A-Za-z0-9=,$-]{24,160}"
+    r"|(?:argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]{0,12}|bcrypt-sha256|7|gy)\$[./A-Za-z0-9=,+$-]{30,300}"
+    r"|krb5[a-z]{2,8}\$[^\s]{40,4096})"
+)
+_DJANGO: Final = re.compile(r"(?:pbkdf2_sha\d{1,3}|bcrypt_sha256|scrypt|argon2)\Z")
+
+
+class PrivateKey:
+    """Keys between their BEGIN and END lines; of a torn one what is left."""
+
+    name = "secret_pem"
+    types = ("SECRET",)
+    triggers = Triggers(literals=("-----BEGIN",))
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """The key that begins there."""
+        text = candidate.text
+        head = _HEAD.match(text, candidate.start)
+        if head is None:
+            return ()
+        end = text.find("-----", head.end(), head.end() + _LONGEST)
+        foot = _FOOT.match(text, end) if end >= 0 else None
+        if foot is None:
+            body = _BODY.match(text, head.end())
+            return (Finding(head.start(), head.end() if body is None else body.end(), "SECRET", 1.0, self.name),)
+        return (Finding(head.start(), foot.end(), "SECRET", 1.0, self.name),)
+
+
+class PasswordHash:
+    """Hashes in modular crypt format and Django's, and Kerberos tickets as tools print them for guessing."""
+
+    name = "secret_hash"
+    types = ("SECRET",)
+    triggers = Triggers(whole=True)
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """All of them in a text."""
+        text = candidate.text
+        found = []
+        for match in _HASH.finditer(text):
+            django = _DJANGO.search(text, max(0, match.start() - 16), match.start())
+            start = match.start() if django is None else django.start()
+            found.append(Finding(start, match.end(), "SECRET", 0.95, self.name))
+        return found
+
+
+RECOGNIZERS = (PrivateKey(), PasswordHash())
