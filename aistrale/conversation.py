@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self
 from aistrale import turns
 from aistrale.core.call import new_id
 from aistrale.core.runtime import run_sync
+from aistrale.errors import ConfigurationError
 from aistrale.options import build_messages
-from aistrale.scope import context
+from aistrale.scope import context, current, extended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from aistrale.core.runtime import Runtime
     from aistrale.engine import Engine
     from aistrale.options import Options, Prompt
+    from aistrale.privacy.protection import Protection
+    from aistrale.privacy.vault import Vault
     from aistrale.scope import ContextValues
     from aistrale.types import Completion, Message
 
@@ -91,9 +94,37 @@ class Session:
     def _remember(self, messages: list[Message]) -> None:
         self.messages = messages
 
+    @property
+    def vault(self) -> Vault:
+        """What was redacted in this conversation, with its placeholders.
+
+        To go on elsewhere or later, keep `session.vault.seal(key, session.id)`, open another session of the same id
+        and set its vault to `Vault.unseal(blob, key, session.id)`.
+
+        Raises:
+            ConfigurationError: Nothing is redacted: the setting `privacy` is off.
+        """
+        return self._protection().vault(self._context())
+
+    @vault.setter
+    def vault(self, vault: Vault) -> None:
+        self._protection().keep(self._context(), vault)
+
+    def _protection(self) -> Protection:
+        if self._engine.protection is None:
+            raise ConfigurationError(
+                "a session has no vault where nothing is redacted", field="privacy", hint='Set privacy="redact".'
+            )
+        return self._engine.protection
+
+    def _context(self) -> Context:
+        return extended(current(), self._values)
+
     def clear(self) -> None:
-        """Forget the turns; the instructions stay."""
+        """Forget the turns, and what was redacted in them; the instructions stay."""
         self.messages = []
+        if self._engine.protection is not None:
+            self._engine.protection.forget(self._context())
 
     def __enter__(self) -> Self:
         block = context(**self._values)

@@ -21,7 +21,7 @@ from aistrale.cost.estimate import most_cost
 from aistrale.cost.prices import price_usage
 from aistrale.errors import ConfigurationError
 from aistrale.policies import build
-from aistrale.policies.assemble import reliability
+from aistrale.policies.assemble import protecting, reliability
 from aistrale.policies.encode import Encode
 from aistrale.policies.journal import Journal
 from aistrale.policies.meter import UNSENT, Meter, attempt_infos, refusal, total_cost
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from aistrale.core.runtime import Runtime
     from aistrale.errors import AistraleError
     from aistrale.options import Options
+    from aistrale.privacy.protection import Protection
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import Kind, ModelFacts
     from aistrale.reliability.breaker_types import BreakerEvent
@@ -76,9 +77,11 @@ class Engine:
         self.settings: Settings = load(keywords)
         self.ledger = open_ledger(self.settings.ledger)
         self.states = _states(self.settings)
+        self.protection = _protection(self.settings)
         journal = Journal(self.ledger, price_usage)
         policies: dict[str, Policy] = {
             "meter": Meter(self.ledger, journal.settle),
+            **({} if self.protection is None else protecting(self.protection, self.settings.on_event)),
             **reliability(self.settings, self.states, target_of=self.target, bound=most_cost),
             "encode": Encode(),
             "journal": journal,
@@ -356,6 +359,15 @@ def finish(call: Call, answer: Answer) -> Answer:
     if isinstance(answer, Completion):
         unwrap(answer, prepared.answer)
     return answer
+
+
+def _protection(settings: Settings) -> Protection | None:
+    if settings.privacy is None:
+        return None
+    # The recognizers' word lists are loaded here, before a process forks and before the first call waits for them.
+    from aistrale.privacy.protection import Protection
+
+    return Protection(settings.privacy)
 
 
 def _states(settings: Settings) -> States:

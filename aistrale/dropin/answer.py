@@ -61,8 +61,8 @@ class Answers:
         given = self._given(call)
         if given is None:
             return None
-        if call.vault and answer.raw is not None:
-            # Where something was redacted, its originals stand in the answer's copy of the body.
+        if call.screened and answer.raw is not None:
+            # What the policies made of it stands in the answer's copy of the body.
             given.response.take()
             return self._relayed(call, given, dump_json(answer.raw).encode())
         return self._relayed(call, given, given.response.take())
@@ -93,8 +93,8 @@ class Answers:
         resumes = call.streaming is not None and call.streaming.mode == "resume"
         pump: RelayedBody | EncodedBody
         if given is not None and not resumes:
-            if call.vault:
-                # What was redacted stands in the reply, and not in the provider's bytes.
+            if call.screened:
+                # What the policies made of it stands in the reply.
                 pump = EncodedBody(reply, self._encoder(call), words)
             else:
                 pump = RelayedBody(reply, given.response, words)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from aistrale.core.pipeline import Policy
     from aistrale.policies.hold import Predicate
     from aistrale.policies.state import States
+    from aistrale.privacy.event import PrivacyEvent
+    from aistrale.privacy.protection import Protection
     from aistrale.types import Completion
 
 _ONCE = Backoff(attempts=1)
@@ -67,6 +69,25 @@ def reliability(
 
         policies["hedge"] = Hedge(settings.hedge, states.of, bound)
     policies.update(_remembering(settings, target_of))
+    return policies
+
+
+def protecting(protection: Protection, listener: Callable[[PrivacyEvent], None] | None = None) -> dict[str, Policy]:
+    """What looks after data, by place.
+
+    Args:
+        protection: Finds and remembers.
+        listener: Is told what was decided about data.
+    """
+    from aistrale.policies.redact import Redact
+
+    policies: dict[str, Policy] = {"redact": Redact(protection)}
+    settings = protection.settings
+    if settings.rules or settings.media != "allow":
+        from aistrale.policies.guard import Guard
+        from aistrale.policies.report import Report
+
+        policies["guard"] = Guard(settings, protection.scanner, Report(listener, dry_run=settings.dry_run))
     return policies
 
 

@@ -34,6 +34,8 @@ provider prescribes, or that is not known; "link": where the provider fetches a 
 """
 
 Item = TypeVar("Item")
+# Characters; a scan takes about a millisecond for eight thousand.
+_LARGE: Final = 32 * 1024
 
 
 class Change(Protocol):
@@ -219,6 +221,9 @@ def _json(value: Item, path: str, change: Change, kind: Kind = "text") -> Item:
 
 def _walk(value: JSON, path: str, change: Change, kind: Kind) -> JSON:
     if type(value) is str:
+        if kind == "value" and (" " in value or "\n" in value):
+            # Several words are prose, wherever they stand.
+            kind = "text"
         return change(path, kind, value) if value else value
     if type(value) is list:
         items = [_walk(item, f"{path}[{index}]", change, kind) for index, item in enumerate(value)]
@@ -271,6 +276,19 @@ def rewrite_body(body: JSONObject, slots: Callable[[JSONObject], Iterator[TextSl
             body[name] = new
             changed = True
     return changed
+
+
+def is_large(request: Request | EmbedRequest) -> bool:
+    """Whether looking at all texts of a request keeps an event loop waiting: longer than some milliseconds."""
+    total = 0
+
+    def measure(_path: str, _kind: Kind, text: str, /) -> str:
+        nonlocal total
+        total += len(text)
+        return text
+
+    rewrite(request, measure)
+    return total > _LARGE
 
 
 def texts(call: Call) -> list[tuple[str, Kind, str]]:

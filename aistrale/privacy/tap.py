@@ -16,6 +16,7 @@ from aistrale.types import (
     ReasoningPart,
     RefusalPart,
     ReplyEnd,
+    ReplyStart,
     StreamError,
     TextDelta,
     TextPart,
@@ -145,6 +146,10 @@ class RestoreTap:
             event = replace(event, stop_sequence=sequence, wire=self._wire(event.wire))
         out.append(event)
         return out
+
+    def _start(self, event: ReplyStart) -> Iterable[Event]:
+        # Some formats repeat the request here.
+        return (event if event.wire is None else replace(event, wire=self._wire(event.wire)),)
 
     def _end(self, event: ReplyEnd) -> Iterable[Event]:
         return [*self._flush_all(), replace(event, wire=self._wire(event.wire)) if event.wire is not None else event]
@@ -299,6 +304,7 @@ _HANDLERS: Final[dict[type[Event], Callable[..., Iterable[Event]]]] = {
     BlockStart: RestoreTap._open,
     BlockEnd: RestoreTap._close,
     Finish: RestoreTap._finish,
+    ReplyStart: RestoreTap._start,
     ReplyEnd: RestoreTap._end,
     StreamError: RestoreTap._fail,
     Other: RestoreTap._other,
