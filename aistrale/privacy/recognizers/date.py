@@ -59,7 +59,7 @@ _DAY_NAME: Final = re.compile(
 )
 # What follows "March ": 15, 1989 or 1989
 _NAME_DAY: Final = re.compile(
-    r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?:(?:,\s?|\s|-)((?:1[0-9]|20)\d\d)(?!\d))?" + _TIME + _END
+    r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?:(?:\s?,\s?|\s|-)((?:1[0-9]|20)\d\d)(?!\d))?" + _TIME + _END
 )
 _NAME_BEFORE: Final = re.compile(r"(?<![^\W_])" + _MONTHS + r"(?:\.?,?\s|[-/])\Z", re.IGNORECASE)
 _NUMERALS: Final = "0123456789"

@@ -62,8 +62,12 @@ _LABELS: Final = cues(
     "desk office home work direct main line emergency ops backup phone tel mobile mob cell fax ph m t f p cep contact"
 )
 _BETWEEN: Final = " \t\r\n:=.#+(\"'|*"
+# "call me on ...", "send messages to ..."
+_LINKS: Final = frozenset({"on", "at", "to", "via", "unter", "sur"})
 _FILLERS: Final = frozenset({"number", "numbers", "no", "nr", "num", "id", "is", "was"})
-_AFTER: Final = re.compile(r"\W{1,3}(?:office|fax|mobile|home|work|cell|desk|direct|phone|tel)(?![^\W_])")
+_AFTER: Final = re.compile(
+    r"\W{1,3}(?:office|fax|mobile|home|work|cell|desk|direct|phone|tel)(?![^\W_])", re.IGNORECASE
+)
 # Words right before a number that make it another kind of number.
 _OTHER: Final = cues(
     "ssn social security account acct card order invoice ticket case routing zip postcode license licence",
@@ -101,7 +105,9 @@ class Phone:
             found = self._international(candidate)
             if found:
                 return found
-        if before in ("-", ".", "/", "$", "€", "£", "#") or _CODE_LIKE.match(text, end):
+        if before in ("-", ".", "/", "$", "€", "£", "#") or (
+            text[end : end + 1] == "-" and _CODE_LIKE.match(text, end)
+        ):
             return ()
         if len(digits) == end - start:
             return self._bare(candidate)
@@ -229,9 +235,11 @@ def said_to_be_phone(candidate: Candidate, *, grouped: bool) -> float:
     """
     digits, said = candidate.digits, candidate.said
     score = 0.0
-    if not _NOUNS.isdisjoint(said) or _AFTER.match(candidate.after) or (said and _is_labelled(candidate)):
+    if not _NOUNS.isdisjoint(said) or _AFTER.match(candidate.text, candidate.end) or (said and _is_labelled(candidate)):
         score = 0.85
-    elif (grouped or (len(digits) > 9 and digits[0] != "1")) and not _VERBS.isdisjoint(said):
+    elif not _VERBS.isdisjoint(said) and (
+        grouped or (len(digits) > 9 and digits[0] != "1") or (said[-1] in _LINKS and not _VERBS.isdisjoint(said[-4:]))
+    ):
         score = 0.7
     if score and (digits in _COUNTING or len(set(digits)) == 1 or _is_other(candidate)):
         return 0.0
@@ -298,7 +306,7 @@ def _may_be(value: str, groups: list[str], sizes: list[int]) -> bool:
         return False
     if sizes == [3, 2, 4] and " " not in value:
         return False
-    return len(groups) <= 6 and max(sizes) <= 8 and sum(size == 1 for size in sizes) <= 2 and sizes[-1] > 1
+    return len(groups) <= 6 and max(sizes) <= 8 and sizes.count(1) <= 2 and sizes[-1] > 1
 
 
 def _is_shape(text: str, start: int, end: int, groups: list[str], sizes: list[int], *, bracket: bool) -> bool:
