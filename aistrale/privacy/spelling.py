@@ -10,7 +10,9 @@ from aistrale.privacy.reading import Edit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_WORDS: Final = r"[ \t]?(?:(at|@|ät|arroba|arobase|chiocciola)|(dot|\.|punkt|punto|point|ponto)|(colon|:)|(dash|hyphen|minus))[ \t]?"
+_AT: Final = "(at|@|ät|arroba|arobase|chiocciola)"
+_POINT: Final = r"(dot|\.|punkt|punto|point|ponto)"
+_WORDS: Final = rf"[ \t]?(?:{_AT}|{_POINT}|(colon|:)|(dash|hyphen|minus))[ \t]?"
 # For each bracket a pattern of its own: one that begins with a known character is searched for fastest.
 _SIGNS: Final = tuple(
     (pair[0], re.compile(re.escape(pair[0]) + _WORDS + re.escape(pair[1]), re.IGNORECASE))
@@ -43,7 +45,8 @@ _APART: Final = re.compile(
 
 _EMPHASIS: Final = tuple((mark, re.compile(re.escape(mark) + r"{1,3}(?=[\w.@:+()\-]|[ .\-]\d)")) for mark in "*`~")
 _TAG: Final = re.compile(
-    r"<(?:/?(?:b|i|u|s|em|strong|span|mark|font|wbr|small|code|sub|sup)(?: [^<>]{0,64})?/?|!--[^<>]{0,64}--)>",
+    r"<(?:/?(?:b|i|u|s|em|strong|span|mark|font|wbr|small|code|sub|sup)(?: [^<>]{0,64})?/?|!--[^<>]{0,64}--)>"
+    r"(?:</?[a-z]{1,6}>){0,8}",
     re.IGNORECASE,
 )
 _VALUE: Final = frozenset(".@:+-()")
