@@ -64,6 +64,9 @@ _SHORT: Final = frozenset(
     ["St", "Ste", "Ft", "Mt", "Jr", "Sr", "Ave", "Dr", "Av", "Avda", "Ul", "Str", "Apt", "No", "Nr", "Pl"]
 )
 
+# A text without capitals is a message, typed in a hurry; what is longer is none.
+_MOST_LOWER: Final = 8192
+
 
 class Capitals:
     """Finds what capitalised words name."""
@@ -76,7 +79,7 @@ class Capitals:
         """Everything in the text that capitalised words name."""
         text = candidate.text
         if text.islower():
-            return _without_capitals(text)
+            return _without_capitals(text) if len(text) <= _MOST_LOWER else ()
         return _walk(text)
 
 

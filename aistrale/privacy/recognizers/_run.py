@@ -136,6 +136,8 @@ def letter_of(word: str) -> str:
     """
     if len(word) == 1:
         return "i"
+    if word[-1].isdigit():
+        return "X"
     known = letters()
     if not word.isalpha():
         if word[-1] == ".":

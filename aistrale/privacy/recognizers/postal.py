@@ -14,10 +14,22 @@ if TYPE_CHECKING:
 
     from aistrale.privacy.recognizer import Candidate
 
-_BOX_BEFORE: Final = re.compile(
-    r"(?:\b(?:P\.? ?O\.?|G\.?P\.?O\.?|Post(?:al)?(?: Office)?|Locked|Private)|\b(?:PSC|CMR|Unit|UNIT) \d{1,5},?) ?\Z",
-    re.IGNORECASE,
+# How the text before "Box" ends.
+_BOX_WORDS: Final = (
+    "po",
+    "p.o",
+    "p.o.",
+    "p o",
+    "p. o.",
+    "gpo",
+    "g.p.o.",
+    "post",
+    "postal",
+    "post office",
+    "locked",
+    "private",
 )
+_BOX_UNIT: Final = re.compile(r"\b(?:PSC|CMR|Unit) \d{1,5},? ?\Z", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?:no\.? |#|: ?)?([A-Z]{0,2}-?\d{1,6}\b(?:-\d{1,4}\b)?)", re.IGNORECASE)
 _UNIT: Final = re.compile(r"(?:Apt\.? (?:#|no\.? )?\d{1,5}[A-Z]?|Suite \d{3,4})\b")
 # "Postfach 12", "BP 40": the word is the trigger itself.
@@ -36,6 +48,7 @@ _ROMANCE: Final = (
     " rue ", " avenue ", " boulevard ", " chemin ", " impasse ", " quai ", " calle ", " avenida ", " plaza ", " rua ",
     " via ", " piazza ",
 )  # fmt: skip
+_PARTICLES: Final = frozenset("dle")
 _STREET_NUMBER: Final = re.compile(r"(?<![\w.,$€£/-])\d{1,4}(?: ?(?:bis|ter|[A-Za-z]))?,?\Z")
 _STREET_NAME: Final = re.compile(
     r"(?:(?:d[aeou]s?|del|della|dei|des|du|la|le|les|los|las|el)[ ]|[dl]['\u2019]){0,3}[A-ZÀ-ÖØ-Þ][^\W\d_'\u2019]{1,24}"
@@ -78,6 +91,10 @@ class PostalAddress:
 
     def _street(self, candidate: Candidate) -> Iterable[Finding]:
         text, start = candidate.text, candidate.start
+        if not (
+            text[candidate.end : candidate.end + 1].isupper() or text[candidate.end : candidate.end + 1] in _PARTICLES
+        ):
+            return ()
         match = _STREET_NAME.match(text, candidate.end)
         if match is None:
             return ()
@@ -94,11 +111,23 @@ class PostalAddress:
         if number is None:
             return ()
         if candidate.value in {"Box ", "box ", "BOX "}:
-            before = _BOX_BEFORE.search(text, max(0, start - 24), start)
-            if before is None:
+            begin = self._box_start(text, start)
+            if begin < 0:
                 return ()
-            start = before.start()
+            start = begin
         return (Finding(start, tail_of(text, number.end()), "ADDRESS", 0.85, self.name),)
+
+    def _box_start(self, text: str, start: int) -> int:
+        """Where the words before "Box" begin; -1: they are none of a post office's."""
+        before = text[start - 16 if start > 16 else 0 : start].rstrip(" ")
+        if before[-1:].isdigit() or before[-1:] == ",":
+            unit = _BOX_UNIT.search(text, start - 16 if start > 16 else 0, start)
+            return unit.start() if unit else -1
+        lower = before.lower()
+        for word in reversed(_BOX_WORDS):
+            if lower.endswith(word) and not lower[-len(word) - 1 : -len(word)].isalnum():
+                return start - (len(text[start - 16 if start > 16 else 0 : start]) - len(before)) - len(word)
+        return -1
 
     def _military(self, candidate: Candidate) -> Iterable[Finding]:
         text = candidate.text
