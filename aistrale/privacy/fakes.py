@@ -1,10 +1,10 @@
 """Fakes: values of the same kind and shape as the real ones, for tasks in which a model has to reason about them.
 
 What is derived is derived from the conversation's secret and the canonical value: two ways of writing one card number
-become two ways of writing one fake. Cards keep their brand and length and pass Luhn's check, account numbers pass theirs
-(ISO 13616), telephone numbers keep their shape, e-mail addresses lie in domains that nobody owns (RFC 2606), IP
-addresses in ranges that nobody uses (RFC 5737, RFC 3849), social security numbers in an area that is not given out, and
-all dates of a conversation move by the same number of days.
+become two ways of writing one fake. Cards keep their brand and length and pass Luhn's check, account numbers pass
+theirs (ISO 13616), telephone numbers keep their shape, e-mail addresses lie in domains that nobody owns (RFC 2606), IP
+addresses in ranges that nobody uses (RFC 5737, RFC 3849), social security numbers in an area that is not given out,
+and all dates of a conversation move by the same number of days.
 """
 
 from __future__ import annotations
@@ -18,20 +18,29 @@ from typing import TYPE_CHECKING, Final
 from aistrale.privacy.vault import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aistrale.privacy.vault import Vault
 
 # Common as words and across languages, so that no pair of them is anybody in particular.
-_FIRST: Final = ["Alex", "Robin", "Sam", "Kim", "Chris", "Jordan", "Taylor", "Casey", "Jamie", "Morgan", "Riley", "Avery", "Quinn", "Rowan", "Sasha", "Noel", "Toni", "Dana", "Jules", "Kit", "Remy", "Ari", "Bo", "Charlie", "Dale", "Ellis", "Frankie", "Harper", "Indy", "Jo", "Kai", "Lane", "Marlo", "Nico", "Ollie", "Pat", "Reese", "Shay", "Terry", "Val"]
-_LAST: Final = ["Field", "Hill", "Brook", "Stone", "Wood", "Lake", "Moor", "Ford", "Heath", "Marsh", "Vale", "Grove", "Dale", "Banks", "Glen", "Croft", "Thorne", "Ridge", "Wells", "Shore", "Meadow", "Forest", "Rivers", "Snow", "Winter", "Summer", "Frost", "Rain", "North", "West", "East", "Oak", "Birch", "Elm", "Ash", "Reed", "Rose", "Fern", "Hazel", "Linden"]
-_PLACE_STARTS: Final = "North South East West Upper Lower Old New Great Little".split()  # noqa: SIM905 - reads better
-_PLACE_ENDS: Final = "ford brook field haven wick mere stead holm dale moor".split()  # noqa: SIM905
-_FIRMS: Final = "Example Sample Specimen Model Pattern Standard".split()  # noqa: SIM905
-_FORMS: Final = "Company Group Works Services Trading Partners Institute Laboratories".split()  # noqa: SIM905
-_STREETS: Final = "Example Sample Specimen Model Pattern Standard Orchard Garden Mill Station".split()  # noqa: SIM905
+_FIRST_NAMES: Final = (
+    "Alex Ari Avery Bo Casey Charlie Chris Dale Dana Ellis Frankie Harper Indy Jamie Jo Jordan Jules Kai Kim Kit Lane "
+    "Marlo Morgan Nico Noel Ollie Pat Quinn Reese Remy Riley Robin Rowan Sam Sasha Shay Taylor Terry Toni Val"
+)
+_LAST_NAMES: Final = (
+    "Ash Banks Birch Brook Croft Dale East Elm Fern Field Ford Forest Frost Glen Grove Hazel Heath Hill Lake Linden "
+    "Marsh Meadow Moor North Oak Rain Reed Ridge Rivers Rose Shore Snow Stone Summer Thorne Vale Wells West Winter Wood"
+)
+_FIRST: Final = tuple(_FIRST_NAMES.split())
+_LAST: Final = tuple(_LAST_NAMES.split())
+_PLACE_STARTS: Final = ("North", "South", "East", "West", "Upper", "Lower", "Old", "New", "Great", "Little")
+_PLACE_ENDS: Final = ("ford", "brook", "field", "haven", "wick", "mere", "stead", "holm", "dale", "moor")
+_FIRMS: Final = ("Example", "Sample", "Specimen", "Model", "Pattern", "Standard")
+_FORMS: Final = ("Company", "Group", "Works", "Services", "Trading", "Partners", "Institute", "Laboratories")
+_STREETS: Final = (*_FIRMS, "Orchard", "Garden", "Mill", "Station")
 _DOMAINS: Final = ("example.com", "example.org", "example.net")
 _V4: Final = ("192.0.2", "198.51.100", "203.0.113")
+_MARKS: Final = frozenset('"\\[]')
 _ATTEMPTS: Final = 48
 _MOST_SHIFT: Final = 700
 
@@ -55,7 +64,7 @@ class _Draw:
         number, self._pool = int.from_bytes(self._pool[:4], "big"), self._pool[4:]
         return number % bound
 
-    def of(self, items: tuple[str, ...] | list[str] | str) -> str:
+    def of(self, items: Sequence[str]) -> str:
         return items[self.below(len(items))]
 
     def digits(self, count: int) -> str:
@@ -82,6 +91,9 @@ def fake(type_: str, value: str, vault: Vault, text: str) -> str | None:
         draw = _Draw(vault.secret, type_, canonical(type_, value), str(attempt))
         made = make(value, draw, vault)
         if made is None:
+            return None
+        if not _MARKS.isdisjoint(made) or not made.isascii() or not made.isprintable():
+            # It would be written otherwise in JSON, or taken for something else.
             return None
         if made not in text and vault.add_fake(type_, value, made):
             return made

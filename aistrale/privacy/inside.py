@@ -9,10 +9,25 @@ from typing import Final, Protocol
 from aistrale.privacy.links import LinkTracker
 
 _TOKEN: Final = re.compile(r'[^"\\]+|\\u[0-9a-fA-F]{4}|\\[^u]|"|\\(?:u[0-9a-fA-F]{0,3})?\Z|\\', re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+ESCAPE_BEGINS: Final = r"\\(?:u[0-9a-fA-F]{0,3})?\Z"
+"""An escape sequence that is not complete."""
+
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _HALF: Final = re.compile(r"[\ud800-\udfff]")
 # What a value may follow in JSON.
 _BEFORE_VALUE: Final = ("", ":", ",", "[", "{")
+
+
+def unescaped(text: str) -> str:
+    """JSON text with letters in place of escape sequences for one, and spaces in place of others; as long as it was."""
+    return _ESCAPED.sub(_letter_or_space, text) if "\\" in text else text
+
+
+def _letter_or_space(escape: re.Match[str]) -> str:
+    code = escape[1]
+    letter = code is not None and chr(int(code, 16)).isalnum()
+    return ("x" if letter else " ") * len(escape.group())
 
 
 class Place(Protocol):
@@ -119,7 +134,7 @@ class JSONPlace:
             elif len(piece) == 2 and piece != "\\u":
                 decoded.append(_ESCAPES.get(piece[1], piece[1]))
             elif len(piece) == 6:
-                decoded.append(chr(int(piece[2:], 16)))
+                decoded.append(chr(int(piece.removeprefix("\\u"), 16)))
             elif at == len(text):
                 self._held = piece
         self._links.feed("".join(decoded))

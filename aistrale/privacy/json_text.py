@@ -38,6 +38,12 @@ _SECRETS: Final = frozenset(
 )  # fmt: skip
 
 
+class NumberText(str):
+    """What a number becomes that stays a number."""
+
+    __slots__ = ()
+
+
 class Leaf(NamedTuple):
     """A string, number or name of a document.
 
@@ -122,7 +128,8 @@ class Document:
         done = 0
         for index in sorted(changes):
             leaf = self.leaves[index]
-            out += (text[done : leaf.start], quoted(changes[index]))
+            new = changes[index]
+            out += (text[done : leaf.start], new if isinstance(new, NumberText) else quoted(new))
             done = leaf.end
         out.append(text[done:])
         return "".join(out)
@@ -198,7 +205,8 @@ def _rebuilt(value: JSON, changes: dict[int, str], count: Iterator[int]) -> JSON
         items = [_rebuilt(item, changes, count) for item in value]
         return value if all(after is before for after, before in zip(items, value, strict=True)) else items
     if type(value) is str or type(value) in (int, float):
-        return changes.get(next(count), value)
+        new_value = changes.get(next(count), value)
+        return cast("JSON", json.loads(new_value)) if isinstance(new_value, NumberText) else new_value
     return value
 
 

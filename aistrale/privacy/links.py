@@ -24,6 +24,8 @@ _UNTIL: Final = 3
 _PLAIN: Final = 4
 _URL: Final = 5
 _QUOTED: Final = 6
+# Of a link that begins with its own first character.
+_BARE: Final = (_URL, _QUOTED)
 
 _LOOK_BACK: Final = 48
 _MOST_HEAD: Final = 8
@@ -91,7 +93,7 @@ class LinkTracker:
 
     def ends_with(self, character: str) -> bool:
         """Whether a character would end the link that is open."""
-        if self._mode == _BEFORE or self._mode == _PLAIN:
+        if self._mode in (_BEFORE, _PLAIN):
             return character.isspace() or character == (")" if self._whose in "(u" else ">")
         if self._mode == _PARENTHESES:
             return character.isspace() or (character == ")" and self._depth == 0)
@@ -104,8 +106,12 @@ class LinkTracker:
         for _ in self.spans(text):
             pass
 
-    def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Feed, and give where in `text` links stand; one that is still open at the end reaches up to the end."""
+    def spans(self, text: str) -> Iterator[tuple[int, int, bool]]:
+        """Feed, and give where in `text` links stand; one that is still open at the end reaches up to the end.
+
+        Yields:
+            Start, end, and whether it is the target of something: then its first character is inside already.
+        """
         at, length = 0, len(text)
         begun = 0
         while at < length:
@@ -127,10 +133,10 @@ class LinkTracker:
                 if end is None:
                     break
                 if end > begun:
-                    yield begun, end
+                    yield begun, end, self._mode not in _BARE
                 at = self._close(end)
         if self._mode not in (_TEXT, _BEFORE) and begun < length:
-            yield begun, length
+            yield begun, length, self._mode not in _BARE
 
     def _note(self, text: str) -> None:
         if self._head is not None:
@@ -257,8 +263,8 @@ class LinkTracker:
         return end + skip
 
 
-def links(text: str) -> list[tuple[int, int]]:
-    """Where links stand in a text: start and end of each, in order."""
+def links(text: str) -> list[tuple[int, int, bool]]:
+    """Where links stand in a text, in order: start, end, and whether it is the target of something."""
     return list(LinkTracker().spans(text)) if may_hold_link(text) else []
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-_EXTENSIONS: Final = frozenset(
-    ["7z", "bak", "bmp", "csv", "doc", "docx", "eml", "gif", "gz", "heic", "htm", "html", "ics", "jpeg", "jpg", "json", "jsonl", "log", "md", "mov", "mp3", "mp4", "msg", "odt", "pdf", "png", "ppt", "pptx", "rtf", "svg", "tar", "tif", "tiff", "tsv", "txt", "vcf", "wav", "webp", "xls", "xlsx", "xml", "yaml", "yml", "zip"]
+_KNOWN: Final = (
+    "7z bak bmp csv doc docx eml gif gz heic htm html ics jpeg jpg json jsonl log md mov mp3 mp4 msg odt pdf png "
+    "ppt pptx rtf svg tar tif tiff tsv txt vcf wav webp xls xlsx xml yaml yml zip"
 )
+_EXTENSIONS: Final = frozenset(_KNOWN.split())
 
 
 def stem(name: str) -> str:

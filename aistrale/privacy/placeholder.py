@@ -3,9 +3,9 @@
 Written: `[[EMAIL_1]]`. ASCII, a word and a small number in double square brackets: nothing that HTML, Markdown,
 templates or shells take for their own, and nothing that a model shortens as it does random identifiers.
 
-Read: in any case; with `_`, `-`, spaces, backslashes or nothing between word and number; with the brackets escaped, full
-width, or one pair instead of two. One pair is read only where a separator stands before the number and no identifier
-before the bracket, because `row[date1]` is code. There is no edit distance: `PERSON_1` is not `PERSON_2`.
+Read: in any case; with `_`, `-`, spaces, backslashes or nothing between word and number; with the brackets escaped,
+full width, or one pair instead of two. One pair is read only where a separator stands before the number and no
+identifier before the bracket, because `row[date1]` is code. There is no edit distance: `PERSON_1` is not `PERSON_2`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 from aistrale.errors import ConfigurationError
 from aistrale.privacy.fake_index import FakeIndex
 from aistrale.privacy.fakes import fake
-from aistrale.privacy.json_text import Document, document_of_text, document_of_value
+from aistrale.privacy.json_text import Document, NumberText, document_of_text, document_of_value
 from aistrale.privacy.links import links, may_hold_link
 from aistrale.privacy.modes import MODES, REVERSIBLE, drop, keyed_hash, mask
 from aistrale.privacy.names import stem
@@ -156,7 +156,7 @@ class Redactor:
             spans.sort(key=lambda span: (span.start, -span.end))
             spans = _merged(spans, touching=False)
         if may_hold_link(text):
-            spans = _widened(spans, links(text))
+            spans = _widened(text, spans, links(text))
         return spans
 
     def _typed(self, text: str, vault: Vault) -> Iterable[_Span]:
@@ -234,7 +234,7 @@ class Redactor:
     # --- JSON ----------------------------------------------------------------------------------------------------
 
     def _changes(self, document: Document, vault: Vault, seen: Counter[str] | None) -> dict[int, str]:
-        """What leaves of a JSON document become: the text of a string, or the string that a number becomes."""
+        """What leaves of a JSON document become: the text of a string; a NumberText for a number that stays one."""
         found: dict[int, list[_Span]] = {}
         for index, finding in document.found(self._scanner.scan(document.text)):
             found.setdefault(index, []).extend(self._wanted(document.leaves[index].text, (finding,)))
@@ -255,6 +255,10 @@ class Redactor:
     def _number(self, text: str, span: _Span, vault: Vault, seen: Counter[str] | None) -> str:
         if seen is not None:
             seen.update(span.types)
+        if span.mode == "fake" and text.isdecimal():
+            made = fake(span.type, text, vault, text)
+            if made is not None and made.isdecimal() and made[0] != "0":
+                return NumberText(made)
         if span.mode in REVERSIBLE:
             return vault.placeholder(span.type, text, number=True)
         return self._put(span, text, vault, None, [])
@@ -277,10 +281,11 @@ def _merged(spans: list[_Span], *, touching: bool) -> list[_Span]:
     return merged
 
 
-def _widened(spans: list[_Span], where: list[tuple[int, int]]) -> list[_Span]:
-    """Whole links in place of what lies inside them, where that is to be undone: nothing is restored inside a link."""
-    if not where:
-        return spans
+def _widened(text: str, spans: list[_Span], where: list[tuple[int, int, bool]]) -> list[_Span]:
+    """Whole links in place of what lies inside them, where that is to be undone: nothing is restored inside a link.
+
+    But for the address in `mailto:`, which is restored there, and reads better.
+    """
     wide: list[_Span] = []
     at = 0
     changed = False
@@ -288,11 +293,19 @@ def _widened(spans: list[_Span], where: list[tuple[int, int]]) -> list[_Span]:
         while at < len(where) and where[at][1] <= span.start:
             at += 1
         start, end, place = span.start, span.end, at
+        target = False
         while place < len(where) and where[place][0] < span.end:
             start, end = min(start, where[place][0]), max(end, where[place][1])
+            target = target or where[place][2]
             place += 1
-        if (start, end) != (span.start, span.end) and span.mode in REVERSIBLE:
-            span = _Span(start, end, "URL", span.mode, span.types)  # noqa: PLW2901 - the wider one
+        inside = target or (start, end) != (span.start, span.end)
+        if inside and span.mode in REVERSIBLE and not _is_address(text, span, start, end):
+            wide.append(_Span(start, end, "URL", span.mode, span.types))
             changed = True
-        wide.append(span)
+        else:
+            wide.append(span)
     return _merged(sorted(wide, key=lambda span: (span.start, -span.end)), touching=True) if changed else spans
+
+
+def _is_address(text: str, span: _Span, start: int, end: int) -> bool:
+    return span.type == "EMAIL_ADDRESS" and span.end == end and text[start : span.start].lower() == "mailto:"

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.privacy.fake_index import FakeIndex
-from aistrale.privacy.inside import JSONPlace, Place, TextPlace
+from aistrale.privacy.inside import ESCAPE_BEGINS, JSONPlace, Place, TextPlace, unescaped
 from aistrale.privacy.placeholder import CLOSED, FULL, LONGEST, OPENER, PARTIAL, compact, has_opener, in_one_pair
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _Step = tuple[int, int, "str | None"]
 _HOLD: Final = -1
 # What may be restored in a link, if it is the whole of it, by what the link begins with.
 _WHOLE: Final = {"": "URL", "mailto:": "EMAIL", "tel:": "PHONE"}
-_QUOTED_OPENER: Final = re.compile(rf'"(?:{OPENER.pattern})|{OPENER.pattern}|"\Z')
+_ESCAPE_BEGINS: Final = re.compile(ESCAPE_BEGINS)
+_JSON_OPENER: Final = re.compile(rf'"(?:{OPENER.pattern})|{OPENER.pattern}|{ESCAPE_BEGINS}|"\Z')
 
 # Pieces that are remembered before the place in the text is worked out anew.
 _MOST_PIECES: Final = 256
@@ -128,8 +129,10 @@ class RestoreStream:
     """
 
     __slots__ = (
+        "_bare",
         "_before",
         "_done",
+        "_edge",
         "_edges",
         "_fakes",
         "_held",
@@ -139,6 +142,7 @@ class RestoreStream:
         "_place",
         "_restorer",
         "_seen",
+        "_slashes",
     )
 
     def __init__(self, restorer: Restorer, *, json: bool) -> None:
@@ -148,8 +152,13 @@ class RestoreStream:
         # What may stand before an opening bracket and belongs to the placeholder.
         numbers = json and restorer.vault.has_numbers
         self._edges = '\\"' if numbers else "\\"
-        self._opener = _QUOTED_OPENER if numbers else OPENER
+        self._opener = _JSON_OPENER if json and (numbers or restorer.fakes is not None) else OPENER
+        # Backslashes at the end of what was given out: they are read in pairs.
+        self._slashes = 0
         self._held = ""
+        # For fakes: the text without escape sequences, and the last character of what was given out.
+        self._bare = ""
+        self._edge = ""
         self._before = ""
         # What was given out since the place was last worked out.
         self._seen: list[str] = []
@@ -182,6 +191,11 @@ class RestoreStream:
         seen = self._seen
         seen.append(text)
         self._before = text
+        if self._fakes is not None:
+            odd = self._slashes % 2
+            self._edge = unescaped("\\" * odd + text)[-1] if self._json else text[-1]
+            count = len(text) - len(text.rstrip("\\"))
+            self._slashes = count + (self._slashes if count == len(text) else 0)
         if len(seen) > _MOST_PIECES:
             self._catch_up()
         return text
@@ -197,6 +211,9 @@ class RestoreStream:
     def _run(self, text: str, *, final: bool) -> str:
         self._out = out = []
         self._done = at = 0
+        if self._fakes is not None:
+            odd = self._slashes % 2
+            self._bare = unescaped("\\" * odd + text)[odd:] if self._json else text
         while True:
             opener = self._opener.search(text, at)
             limit = len(text) if opener is None else opener.start()
@@ -224,8 +241,8 @@ class RestoreStream:
 
     def _fake(self, text: str, at: int, limit: int, *, final: bool) -> _Step | None:
         """The first fake before the next bracket."""
-        before = text[at - 1] if at > self._done else self._before[-1:]
-        found = cast("FakeIndex", self._fakes).search(text, at, limit, before, final=final)
+        before = self._bare[at - 1] if at > self._done else self._edge
+        found = cast("FakeIndex", self._fakes).search(self._bare, at, limit, before, final=final)
         if found is None:
             return None
         start, end, original = found
@@ -234,7 +251,8 @@ class RestoreStream:
         self._flush(text, start)
         place = self._catch_up()
         if self._in_link(place):
-            stays = self._stays(place, "FAKE", "URL", text, end, final=final)
+            kind = "EMAIL" if "@" in text[start:end] and "//" not in text[start:end] else "URL"
+            stays = self._stays(place, "FAKE", kind, text, end, final=final)
             if stays is not None:
                 return start, *stays
         number = self._json and self._is_bare(place)
@@ -245,7 +263,7 @@ class RestoreStream:
         first = at + (text[at] == '"')
         match = FULL.match(text, first)
         if match is None:
-            if not final and (first == len(text) or PARTIAL.match(text, first)):
+            if not final and (first == len(text) or PARTIAL.match(text, first) or _ESCAPE_BEGINS.match(text, at)):
                 return at, _HOLD, None
             return at, at + 1, None
         before = text[first - 1] if first > self._done else self._before[-1:]

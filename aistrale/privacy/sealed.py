@@ -4,16 +4,16 @@ AES-256-GCM with a random nonce of 96 bits (NIST SP 800-38D: at most 2^32 messag
 beside the ciphertext is authenticated with it, each item with its length, so that no two different sets of items are
 the same bytes.
 
-Longer imports stay inside the functions: `cryptography` takes a moment to load, and most processes never need it here.
+`cryptography` is imported inside the functions: it takes a moment to load, and most processes never need it here.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import json
 import os
+import re
 import zlib
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 KEY_BYTES: Final = 32
-TOKEN: Final = "aie1."
+PREFIX: Final = "aie1."
 """How every token begins."""
 
 _MAGIC: Final = b"AISV\x01\x01"
 _NONCE: Final = 12
-_TAG: Final = 16
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
 _VERSION: Final = 1
 _AES_256_GCM: Final = 1
 # No conversation unpacks to more, whatever a blob says.
-_MOST_UNPACKED: Final = 512 * 2**20
 _MOST_TOKEN: Final = 64 * 2**20
+_MOST_UNPACKED: Final = 512 * 2**20
+_MOST_PREFIX: Final = 64 * 2**20
 
 
 @dataclass(slots=True)
@@ -81,33 +82,37 @@ def unseal(blob: bytes, key: bytes, conversation: str) -> State:
     """Decrypt a vault's state."""
     check_key(key)
     try:
-        if not blob.startswith(_MAGIC):
-            raise ValueError
-        packed = _open(key, blob[len(_MAGIC) :], _bound(_MAGIC, conversation))
-        inflate = zlib.decompressobj()
-        plain = inflate.decompress(packed, _MOST_UNPACKED)
-        return _state(json.loads(plain))
+        return _state(json.loads(_unpacked(blob, key, conversation)))
     except Exception:  # noqa: BLE001 - which step failed is nobody's business
         raise DecryptionError(
             "the sealed vault cannot be opened: its key or conversation is another, or it was changed"
         ) from None
 
 
+def _unpacked(blob: bytes, key: bytes, conversation: str) -> bytes:
+    if not blob.startswith(_MAGIC):
+        raise ValueError
+    packed = _open(key, blob[len(_MAGIC) :], _bound(_MAGIC, conversation))
+    return zlib.decompressobj().decompress(packed, _MOST_UNPACKED)
+
+
 def _state(state: list[object]) -> State:
     secret, taken, words, counts, placeholders, forms, fakes, limits = state
     most, size, used = cast("list[int]", limits)
+    made = cast("list[tuple[str, str, bool, str]]", placeholders)
+    ways = cast("list[tuple[str, str, str, int, int]]", forms)
     return State(
         bytes.fromhex(cast("str", secret)),
         cast("list[str]", taken),
         cast("dict[str, str]", words),
         cast("dict[str, int]", counts),
-        {(type_, value, number): made for type_, value, number, made in cast("list[tuple[str, str, bool, str]]", placeholders)},
-        {(type_, same): (word, count, ways) for type_, same, word, count, ways in cast("list[tuple[str, str, str, int, int]]", forms)},
+        {(type_, value, number): placeholder for type_, value, number, placeholder in made},
+        {(type_, same): (word, count, many) for type_, same, word, count, many in ways},
         {(type_, value): fake for type_, value, fake in cast("list[tuple[str, str, str]]", fakes)},
         most,
         size,
         used,
-    )  # fmt: skip
+    )
 
 
 def key_id(key: bytes) -> str:
@@ -126,8 +131,8 @@ def encrypt(value: str, type_: str, key: bytes) -> str:
     kind = type_.encode("utf-8", "surrogatepass")[:255]
     head = bytes((_VERSION, _AES_256_GCM, len(name))) + name + bytes((len(kind),)) + kind
     nonce = os.urandom(_NONCE)
-    sealed = AESGCM(check_key(key)).encrypt(nonce, value.encode("utf-8", "surrogatepass"), TOKEN.encode() + head)
-    return TOKEN + base64.urlsafe_b64encode(head + nonce + sealed).rstrip(b"=").decode()
+    sealed = AESGCM(check_key(key)).encrypt(nonce, value.encode("utf-8", "surrogatepass"), PREFIX.encode() + head)
+    return PREFIX + base64.urlsafe_b64encode(head + nonce + sealed).rstrip(b"=").decode()
 
 
 def decrypt(token: str, key: bytes | Mapping[str, bytes]) -> str:
@@ -143,30 +148,33 @@ def decrypt(token: str, key: bytes | Mapping[str, bytes]) -> str:
     """
     keys = {key_id(check_key(key)): key} if isinstance(key, bytes) else key
     try:
-        if not token.startswith(TOKEN) or len(token) > _MOST_TOKEN:
-            raise ValueError
-        text = token[len(TOKEN) :]
-        if not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
-            raise ValueError
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        named = 3 + raw[2]
-        end = named + 1 + raw[named]
-        if (raw[0], raw[1]) != (_VERSION, _AES_256_GCM):
-            raise ValueError
-        found = check_key(keys[raw[3:named].decode()])
-        return _open(found, raw[end:], TOKEN.encode() + raw[:end]).decode("utf-8", "surrogatepass")
+        head, sealed, name = _parts(token)
+        found = check_key(keys[name])
+        return _open(found, sealed, PREFIX.encode() + head).decode("utf-8", "surrogatepass")
     except ConfigurationError:
         raise
-    except (ValueError, KeyError, IndexError, binascii.Error):
+    except (ValueError, KeyError, IndexError):
         raise DecryptionError("the token cannot be opened: its key is another, or it was changed") from None
+
+
+def _parts(token: str) -> tuple[bytes, bytes, str]:
+    """A token's head, what is sealed, and the id of its key."""
+    text = token[len(PREFIX) :]
+    # Python's decoder passes over what is no base64.
+    if len(token) > _MOST_TOKEN or not token.startswith(PREFIX) or _BASE64URL.fullmatch(text) is None:
+        raise ValueError
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if (raw[0], raw[1]) != (_VERSION, _AES_256_GCM):
+        raise ValueError
+    named = 3 + raw[2]
+    end = named + 1 + raw[named]
+    return raw[:end], raw[end:], raw[3:named].decode()
 
 
 def _open(key: bytes, sealed: bytes, bound: bytes) -> bytes:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    if len(sealed) < _NONCE + _TAG:
-        raise ValueError
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], bound)
     except InvalidTag:

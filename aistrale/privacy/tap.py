@@ -43,7 +43,6 @@ _OPAQUE: Final = frozenset(
     }
 )  # fmt: skip
 _JSON_TEXTS: Final = frozenset({"arguments", "partial_json"})
-_DELTA: Final = {"text": TextDelta, "reasoning": ReasoningDelta, "arguments": ArgumentsDelta}
 
 
 class RestoreTap:
@@ -53,8 +52,8 @@ class RestoreTap:
 
     Args:
         restorer: Knows the originals.
-        structured: The answer's text is JSON, as was asked for. If not, a text that begins as JSON does is taken for it,
-            so that what is put into it is escaped.
+        structured: The answer's text is JSON, as was asked for. If not, a text that begins as JSON does is taken for
+            it, so that what is put into it is escaped.
     """
 
     __slots__ = ("_hosted", "_restorer", "_streams", "_structured", "_undecided")
@@ -158,16 +157,12 @@ class RestoreTap:
         return [*self._flush_all(), event]
 
     def _flush(self, which: Callable[[_Key], bool]) -> list[Event]:
-        out: list[Event] = []
+        pieces: list[tuple[_Key, str]] = []
         for key in [key for key in self._undecided if which(key)]:
-            text = self._undecided.pop(key)
             stream = self._streams[key] = self._restorer.stream()
-            if text := stream.feed(text):
-                out.append(_delta(key, text))
-        for key in [key for key in self._streams if which(key)]:
-            if text := self._streams.pop(key).finish():
-                out.append(_delta(key, text))
-        return out
+            pieces.append((key, stream.feed(self._undecided.pop(key))))
+        pieces += [(key, self._streams.pop(key).finish()) for key in [key for key in self._streams if which(key)]]
+        return [_delta(key, text) for key, text in pieces if text]
 
     def _flush_all(self) -> list[Event]:
         out = self._flush(lambda _: True)
@@ -181,15 +176,15 @@ class RestoreTap:
         delta = event.data.get("delta")
         where = tuple(event.data.get(name) for name in ("item_id", "output_index", "content_index", "index"))
         if type(delta) is str:
-            key = (event.name.rpartition(".")[0], *where)
+            key: tuple[object, ...] = (event.name.rpartition(".")[0], *where)
             json = "arguments" in event.name
             stream = self._hosted[key][0] if key in self._hosted else self._restorer.stream(json=json)
             self._hosted[key] = stream, event
             text = stream.feed(delta)
             return (replace(event, data={**event.data, "delta": text}),) if text else ()
         out: list[Event] = []
-        for key in [key for key in self._hosted if key[1:] == where]:
-            out += self._flush_hosted(key)
+        for open_ in [open_ for open_ in self._hosted if open_[1:] == where]:
+            out += self._flush_hosted(open_)
         out.append(replace(event, data=cast("JSONObject", self._body(event.data))))
         return out
 
@@ -293,10 +288,13 @@ def begins_as_json(text: str) -> bool | None:
 
 def _delta(key: _Key, text: str) -> Event:
     choice, block, field = key
-    return _DELTA[field](text, block, choice)
+    if field == "arguments":
+        return ArgumentsDelta(text, block, choice)
+    return ReasoningDelta(text, block, choice) if field == "reasoning" else TextDelta(text, block, choice)
 
 
-# One table for all taps. ruff: noqa: SLF001
+# One table for all taps.
+# ruff: noqa: SLF001
 _HANDLERS: Final[dict[type[Event], Callable[..., Iterable[Event]]]] = {
     TextDelta: RestoreTap._text,
     ArgumentsDelta: RestoreTap._arguments,

@@ -19,6 +19,8 @@ from aistrale.privacy.placeholder import CLOSED, compact, exact_key, word_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aistrale.privacy.fake_index import FakeIndex
+
 MAX_ENTRIES: Final = 100_000
 MAX_BYTES: Final = 64 * 2**20
 
@@ -56,7 +58,7 @@ class Vault:
 
     __slots__ = (
         "__weakref__", "_bytes", "_counts", "_entries", "_fakes", "_fakes_of", "_forms", "_lock", "_numbers",
-        "_placeholders", "_taken", "_values", "_words", "max_bytes", "max_entries", "secret",
+        "_placeholders", "_taken", "_values", "_words", "index", "max_bytes", "max_entries", "secret",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +82,8 @@ class Vault:
         self._numbers = 0
         self._fakes: dict[str, str] = {}
         self._fakes_of: dict[tuple[str, str], str] = {}
+        self.index: FakeIndex | None = None
+        """Finds the fakes; kept here by `FakeIndex.of`."""
         # No fake may look like something real.
         self._values: set[str] = set()
         _LOCKS.vaults.add(self)
@@ -317,7 +321,7 @@ def canonical(type_: str, value: str) -> str:
 
 
 def _letters(form: int) -> str:
-    """ "" for the first way of writing a value, then b, c, ..., z, aa, ab, ..."""
+    """Nothing for the first way of writing a value, then b, c, ..., z, aa, ab, ..."""
     if form == 0:
         return ""
     if form < len(_LETTERS):
