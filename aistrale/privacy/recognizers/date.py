@@ -213,7 +213,11 @@ class Date:
         return candidate.near(_CUES) or candidate.near(_BIRTH)
 
     def _score(self, candidate: Candidate) -> float:
-        return 0.85 if candidate.near(_BIRTH) else 0.5
+        if not _BIRTH.isdisjoint(candidate.said):
+            return 0.85
+        # Behind it such words are rarer; their list is made only where one may be among them.
+        after = candidate.after
+        return 0.85 if ("bi" in after or "bo" in after or "geb" in after) and candidate.near(_BIRTH) else 0.5
 
 
 class Weekday:

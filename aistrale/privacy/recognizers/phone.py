@@ -63,7 +63,7 @@ _LABELS: Final = cues(
 )
 _BETWEEN: Final = " \t\r\n:=.#+(\"'|*"
 # "call me on ...", "send messages to ..."
-_LINKS: Final = frozenset({"on", "at", "to", "via", "unter", "sur"})
+_LINKS: Final = frozenset({"on", "at", "to", "via", "unter", "sur", "registered"})
 _FILLERS: Final = frozenset({"number", "numbers", "no", "nr", "num", "id", "is", "was"})
 _AFTER: Final = re.compile(
     r"\W{1,3}(?:office|fax|mobile|home|work|cell|desk|direct|phone|tel)(?![^\W_])", re.IGNORECASE
@@ -79,6 +79,7 @@ _OTHER: Final = cues(
 _LONGEST_ROW: Final = 48
 _EXTENSION: Final = re.compile(r",?\s?(?:x|ext\.?|extension|durchwahl|poste)\s?\d{1,6}(?!\w)", re.IGNORECASE)
 _WITH_EXTENSION: Final = re.compile(r"(\d[\d .\-()/]{6,22}?)x\d{1,6}")
+_NO_DIGITS: Final = "".join(chr(code) if chr(code).isdigit() else " " for code in range(128))
 _DIGITS: Final = re.compile(r"\d+")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 # 3-3-4 of the North American plan, also as a part of a row of numbers.
@@ -178,10 +179,10 @@ class Phone:
         count = len(digits)
         if count > _LONGEST:
             return self._american(candidate)
-        groups = _DIGITS.findall(text, start, end)
+        groups = text[start:end].translate(_NO_DIGITS).split()
         if len(groups) > 7:
             return ()
-        sizes = [len(group) for group in groups]
+        sizes = list(map(len, groups))
         if _is_date(groups, sizes, text, start):
             return ()
         bracket = start > 0 and text[start - 1] == "(" and text[start + sizes[0]] == ")"
