@@ -153,33 +153,31 @@ def _look(name: str, letter: str | None, start: int, end: int, walk: Walk) -> No
     after = text[end : end + 4]
     if after[:1] in _PROGRAM_ENDS:
         return
-    if letter not in _NO_STREETS:
-        numbered = text[start - 2 : start] in _NUMBER_BEFORE or after[1:2] in _DIGITS or after in BESIDE_LOWER
-        if (numbered or (after[:2] == ", " and after[2:3].isdigit())) and _beside_number(
-            name, letter, start, end, walk
-        ):
-            return
-    if letter is not None:
-        _known(name, letter, start, end, walk)
-    elif " " in name:
+    words, shape = [name], letter
+    if letter is None and " " in name:
         words = name.split(" ")
         get = letters().get
         shape = "".join([get(word) or letter_of(word) for word in words])
-        if shape.strip("wXvGZ"):
-            run = Run(text, start, end, words, shape.replace("Y", "S"))
-            if not (organization_in(run, walk) or persons_in(run, walk)):
-                place_in(run, walk)
-    else:
+    if letter not in _NO_STREETS:
+        numbered = text[start - 2 : start] in _NUMBER_BEFORE or after[1:2] in _DIGITS or after in BESIDE_LOWER
+        numbered = numbered or (after[:2] == ", " and after[2:3].isdigit())
+        if numbered and _is_street(words, shape or letter_of(name), start, end, walk):
+            return
+    if letter is not None:
+        _known(name, letter, start, end, walk)
+    elif shape is None:
         _unknown(name, start, end, walk)
+    elif shape.strip("wXvGZ"):
+        run = Run(text, start, end, words, shape.replace("Y", "S"))
+        if not (organization_in(run, walk) or persons_in(run, walk)):
+            place_in(run, walk)
 
 
-def _beside_number(name: str, letter: str | None, start: int, end: int, walk: Walk) -> bool:
-    """A run with a number beside it: perhaps a street."""
-    known = letters()
-    words = [name] if letter else name.split(" ")
+def _is_street(words: list[str], shape: str, start: int, end: int, walk: Walk) -> bool:
+    """Report the address of a run that has a number beside it; whether there is one."""
     if len(words) > 1 and words[-1].rstrip(".") in UNITS:
-        end -= len(words.pop()) + 1
-    shape = letter or "".join([known.get(word) or letter_of(word) for word in words])
+        end -= len(words[-1]) + 1
+        words, shape = words[:-1], shape[:-1]
     return street_at(Run(walk.text, start, end, words, shape), walk)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _AGE: Final = r"(1[01]\d|[1-9]?\d)"
 _AFTER: Final = re.compile(
-    rf"(?: of|:| is|=)? {{0,3}}(?:about |around )?{_AGE}"
+    rf"(?:ed|d)?(?: of|:| is|=)? {{0,3}}(?:about |around )?{_AGE}"
     r"(?![\w.,:%/-]\d|\w| ?(?:%|percent|°|minutes|hours|seconds|days|ms))"
 )
 _BEFORE: Final = re.compile(rf"(?<![\w.,:/$€£-]){_AGE}[ -]?(?:years?|yrs?|yo|months?|weeks?)[ -]?\Z")
@@ -28,7 +28,7 @@ class Age:
 
     name = "age"
     types = ("AGE",)
-    triggers = Triggers(literals=(" old", "-old", "aged ", " age", "Age", "turned ", "turn ", " y/o"))
+    triggers = Triggers(literals=(" old", "-old", " age", "aged ", "Age", "turn", " y/o"))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The age beside the word."""
@@ -41,8 +41,6 @@ class Age:
                 return ()
         else:
             if start and text[start - 1].isalpha() and word != " age":
-                return ()
-            if word.endswith("age") and text[end : end + 1] == "d":
                 return ()
             match = _AFTER.match(text, end)
             if match is None or (word.startswith("turn") and int(match[1]) < 13):

@@ -29,6 +29,8 @@ _BOX_WORDS: Final = (
     "locked",
     "private",
 )
+_BOX_LETTERS: Final = frozenset("Bb")
+_POST_WORD: Final = re.compile(r"(?:fach|box|boks|bus|schließfach) ")
 _BOX_UNIT: Final = re.compile(r"\b(?:PSC|CMR|Unit) \d{1,5},? ?\Z", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?:no\.? |#|: ?)?([A-Z]{0,2}-?\d{1,6}\b(?:-\d{1,4}\b)?)", re.IGNORECASE)
 _UNIT: Final = re.compile(r"(?:Apt\.? (?:#|no\.? )?\d{1,5}[A-Z]?|Suite \d{3,4})\b")
@@ -44,10 +46,7 @@ _LOWER_STREET: Final = r"[^\W\d_][\w.'\u2019/-]{0,24}(?: [\w.'\u2019/-]{1,24}){0
 _CORNER: Final = re.compile(rf"({_STREET}) (?:and|&) ({_STREET})")
 _CORNER_LOWER: Final = re.compile(rf"({_LOWER_STREET}) (?:and|&) ({_LOWER_STREET})(?=[.,;!?\n]|\Z)")
 # Streets whose kind comes first, in small letters.
-_ROMANCE: Final = (
-    " rue ", " avenue ", " boulevard ", " chemin ", " impasse ", " quai ", " calle ", " avenida ", " plaza ", " rua ",
-    " via ", " piazza ",
-)  # fmt: skip
+_ROMANCE: Final = (" rue ", " avenue ", " boulevard ", " calle ", " avenida ", " rua ", " via ")
 _PARTICLES: Final = frozenset("dle")
 _STREET_NUMBER: Final = re.compile(r"(?<![\w.,$€£/-])\d{1,4}(?: ?(?:bis|ter|[A-Za-z]))?,?\Z")
 _STREET_NAME: Final = re.compile(
@@ -62,12 +61,7 @@ class PostalAddress:
 
     name = "postal"
     types = ("ADDRESS",)
-    triggers = Triggers(
-        literals=(
-            "Box ", "box ", "BOX ", "PO A", "po a", "corner of ", "Postfach ", "Postbox ", "Postboks ", "Apartado ",
-            "Postbus ", "Apt", "Suite ", *_ROMANCE,
-        )
-    )  # fmt: skip
+    triggers = Triggers(literals=("ox ", "PO A", "po a", "corner of ", "Post", "Apt", "Suite ", *_ROMANCE))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The address around the word."""
@@ -106,16 +100,15 @@ class PostalAddress:
         )
 
     def _box(self, candidate: Candidate) -> Iterable[Finding]:
-        text, start = candidate.text, candidate.start
-        number = _NUMBER.match(text, candidate.end)
-        if number is None:
-            return ()
-        if candidate.value in {"Box ", "box ", "BOX "}:
-            begin = self._box_start(text, start)
-            if begin < 0:
-                return ()
-            start = begin
-        return (Finding(start, tail_of(text, number.end()), "ADDRESS", 0.85, self.name),)
+        text, start, end = candidate.text, candidate.start, candidate.end
+        if candidate.value == "ox ":
+            start = self._box_start(text, start - 1) if text[start - 1 : start] in _BOX_LETTERS else -1
+        else:
+            word = _POST_WORD.match(text, end)
+            end = word.end() if word else end
+            start = start if word else -1
+        number = _NUMBER.match(text, end) if start >= 0 else None
+        return (Finding(start, tail_of(text, number.end()), "ADDRESS", 0.85, self.name),) if number else ()
 
     def _box_start(self, text: str, start: int) -> int:
         """Where the words before "Box" begin; -1: they are none of a post office's."""

@@ -19,7 +19,7 @@ _CODE: Final = (
     r"|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|(?:[A-Z]{1,2}-?)?\d{3,7}"
 )
 _AFTER: Final = re.compile(
-    r"""(?:[ _-]?(?:codes?|number|no\.?))?["']?\s{0,3}"""
+    r"""(?:[ _-]?(?:codes?|number|no\.?|index))?["']?\s{0,3}"""
     r"""(?:(?:is|was|to|=|:|#|->|-)\s{0,3}|in [A-Z][\w-]{1,20} is )?["']?"""
     rf"({_CODE})(?![\w-]|[.,]\d)",
     re.IGNORECASE,
@@ -31,17 +31,12 @@ class ZipCode:
 
     name = "zip_code"
     types = ("ZIP_CODE",)
-    triggers = Triggers(
-        literals=(
-            "ZIP", "zip", "Zip", "ostal code", "ostal Code", "ostcode", "ost code", "PLZ", "ostleitzahl", "CEP",
-            "código postal", "code postal", "PIN code", "pincode", "Pincode", "CAP ", "ostnummer",
-        )
-    )  # fmt: skip
+    triggers = Triggers(literals=("ZIP", "zip", "Zip", "ostal", "ostcode", "PLZ", "CEP", "ostleitzahl", "incode"))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The postcode after the word."""
         text, end = candidate.text, candidate.end
-        if candidate.start and text[candidate.start - 1].isalpha() and candidate.value[0] not in "oc":
+        if candidate.start and text[candidate.start - 1].isalpha() and candidate.value[0] not in "oi":
             return ()
         match = _AFTER.match(text, end)
         if match is None:
