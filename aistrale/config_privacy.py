@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 from aistrale.checks import Setting, flag, number, optional, optional_text, record, table, text, whole, word, wrong
@@ -59,17 +57,22 @@ def _list(name: str, value: Setting) -> list[Setting]:
 
 
 def _recognizers(name: str, value: Setting) -> tuple[Recognizer, ...]:
-    return tuple(_recognizer(f"{name}[{index}]", item) for index, item in enumerate(_list(name, value)))
+    return tuple(
+        each for index, item in enumerate(_list(name, value)) for each in _recognizer(f"{name}[{index}]", item)
+    )
 
 
-def _recognizer(name: str, value: Setting) -> Recognizer:
-    if not isinstance(value, dict):
-        if isinstance(value, type) or not callable(getattr(value, "recognize", None)):
-            raise wrong(name, "a recognizer object, or a table")
-        return cast("Recognizer", value)
-    if find_spec("aistrale.privacy.custom") is None:
-        raise wrong(name, "a recognizer object")
-    return cast("Recognizer", import_module("aistrale.privacy.custom").read_recognizer(name, table(name, value)))
+def _recognizer(name: str, value: Setting) -> tuple[Recognizer, ...]:
+    """An object, a table, or the name of what an installed package offers, which may be several."""
+    from aistrale.privacy.custom import installed_recognizers, read_recognizer
+
+    if isinstance(value, str):
+        return installed_recognizers(text(name, value))
+    if isinstance(value, dict):
+        return (read_recognizer(name, table(name, value)),)
+    if isinstance(value, type) or not callable(getattr(value, "recognize", None)):
+        raise wrong(name, "a recognizer object, a table, or the name of an installed one")
+    return (cast("Recognizer", value),)
 
 
 def _rules(name: str, value: Setting) -> tuple[Rule, ...]:

@@ -11,8 +11,33 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aistrale.privacy.custom import Custom, installed_recognizers
     from aistrale.privacy.finding import Finding
+    from aistrale.privacy.recognizer import Candidate, Recognizer, Triggers
+    from aistrale.privacy.recognizers import default_recognizers
     from aistrale.privacy.scanner import Scanner
+
+__all__ = [
+    "Candidate",
+    "Custom",
+    "Finding",
+    "Recognizer",
+    "Scanner",
+    "Triggers",
+    "default_recognizers",
+    "default_scanner",
+    "installed_recognizers",
+    "scan",
+]
+
+_HOMES = {
+    "aistrale.privacy.custom": ("Custom", "installed_recognizers"),
+    "aistrale.privacy.finding": ("Finding",),
+    "aistrale.privacy.recognizer": ("Candidate", "Recognizer", "Triggers"),
+    "aistrale.privacy.recognizers": ("default_recognizers",),
+    "aistrale.privacy.scanner": ("Scanner",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def scan(text: str) -> list[Finding]:
@@ -31,3 +56,18 @@ def default_scanner() -> Scanner:
     from aistrale.privacy.scanner import Scanner
 
     return Scanner(default_recognizers())
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'aistrale.privacy' has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

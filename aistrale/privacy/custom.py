@@ -209,7 +209,7 @@ def installed_recognizers(name: str = ALL) -> tuple[Recognizer, ...]:
     """
     found: list[Recognizer] = []
     points = entry_points(group=GROUP)
-    wanted = [point for point in points if name in (ALL, point.name)]
+    wanted = [point for point in points if name in {ALL, point.name}]
     if not wanted and name != ALL:
         known = ", ".join(sorted(points.names)) or "none"
         raise ConfigurationError(

@@ -70,8 +70,9 @@ class PrivacySettings:
         allow: Values that are never redacted, exactly as they are written; "@example.com" stands for the addresses of a
             domain. Rules about types leave them alone too. Empty.
         recognizers: Your own, which are asked beside those that come with the package: objects (see
-            aistrale.privacy.recognizer.Recognizer), or tables with `name`, `type`, `pattern` or `words`, `score`,
-            `context`. Empty.
+            aistrale.privacy.recognizer.Recognizer), in settings also tables with `name`, `type`, `pattern` or `words`,
+            `score`, `context` (see aistrale.privacy.custom.Custom), and names of those that an installed package offers
+            under the entry point `aistrale.recognizers` ("all" for every one). Empty.
         key: For "hash" and "encrypt": 32 bytes in base64; AISTRALE_PRIVACY_KEY where it is not given. None.
         restore: Whether answers get the originals back. True.
         restore_links: Whether they get them back inside URLs, link targets and image sources as well, where whoever

@@ -12,14 +12,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aistrale.testing.block import simulator
+    from aistrale.testing.contract import check_recognizer
     from aistrale.testing.faults import GOOD, Broken, Fault, Good, Say, Slow
     from aistrale.testing.script import Scripted
     from aistrale.testing.simulated import Received, Simulator
 
-__all__ = ["GOOD", "Broken", "Fault", "Good", "Received", "Say", "Scripted", "Simulator", "Slow", "simulator"]
+__all__ = [
+    "GOOD",
+    "Broken",
+    "Fault",
+    "Good",
+    "Received",
+    "Say",
+    "Scripted",
+    "Simulator",
+    "Slow",
+    "check_recognizer",
+    "simulator",
+]
 
 _HOMES = {
     "aistrale.testing.block": ("simulator",),
+    "aistrale.testing.contract": ("check_recognizer",),
     "aistrale.testing.faults": ("GOOD", "Broken", "Fault", "Good", "Say", "Slow"),
     "aistrale.testing.script": ("Scripted",),
     "aistrale.testing.simulated": ("Received", "Simulator"),
