@@ -21,7 +21,7 @@ _V4: Final = re.compile(
 # Four numbers with dots are a version behind these, and where a file's name goes on after them.
 _VERSION_BEFORE: Final = re.compile(
     r"(?:(?<![a-z])(?:v|ver|version|versions|release|rev|revision|build|firmware|section|chapter|clause|rfc|oid|pip|update|upgrade"
-    r"|upgraded to|updated to|bump|bumped to)[\s.:=#]{0,3}|(?:[=<>~!]=|[~^])\s?|[a-z]/|[a-z0-9]-|§\s?|\(v|\^)\Z"
+    r"|upgraded to|updated to|bump|bumped to)[\s.:=#]{0,3}|(?:identifier|oid|object)\W{1,16}|(?:[=<>~!]=|[~^])\s?|[a-z]/|[a-z0-9]-|§\s?|\(v|\^)\Z"
 )
 _FILE_AFTER: Final = re.compile(
     r"(?:-[a-z]|\.(?:tar|tgz|zip|whl|exe|dmg|msi|deb|rpm|jar|dll|so|post|dev|rc|gem|nupkg)\b|[ab]\d|rc\d)"
@@ -32,6 +32,8 @@ _CUES: Final = cues(
     "loopback resolver nameserver interface broadcast unspecified multicast login peer endpoint firewall blocked",
 )
 _NEWER_CUES: Final = cues("ipv ip src dst unspecified loopback address addr bind listen")
+# Up to so long, and with a first number of one digit, sections and versions are commoner.
+_SHORT: Final = 9
 _ALIKE: Final = frozenset({"0.0.0.0", "1.1.1.1", "8.8.8.8", "9.9.9.9", "4.4.4.4"})  # noqa: S104 - a text to be found
 
 # It begins with a colon, which the search jumps to, and then is the gap or one of many groups.
@@ -73,7 +75,8 @@ class Ipv4:
             return ()
         if _VERSION_BEFORE.search(place.before) and "//" not in place.before[-3:]:
             return ()
-        if len(value) == 7 and value not in _ALIKE and not place.near(_CUES):
+        value = value.partition("/")[0]
+        if value[1] == "." and len(value) <= _SHORT and value not in _ALIKE and not place.near(_CUES):
             return ()
         return (Finding(start, end, "IP_ADDRESS", 0.9, self.name),)
 

@@ -331,7 +331,8 @@ def _is_shape(text: str, start: int, end: int, groups: list[str], sizes: list[in
         return False
     if groups[0] == "0":
         return len(groups) >= 3 and text[start + 1 : start + 3] in (" (", "-(") and 10 <= count <= 11
-    if len(sizes) == 2 and count < 10 and text[start + sizes[0]] == " ":
+    if len(sizes) == 2 and count < 10 and (sizes == [5, 4] or text[start + sizes[0]] == " "):
+        # A postcode, or two numbers of an address.
         return False
     return min(sizes) >= 2 and len(sizes) <= 5 and sizes[0] <= 5
 

@@ -69,6 +69,7 @@ def test_addresses(text: str, addresses: list[str]) -> None:
         "1:2:3:4:5:6:7:8:9",
         "::ffff:203.0.113",
         "key::value",
+        "(cf. 2.4.8.19)",
     ],
 )
 def test_no_addresses(text: str) -> None:

@@ -96,6 +96,7 @@ def test_labels_make_a_number_a_telephone_s() -> None:
         "536-22-8726",
         "054-22-8726",
         "6x10",
+        "Boston, MA 02109-3307",
     ],
 )
 def test_other_numbers(text: str) -> None:
