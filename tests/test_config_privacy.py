@@ -140,6 +140,9 @@ RULE = {"name": "r", "action": "block", "types": ["EMAIL_ADDRESS"]}
         ({"allow": [""]}, "privacy.allow[0]", "non-empty"),
         ({"recognizers": {"name": "x"}}, "privacy.recognizers", "a list"),
         ({"recognizers": [5]}, "privacy.recognizers[0]", "recognizer"),
+        ({"recognizers": [Finding]}, "privacy.recognizers[0]", "recognizer"),
+        ({"recognizers": ["no such package"]}, "recognizers", "no such package"),
+        ({"recognizers": [{"name": "x", "kind": "y"}]}, "privacy.recognizers[0].kind", "unknown field"),
         ({"rules": RULE}, "privacy.rules", "a list"),
         ({"rules": [5]}, "privacy.rules[0]", "a table"),
         ({"rules": [{"action": "block"}]}, "privacy.rules[0].name", "given"),
@@ -185,6 +188,11 @@ class Tickets:
 
     def recognize(self, candidate):
         return [Finding(candidate.start, candidate.end, "TICKET", 1.0)]
+
+
+def test_a_recognizer_in_a_table():
+    own = privacy({"recognizers": [{"name": "staff", "type": "EMPLOYEE_ID", "pattern": r"\\bE-\\d{6}\\b"}]}).recognizers
+    assert [each.types for each in own] == [("EMPLOYEE_ID",)]
 
 
 def test_the_types_of_own_recognizers_are_known():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 from aistrale.errors import AistraleError, DLPViolation, RedactionError
 from aistrale.policies.report import Report, listed
 from aistrale.policies.screen import Judge, Screen, mask, replaced
-from aistrale.policies.texts import rewrite, rewrite_body
+from aistrale.policies.texts import is_large, rewrite_body, texts
 from aistrale.privacy.dlp import Where, judge
 from aistrale.privacy.look import look
 from aistrale.privacy.matcher import label_of
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from aistrale.types import Event, JSONObject, Part, Request
 
 _log = logging.getLogger("aistrale.privacy")
-# Characters from which on an event loop is not kept waiting: about four milliseconds of looking.
-_LARGE: Final = 32 * 1024
 _CHANGING: Final = frozenset({"redact", "encrypt", "block"})
 # What a link may hold, being one.
 _LINK: Final = frozenset({"URL", "DOMAIN_NAME"})
@@ -100,7 +98,7 @@ class Guard:
 
     async def _judge_request(self, call: Call, where: Where) -> None:
         try:
-            if not call.runtime.blocking and _size(call.request) > _LARGE:
+            if not call.runtime.blocking and is_large(call.request):
                 verdict = cast("Verdict", await call.runtime.invoke(self._verdict, call, where))
             else:
                 verdict = self._verdict(call, where)
@@ -128,7 +126,7 @@ class Guard:
         prose: list[tuple[str, str]] = []
         values: list[tuple[str, str]] = []
         links: list[tuple[str, str]] = []
-        for path, kind, text in _texts(call):
+        for path, kind, text in texts(call):
             (links if kind == "link" else values if kind == "value" else prose).append((path, text))
         seen = look(prose, self._scanner, rules, allowed=lambda _, value: value in own, runs=_runs(call.request))
         # Where no prose is expected, only what is sure counts.
@@ -282,21 +280,6 @@ def violation(call: Call, rule: str, direction: Direction, types: Mapping[str, i
     )
 
 
-def _texts(call: Call) -> list[tuple[str, Kind, str]]:
-    """Every text of what the application asked for, in its own format where it came in one."""
-    found: list[tuple[str, Kind, str]] = []
-
-    def read(path: str, kind: Kind, text: str, /) -> str:
-        found.append((path, kind, text))
-        return text
-
-    if call.inbound is not None:
-        call.inbound.rewrite(read)
-    else:
-        rewrite(call.request, read)
-    return found
-
-
 def _runs(request: Request | EmbedRequest) -> list[list[tuple[str, str]]]:
     """The texts of each role, in order."""
     if isinstance(request, EmbedRequest):
@@ -325,18 +308,6 @@ def _unseen(request: Request | EmbedRequest) -> Iterator[str]:
             yield part.media.upper()
         elif isinstance(part, ToolResultPart):
             parts += part.content
-
-
-def _size(request: Request | EmbedRequest) -> int:
-    total = 0
-
-    def measure(_path: str, _kind: Kind, text: str, /) -> str:
-        nonlocal total
-        total += len(text)
-        return text
-
-    rewrite(request, measure)
-    return total
 
 
 class _Own:

@@ -211,7 +211,11 @@ class Verdict:
     @property
     def action(self) -> Action:
         """The strongest; "allow" where nothing is to be done."""
-        return max((hit.action for hit in self.hits), key=_STRENGTH.__getitem__, default="allow")
+        decided = {hit.action for hit in self.hits}
+        for action in reversed(ACTIONS):
+            if action in decided:
+                return action
+        return "allow"
 
     @property
     def blocking(self) -> tuple[Hit, ...]:

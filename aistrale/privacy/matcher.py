@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from aistrale.errors import ConfigurationError
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.recognizer import Triggers
+from aistrale.privacy.safe_pattern import compile_pattern
 from aistrale.privacy.scanner import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from aistrale.privacy.recognizer import Candidate
+    from aistrale.privacy.safe_pattern import Compiled
 
 _WORD: Final = re.compile(r"\w+")
 # Of the label: what a placeholder can hold.
@@ -44,13 +44,14 @@ class Matcher:
         ConfigurationError: A pattern is none, or can take more than linear time.
     """
 
-    triggers: Final = Triggers(whole=True)
-
     def __init__(self, name: str, patterns: Iterable[str], words: Iterable[str]) -> None:
         self.name = name
         self.label = label_of(name)
         self.types = (self.label,)
-        self._patterns = [_pattern(f"patterns[{index}]", pattern) for index, pattern in enumerate(patterns)]
+        self.triggers = Triggers(whole=True)
+        self._patterns: list[Compiled] = [
+            compile_pattern(f"patterns[{index}]", pattern) for index, pattern in enumerate(patterns)
+        ]
         self._phrases: dict[str, list[tuple[str, ...]]] = {}
         for index, phrase in enumerate(words):
             self._add_phrase(f"words[{index}]", phrase)
@@ -82,7 +83,7 @@ class Matcher:
         for pattern in self._patterns:
             for match in pattern.finditer(text):
                 if match.end() > match.start():
-                    yield self._finding(*match.span())
+                    yield self._finding(match.start(), match.end())
         if self._phrases:
             for start, end in self._find_phrases(text):
                 yield self._finding(start, end)
@@ -110,15 +111,6 @@ def _follow(text: str, end: int, tokens: tuple[str, ...]) -> int | None:
             return None
         end = match.end()
     return end
-
-
-def _pattern(field: str, pattern: str) -> re.Pattern[str]:
-    if find_spec("aistrale.privacy.safe_pattern") is not None:
-        import_module("aistrale.privacy.safe_pattern").check_pattern(field, pattern)
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise ConfigurationError(f"{field} is no regular expression: {error.msg}", field=field) from None
 
 
 def _literal(phrase: str) -> re.Pattern[str]:

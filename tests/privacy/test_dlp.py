@@ -256,8 +256,15 @@ def test_words(words, text, found):
 
 
 def test_patterns():
-    patterns = Rule(name="p", patterns=(r"\bPRJ-\d{4}\b", r"x?"), action="warn")
-    assert values("PRJ-1234, prj-1234, PRJ-12345", patterns) == ["PRJ-1234"]
+    patterns = Rule(name="p", patterns=(r"\bPRJ-\d{4}\b", r"(?i)\bprj #\d{1,4}"), action="warn")
+    assert values("PRJ-1234, prj-1234, PRJ-12345, Prj #12", patterns) == ["PRJ-1234", "Prj #12"]
+
+
+@pytest.mark.parametrize("pattern", [r"(a+)+$", r"x*", r"\d+-ORDER"])
+def test_patterns_that_can_take_long_are_refused(pattern):
+    with pytest.raises(ConfigurationError) as caught:
+        Rule(name="p", patterns=(pattern,), action="warn")
+    assert caught.value.field == "patterns[0]"
 
 
 def test_words_and_patterns_are_found_in_disguise():
