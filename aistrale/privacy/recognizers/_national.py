@@ -44,7 +44,7 @@ _UNKNOWN: Final = re.compile("[A9]")
 _CHOICE: Final = re.compile(r"\{([^}]*)\}|(\?)")
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+@dataclass(slots=True, frozen=True, kw_only=True, eq=False)
 class Kind:
     """A kind of number that a state gives.
 
@@ -87,14 +87,6 @@ class Kind:
             return 1
         return 2 if self.check(value) else int(self.loose)
 
-    def named(self, words: frozenset[str]) -> float:
-        """The score that the words nearby give to a right one; 0 if they do not name it."""
-        if not self.cues.isdisjoint(words):
-            return 1.0
-        if not self.lands.isdisjoint(words) and not _ID_WORDS.isdisjoint(words):
-            return NEAR
-        return NEAR if self.person and not _PERSON_WORDS.isdisjoint(words) else 0.0
-
 
 def words(*lines: str) -> frozenset[str]:
     """The words of some lines, for cues."""
@@ -110,18 +102,40 @@ _PERSON_WORDS: Final = words("identity identification national citizen citizens 
 
 @dataclass(slots=True)
 class _Group:
-    """The kinds that are written in the same way."""
+    """The kinds that are written in the same way.
+
+    Args:
+        kinds: All of them.
+        bare: Those that count where nothing names them.
+        words: All words that may name one.
+        named: For each word those that it names, with the score that it gives, and whether it is but the country's.
+    """
 
     kinds: tuple[Kind, ...]
     bare: tuple[Kind, ...]
-    cues: frozenset[str]
+    words: frozenset[str]
+    named: dict[str, list[tuple[Kind, float, bool]]]
 
     @classmethod
     def of(cls, kinds: Sequence[Kind]) -> _Group:
-        cues = frozenset[str]().union(*(kind.cues | kind.lands for kind in kinds))
-        if any(kind.person for kind in kinds):
-            cues |= _PERSON_WORDS
-        return cls(tuple(kinds), tuple(kind for kind in kinds if kind.bare), cues)
+        named: dict[str, list[tuple[Kind, float, bool]]] = {}
+        for kind in kinds:
+            for word in kind.cues:
+                named.setdefault(word, []).append((kind, 1.0, False))
+            for word in kind.lands - kind.cues:
+                named.setdefault(word, []).append((kind, NEAR, True))
+            for word in _PERSON_WORDS - kind.cues if kind.person else ():
+                named.setdefault(word, []).append((kind, NEAR, False))
+        return cls(tuple(kinds), tuple(kind for kind in kinds if kind.bare), frozenset(named), named)
+
+    def scores(self, near: frozenset[str]) -> dict[Kind, float]:
+        """The kinds that the words nearby name, with the score that a right value has."""
+        scores = dict.fromkeys(self.bare, 0.0)
+        for word in self.words & near:
+            for kind, score, country in self.named[word]:
+                if score > scores.get(kind, 0.0) and (not country or not _ID_WORDS.isdisjoint(near)):
+                    scores[kind] = score
+        return scores
 
 
 # By how much before and after, and whether letters and digits are told apart: the kinds for each shape.
@@ -247,26 +261,30 @@ class NationalIds:
 
     def _inside(self, candidate: Candidate) -> Iterator[Finding]:
         """Values that are some of the groups of a number, as in "44051401458 120.50"; only where words name them."""
-        text = candidate.text
-        if " " not in text[candidate.start : candidate.end]:
+        text, offset = candidate.text, candidate.start
+        written = text[offset : candidate.end]
+        if " " not in written or not written.isascii():
             return
-        if self._cues.isdisjoint(self._words(candidate)) and not _listed(text, candidate.start, candidate.end):
+        if self._cues.isdisjoint(self._words(candidate)) and not _listed(text, offset, candidate.end):
             return
-        groups = [match.span() for match in _GROUP.finditer(text, candidate.start, candidate.end)]
+        shape = written.encode().translate(_SHAPE)
+        groups = [match.span() for match in _GROUP.finditer(written)]
         at = 0
         while at < len(groups):
-            for last in range(min(at + _MOST_GROUPS, len(groups)) - 1, at - 1, -1):
-                start, end = groups[at][0], groups[last][1]
-                if (at and text[start - 1] != " ") or (last + 1 < len(groups) and text[end] != " "):
+            start = groups[at][0]
+            at += 1
+            if start and written[start - 1] != " ":
+                continue
+            for last in range(min(at + _MOST_GROUPS - 1, len(groups)), at - 1, -1):
+                end = groups[last - 1][1]
+                rows = self._exact.get(shape[start:end])
+                if rows is None or rows[-1].group is None or written[end : end + 1] not in ("", " "):
                     continue
-                rows = self._exact.get(text[start:end].encode().translate(_SHAPE))
-                group = rows[-1].group if rows else None
-                found = self._judge(candidate, group, start, end) if group else []
+                found = self._judge(candidate, rows[-1].group, offset + start, offset + end)
                 if found:
                     yield from found
                     at = last
                     break
-            at += 1
 
     def _judge(self, candidate: Candidate, group: _Group, start: int, end: int) -> list[Finding]:
         text = candidate.text
@@ -277,23 +295,25 @@ class NationalIds:
         # A checksum costs less than the words nearby.
         if len(group.kinds) == 1 and not group.kinds[0].grade(value):
             return []
-        alone = _listed(text, start, end)
-        near = candidate.words if alone else self._words(candidate)
-        named = not alone and not group.cues.isdisjoint(near)
-        kinds = group.kinds if alone or named else group.bare
         capitals = written == written.upper()
+        if _listed(text, start, end):
+            return self._findings({kind: ALONE if kind.alone else 0.0 for kind in group.kinds}, value, start, end)
+        scores = group.scores(self._words(candidate))
+        if not capitals:
+            scores = {kind: score for kind, score in scores.items() if score and not kind.capitals}
+        return self._findings(scores, value, start, end, capitals=capitals) if scores else []
+
+    def _findings(
+        self, scores: dict[Kind, float], value: str, start: int, end: int, *, capitals: bool = True
+    ) -> list[Finding]:
         found: list[Finding] = []
-        for kind in kinds:
-            score = kind.named(near) if named and (capitals or not kind.capitals) else 0.0
-            bare = kind.bare if capitals else 0.0
-            if not score and not bare and not (alone and kind.alone):
-                continue
+        for kind, named in scores.items():
             grade = kind.grade(value)
             if not grade:
                 continue
-            if grade == 1 and kind.check is not None:
-                bare = 0.0
-            score = max(min(score, 1.0 if grade == 2 else NEAR), bare, ALONE if alone and kind.alone else 0.0)
+            score = named if grade == 2 else min(named, NEAR)
+            if capitals and (grade == 2 or kind.check is None):
+                score = max(score, kind.bare)
             if score:
                 found.append(Finding(start, end, kind.type, min(score, kind.most), self.name))
         return found

@@ -154,7 +154,7 @@ KINDS: Final = (
         type="NO_FODSELSNUMMER",
         shapes="99999999999; 999999 99999",
         check=no_fodselsnummer,
-        cues=words("fødselsnummer fodselsnummer personnummer fnr d-nummer fødselsnr"),
+        cues=words("fødselsnummer fodselsnummer personnummer fnr dnummer fødselsnr"),
         lands=words("norway norwegian norge norsk"),
         person=True,
     ),

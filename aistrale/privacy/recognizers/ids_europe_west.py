@@ -84,8 +84,8 @@ def nl_bsn(value: str) -> bool:
 
 def be_national(value: str) -> bool:
     """Date (month + 20 or 40 in a BIS number), 97 less the remainder, 2 in front since 2000 (decree of April 1984)."""
-    month = int(value[2:4]) % 20
-    if month > 12 or int(value[4:6]) > 31:
+    month = int(value[2:4])
+    if month > 52 or month % 20 > 12 or int(value[4:6]) > 31:
         return False
     number, check = int(value[:9]), int(value[9:])
     born_since_2000 = value[:2] < "40" and check == 97 - (2_000_000_000 + number) % 97
