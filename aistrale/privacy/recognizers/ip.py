@@ -21,7 +21,8 @@ _V4: Final = re.compile(
 # Four numbers with dots are a version behind these, and where a file's name goes on after them.
 _VERSION_BEFORE: Final = re.compile(
     r"(?:(?<![a-z])(?:v|ver|version|versions|release|rev|revision|build|firmware|section|chapter|clause|rfc|oid|pip|update|upgrade"
-    r"|upgraded to|updated to|bump|bumped to)[\s.:=#]{0,3}|(?:identifier|oid|object)\W{1,16}|(?:[=<>~!]=|[~^])\s?|[a-z]/|[a-z0-9]-|§\s?|\(v|\^)\Z"
+    r"|upgraded to|updated to|bump|bumped to)[\s.:=#]{0,3}"
+    r"|(?:identifier|oid|object)\W{1,16}|(?:[=<>~!]=|[~^])\s?|[a-z]/|[a-z0-9]-|§\s?|\(v|\^)\Z"
 )
 _FILE_AFTER: Final = re.compile(
     r"(?:-[a-z]|\.(?:tar|tgz|zip|whl|exe|dmg|msi|deb|rpm|jar|dll|so|post|dev|rc|gem|nupkg)\b|[ab]\d|rc\d)"
