@@ -38,7 +38,7 @@ _SHORT: Final = 9
 _ALIKE: Final = frozenset({"0.0.0.0", "1.1.1.1", "8.8.8.8", "9.9.9.9", "4.4.4.4"})  # noqa: S104 - a text to be found
 
 # It begins with a colon, which the search jumps to, and then is the gap or one of many groups.
-_V6: Final = re.compile(r":(?::|[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{0,4}[:.])")
+_V6: Final = re.compile(r":(?::(?!:)|[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{0,4}[:.])")
 _REST: Final = re.compile(r"[0-9A-Fa-f:]{0,46}(?:(?:\.[0-9]{1,3}){3})?")
 _BEHIND: Final = re.compile(r"(?:%[A-Za-z0-9_.-]{1,16})?(?:/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9])(?![\d/]))?")
 _HEX: Final = "0123456789abcdefABCDEF:"
