@@ -49,6 +49,7 @@ SURE_CITY_POPULATION = 100_000
 SURNAMES = 20_000
 # Percent of the population: a first name that everybody knows, though a dictionary or a map has it too.
 KNOWN_SHARE = 0.05
+AMBIGUOUS_REGIONS = {"Turkey", "Guinea", "Jersey", "Chad"}
 BITS_PER_PLACE = 20
 BITS_PER_WORD = 40
 # SCOWL's steps: 10 are the thousand commonest words, 35 a small dictionary, 50 a medium one, 70 a large one.
@@ -159,13 +160,17 @@ def words(folder: Path, cities: dict[str, int], regions: set[str]) -> tuple[dict
             flags[name] |= kind
     for word, kinds in list(flags.items()):
         share = max(female.get(word, 0.0), male.get(word, 0.0))
-        if word in rare and share < KNOWN_SHARE:
+        if word in rare and share < KNOWN_SHARE and cities.get(word, 0) < 4 * SURE_CITY_POPULATION:
             flags[word] |= WORD
+        if kinds & REGION:
+            # India and China are countries before they are names or words; Georgia and Turkey are not.
+            dropped = (0 if share >= KNOWN_SHARE / 2 else FIRST) | (0 if word in AMBIGUOUS_REGIONS else WORD | COMMON)
+            flags[word] &= ~dropped
         # More a surname or a place than a first name: alone it says too little.
         surname = last.get(word, 0.0) > 5 * share and first_faker.get(word, 0) < 2
         great = SURE_CITY_POPULATION if share < KNOWN_SHARE else 3 * SURE_CITY_POPULATION
         place = kinds & REGION or cities.get(word, 0) >= great
-        if kinds & FIRST and not flags[word] & WORD and not place and not surname and len(word) > 2:
+        if flags[word] & FIRST and not flags[word] & WORD and not place and not surname and len(word) > 2:
             flags[word] |= SURE
     return flags, sorted(last.keys() - flags.keys()), sorted(rare - flags.keys())
 

@@ -55,6 +55,7 @@ def _is_code(text: str) -> bool:
 
 # What follows a name in a program only.
 _PROGRAM_ENDS: Final = frozenset("(=@/\\[{_")
+_COMMAS: Final = frozenset((", ", " ,"))
 _NUMBER_BEFORE: Final = frozenset(f"{digit}{mark}" for digit in "0123456789" for mark in " ,")
 _DIGITS: Final = frozenset("0123456789#")
 # Letters of what no street is called.
@@ -185,6 +186,8 @@ def _known(name: str, letter: str, start: int, end: int, walk: Walk) -> None:
     """One word, or one name of several words, that the dictionary has."""
     if letter in "SY":
         if letter == "Y":
+            if walk.text[end : end + 2] in _COMMAS and place_in(Run(walk.text, start, end, [name], "C"), walk):
+                return
             letter = "C" if is_named_as_place(walk.text, start) else "S"
         if letter == "S" and not walk.code:
             if walk.text[end : end + 2] == ", " and organization_in(Run(walk.text, start, end, [name], letter), walk):

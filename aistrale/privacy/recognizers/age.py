@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _AGE: Final = r"(1[01]\d|[1-9]?\d)"
 _AFTER: Final = re.compile(
-    rf"(?:ed|d)?(?: of|:| is|=)? {{0,3}}(?:about |around )?{_AGE}"
+    rf"(?:ed|d)?(?:(?: of|:| is|=) {{0,3}}| {{1,3}})(?:about |around )?{_AGE}"
     r"(?![\w.,:%/-]\d|\w| ?(?:%|percent|°|minutes|hours|seconds|days|ms))"
 )
 _BEFORE: Final = re.compile(rf"(?<![\w.,:/$€£-]){_AGE}[ -]?(?:years?|yrs?|yo|months?|weeks?)[ -]?\Z")
@@ -28,7 +28,7 @@ class Age:
 
     name = "age"
     types = ("AGE",)
-    triggers = Triggers(literals=(" old", "-old", " age", "aged ", "Age", "turn", " y/o"))
+    triggers = Triggers(literals=(" old", "-old", " age", "aged", "Age", "turn", " y/o"))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The age beside the word."""

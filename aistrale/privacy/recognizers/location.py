@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 # What may stand before a place in a run: "Southern Italy", "In New Zealand".
 _LEADING: Final = frozenset("wNlfX")
+_COMMAS: Final = frozenset((", ", " ,"))
+_COMMAS_BEFORE: Final = frozenset((", ", " , "))
+_REGION_AFTER: Final = re.compile(r" ?, ([A-Z][A-Za-z]+(?: [A-Z][a-z]+)?)(?!\w)")
+_REGIONS: Final = frozenset("Rr")
 _WHERE: Final = frozenset(
     ["in", "from", "to", "at", "near", "visit", "visiting", "city", "town", "village", "between", "leaving"]
 )
@@ -41,7 +46,8 @@ def place_in(run: Run, walk: Walk) -> bool:
             return True
     start, end = run.span(0, count)
     letter = shape if count == 1 else "U"
-    if _is_there(run, walk.text[start:end], letter) or (letter in "CPrUL" and _has_state(walk.text, end)):
+    name = walk.text[start:end]
+    if _is_there(run, name, letter) or (letter in "CPrULfl" and _stands_in_row(walk, run, name, letter)):
         walk.found.append(Finding(start, end, "LOCATION", 0.6, "location"))
         return True
     return False
@@ -61,8 +67,20 @@ def _is_there(run: Run, name: str, letter: str) -> bool:
     return letter in "ULZ" and run.before.lower().endswith(_MOVES)
 
 
-def _has_state(text: str, end: int) -> bool:
-    return text[end : end + 2] == ", " and text[end + 2 : end + 4] in STATES and not text[end + 4 : end + 5].isalpha()
+def _stands_in_row(walk: Walk, run: Run, name: str, letter: str) -> bool:
+    """Whether a name is the first or last of "Houston, Texas", "Springfield, IL", "Paris, France"."""
+    text, end = walk.text, run.end
+    if text[end : end + 2] in _COMMAS:
+        after = _REGION_AFTER.match(text, end)
+        if after and (after[1] in STATES or letters().get(after[1]) in _REGIONS):
+            return letter in "CPr" or is_place(name)
+    found = walk.found
+    return (
+        letter in "Cr"
+        and bool(found)
+        and found[-1].type == "LOCATION"
+        and text[found[-1].end : run.start] in _COMMAS_BEFORE
+    )
 
 
 def is_named_as_place(text: str, start: int) -> bool:

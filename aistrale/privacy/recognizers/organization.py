@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.lexicon import letters
-from aistrale.privacy.vocabulary import FUNCTION_WORDS, ORG_OF
+from aistrale.privacy.vocabulary import FUNCTION_WORDS, ORG_OF, PLACE_HEADS
 
 if TYPE_CHECKING:
     from aistrale.privacy.recognizers._run import Run, Walk
@@ -76,7 +76,10 @@ def organization_in(run: Run, walk: Walk) -> bool:
 def _is_firm(run: Run, walk: Walk, firm: re.Match[str]) -> bool:
     """Report `Lopez, Santos and Coleman` and `Thomas and Sons`, which firms are called, not people."""
     get = letters().get
-    found = [get(word, "U") for word in _NAMES.findall(firm[0]) if word not in _PARTNERS]
+    words = _NAMES.findall(firm[0])
+    if not PLACE_HEADS.isdisjoint(words):
+        return False
+    found = [get(word, "U") for word in words if word not in _PARTNERS]
     # First names that are last names as well count where a firm is likely.
     others = sum(letter not in _SURNAMES for letter in found)
     likely = others == 1 and "S" in found and run.word_before in _WHERE

@@ -84,6 +84,9 @@ def test_programs_need_better_proof():
         ("It rained in Springfield, IL all day", ["Springfield"]),
         ("We met in Victoria, then Victoria called", ["Victoria"]),
         ("He grew up in ROSTOCK.", ["ROSTOCK"]),
+        ("Houston, Texas and Lima, Peru", ["Houston", "Texas", "Lima", "Peru"]),
+        ("Gary, Indiana is far", ["Gary", "Indiana"]),
+        ("Gary, come here", []),
     ],
 )
 def test_places(text, places):

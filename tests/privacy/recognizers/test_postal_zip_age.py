@@ -86,7 +86,17 @@ def test_ages(text, age):
 
 
 @pytest.mark.parametrize(
-    "text", ["Page: 47", "message 12", "turned 3 times", "the 5 old files", "max age: 3600", "turn 5%", "image 33"]
+    "text",
+    [
+        "Page: 47",
+        "message 12",
+        "turned 3 times",
+        "the 5 old files",
+        "max age: 3600",
+        "turn 5%",
+        "image 33",
+        "x_ age1 y",
+    ],
 )
 def test_no_ages(text):
     assert found(AGE, text) == []
