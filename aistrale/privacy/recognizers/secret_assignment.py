@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from binascii import Error, a2b_base64
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aistrale.privacy.finding import Finding
@@ -38,7 +39,8 @@ _TIE: Final = re.compile(
     r"(?:[.\-][A-Za-z0-9_]{1,24})?+"
     r"(?:"
     r"(?P<assign>\\{0,3}+[\"'`)\]*]{0,3}+[ \t]{0,16}+"
-    r"(?::[ \t]{0,2}[A-Za-z_][A-Za-z0-9_\[\]., |?]{0,30}+=(?!=)|:=|[=-]>|[=!]={1,2}|=|::?|\uff1a)[ \t]{0,16}+)"
+    r"(?::[ \t]{0,2}[A-Za-z_][A-Za-z0-9_\[\].,?]{0,30}+(?: \| ?[A-Za-z]{3,8})?[ \t]?=(?=[ \t]*[^\s=])"
+    r"|:=|[=-]>|[=!]={1,2}|=|::?|\uff1a)[ \t]{0,16}+)"
     r"|(?P<attribute>[\"'][ \t]{1,4}(?:value|content|default|defaultValue)[ \t]?=[ \t]?)"
     r"|(?P<element>>)"
     r"|(?P<call>[\"']?(?:[ \t]?,|\)?[ \t]?\()[ \t]{0,8}(?=\\?[\"'`]))"
@@ -52,15 +54,29 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_]*+")
 # What there must be at least for a value, by how much the name alone says.
 _SOME: Final = re.compile(r"[^A-Za-z0-9\n]{0,8}?[^\s\"'`<>,;&]{4}")
 _MORE: Final = re.compile(r"[^A-Za-z0-9\n]{0,8}?(?:[A-Za-z]{3,6}[ \t=]{1,3})?[^\s\"'`<>,;&]{8}")
+# Names of what is about a secret and none: `password_length`, `tokenCount`, `key_file`.
+_REST: Final = re.compile(
+    r"(?:(?i:(?<=[_.-])(?:ids?|names?|types?|url|uri|path|files?|count|len|length|size|limit|ttl|expir[a-z]{1,8}|endpoint"
+    r"|version|format|algorithm|alg|label|prefix|hint|index|field|column|policy))"
+    r"|(?:Ids?|Names?|Types?|Url|Uri|Path|Files?|Count|Length|Size|Limit|Expir[a-z]{1,8}|Endpoint|Version|Format|Label))\Z"
+)
 _LONG_NAME: Final = 32
 _SCHEME: Final = re.compile(r"(?:[Bb]earer|BEARER|[Bb]asic|[Tt]oken|[Aa]pi[Kk]ey|[Dd]igest|Key)(?:[ \t]+|=)")
 _OPENING: Final = re.compile(r"(?:[rbufNL@]{0,2}(?=\\{0,3}[\"'`]))?(?P<slashes>\\{0,3})(?P<quote>[\"'`]{0,3})")
-_BARE: Final = re.compile(r"[^\s\"'`<>,;&]{1,2048}")
-_CALL: Final = re.compile(r"[A-Za-z_]\(|[\[{]|\A[$%(]|::|\)\.|\A[A-Za-z_]+(?:\.[A-Za-z_]+)+\Z|->|=>|\|\|")
+# An ampersand ends it where another parameter or an entity follows.
+_BARE: Final = re.compile(r"(?:[^\s\"'`<>,;&]{1,1024}|&(?![\w-]{1,40}=|amp;|quot;|[lg]t;)){1,16}")
+_CALL: Final = re.compile(
+    r"[A-Za-z_]\(|[\[{]|\A[$%(]|::|\)\.|\A[A-Za-z_]\w{0,40}(?:\.[A-Za-z_]\w{0,40}){1,8}\Z|->|=>|\|\|"
+)
 _NAMED: Final = re.compile(r"[A-Za-z_][a-z_]*\d{0,2}")
 _DISORDER: Final = re.compile(r"\d[A-Za-z]+\d|[A-Za-z]\d+[A-Za-z]|[A-Za-z]\d{4}|\d[A-Z]{3}")
 _SPECIAL: Final = re.compile(r"[!@#$%^&*?+~=]")
 # KEY=value of an environment file, and the pairs of a connection string.
+_METHOD: Final = re.compile(r"base\d\d|md5|sha\d|utf-?\d|crypt|argon|pbkdf|-character|\d\d-bit")
+_KINDS: Final = re.compile(
+    r"(?i)(?:api|access|secret|private|auth|client|app|service|master|shared|account|encryption|signing|consumer|licen[cs]e)"
+    r"[_\- ]?\Z"
+)
 _ENVIRONMENT: Final = re.compile(r"(?:^|[\s\"'])[A-Z][A-Z0-9_]{2,48}=\Z")
 _PAIRS: Final = re.compile(r"\w=[^;=\n]{1,64};[\w \"'&]{0,40}\Z")
 _OPTION: Final = re.compile(r"(?:^|[\s\"'])--?[A-Za-z][\w-]{0,32}\Z")
@@ -68,7 +84,8 @@ _LOGIN: Final = re.compile(r"\b(?:login|user)[ \t]+\S{1,64}\s+\Z")
 _PAIR: Final = re.compile(r"[^\n]{0,80}?\S@\S{3,64}[ \t]?[/:|][ \t]?(\S{6,64})")
 _ARGUMENTS: Final = re.compile(r"s?\([ \t]?[\"'][^\"'\n]{1,64}[\"'],[ \t]{0,4}[\"']([^\"'\s]{4,64})[\"']")
 _SIGNED: Final = re.compile(r"\w{2,64}[!@#$^&*+~][\w!@#$^&*+~-]{0,64}")
-_PART: Final = 128
+# How much of a value is judged, and how far on the next may begin in a refused one.
+_JUDGED: Final = 256
 _LONGEST: Final = 2048
 
 
@@ -130,16 +147,17 @@ class AssignedSecret:
         if tie is None or not (_SOME if stem in _PASSWORD_STEMS else _MORE).match(text, tie.end()):
             return whole
         value = _value(text, tie)
-        if value is None:
+        rest = _REST.search(text, end, whole)
+        if value is None or (rest is not None and (rest[0].lower() != "id" or randomness(value.text) < 2)):
             return tie.end()
         if stem in _PASSWORD_STEMS:
             if _is_password(text, at, end, value, stem):
                 self._both(value.start, value.end, found)
                 return value.end
-        elif _is_secret(value, stem, text):
+        elif _is_secret(value, _weak(text, at, stem), text):
             found.append(Finding(value.start, value.end, "SECRET", _SCORE, self.name))
             return value.end
-        return tie.end() if value.quoted else min(value.end, tie.end() + _PART)
+        return tie.end() if value.quoted else min(value.end, tie.end() + _JUDGED)
 
     def _pair(self, text: str, end: int, found: list[Finding]) -> None:
         """Take the second of a pair: `credentials: jo@example.com / ...`, `NetworkCredential("jo", "...")`."""
@@ -180,13 +198,20 @@ def _value(text: str, tie: re.Match[str]) -> _Value | None:
             return None
         stop = _trimmed(text, start, bare.end())
         return _Value(
-            start, stop, text[start:stop], scheme is not None and tie[0][-1:] in "\"'", kind, scheme is not None
+            start,
+            stop,
+            text[start : min(stop, start + _JUDGED)],
+            scheme is not None and tie[0][-1:] in "\"'",
+            kind,
+            scheme is not None,
         )
     start = opening.end()
     stop = text.find(opening["slashes"] + quote, start, start + _LONGEST)
     if stop < 0 or "\n" in text[start:stop]:
         return None
-    return _Value(start, stop, text[start:stop], quoted=True, tie=kind, scheme=scheme is not None)
+    return _Value(
+        start, stop, text[start : min(stop, start + _JUDGED)], quoted=True, tie=kind, scheme=scheme is not None
+    )
 
 
 def _trimmed(text: str, start: int, end: int) -> int:
@@ -227,8 +252,16 @@ def _is_password(text: str, at: int, end: int, value: _Value, stem: bytes) -> bo
             text.startswith(";", value.end) and _PAIRS.search(text, max(0, at - 96), at)
         ):
             return True
-        return _strong(said) or (_mixed(said) and _NAMED.fullmatch(said) is None)
+        # `password=args1)` is a name in a program; `password: hunter2` and `password=hunter2` on a line's end are none.
+        named = _NAMED.fullmatch(said) is not None and not _ends(text, value)
+        return _strong(said) or (_mixed(said) and not named)
     return value.tie == "element" or (stem == b"dentified " and _mixed(said)) or _strong(said)
+
+
+def _ends(text: str, value: _Value) -> bool:
+    """Whether a bare value is tied as in a configuration and ends as one does there."""
+    tied = text[value.start - 1 : value.start] == "=" or text[value.start - 2 : value.start] == ": "
+    return tied and (value.end == len(text) or text[value.end] in " \t\r\n&;")
 
 
 def _told(text: str, at: int, end: int, value: _Value) -> bool:
@@ -243,6 +276,8 @@ def _told(text: str, at: int, end: int, value: _Value) -> bool:
         return False
     if _OPTION.search(text, max(0, at - 40), at + 2) or _LOGIN.search(text, max(0, at - 80), at):
         return _mixed(said) or _strong(said)
+    if text.find(" is ", end, value.start) >= 0 and _mixed(said) and said[0].isalpha() and len(said) > 5:
+        return _METHOD.search(said.lower()) is None
     return _strong(said) or (text[at] == "P" and text.startswith(";", value.end) and _mixed(said))
 
 
@@ -266,17 +301,29 @@ def _strong(said: str) -> bool:
     return special or (said.lower() != said and said.upper() != said)
 
 
-def _is_secret(value: _Value, stem: bytes, text: str) -> bool:
+def _basic(said: str) -> bool:
+    """Whether it is a name and a password as HTTP's Basic scheme joins them (RFC 7617)."""
+    try:
+        return b":" in a2b_base64(said, strict_mode=True)
+    except Error:
+        return False
+
+
+def _weak(text: str, at: int, stem: bytes) -> bool:
+    """Whether a name says little: any "key" that is not one of an API, of access, ..."""
+    return stem == b"auth" or (stem == b"key" and _KINDS.search(text, max(0, at - 16), at) is None)
+
+
+def _is_secret(value: _Value, weak: bool, text: str) -> bool:  # noqa: FBT001
     """Whether it is the value of a token or key, by how firmly it is tied to the name."""
     said = value.text
     if " " in said or "://" in said or said[:1] in "$%/<{[(-@*":
         return False
-    weak = stem in (b"key", b"auth")
     if value.scheme:
-        return plausible(said, 8) and not _CALL.search(said)
+        return _basic(said) or (plausible(said, 8) and not _CALL.search(said))
     if value.quoted:
         if value.tie in ("assign", "attribute"):
-            if stem == b"secret" and _SIGNED.fullmatch(said) is not None and not filler(said):
+            if not weak and _SIGNED.fullmatch(said) is not None and not filler(said):
                 return True
             return plausible(said, 14 if weak else 8) and (not weak or randomness(said) > 0 or not wordy(said))
         return plausible(said, 16) and (randomness(said) > 0 or len(said) >= 20)

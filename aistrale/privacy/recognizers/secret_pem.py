@@ -1,4 +1,4 @@
-"""Private keys in textual encodings (RFC 7468, OpenSSH, RFC 9580 for OpenPGP, PuTTY), and hashes of passwords."""
+"""Private keys in textual encodings (RFC 7468, OpenSSH, RFC 9580 for OpenPGP), and hashes of passwords."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ _FOOT: Final = re.compile(r"-----END [A-Z0-9 ]{4,48}-----")
 _BODY: Final = re.compile(
     r"(?:[ \t]{0,16}(?:\\r|\\n|\r|\n|[A-Za-z0-9+/=]{20,128}|[A-Za-z-]{3,16}: [^\n]{0,80})){0,200}"
 )
+_CONTENT: Final = re.compile(r"[A-Za-z0-9+/=]{20}")
+_NEAR: Final = 400
+_TORN: Final = 20
 _LONGEST: Final = 16384
 # modular crypt format: the scheme between dollars, parameters, salt and hash.
 _HASH: Final = re.compile(
@@ -42,6 +45,10 @@ class PrivateKey:
         text = candidate.text
         head = _HEAD.match(text, candidate.start)
         if head is None:
+            return ()
+        # A header without a key is talk about keys, unless the text ends there.
+        torn = len(text) - head.end() < _TORN
+        if not torn and _CONTENT.search(text, head.end(), head.end() + _NEAR) is None:
             return ()
         end = text.find("-----", head.end(), head.end() + _LONGEST)
         foot = _FOOT.match(text, end) if end >= 0 else None

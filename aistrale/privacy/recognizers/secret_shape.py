@@ -18,7 +18,7 @@ _COMMON: Final = """
 """
 _PAIRS: Final = frozenset(_COMMON.split())
 # How much of a value is looked at: it does not become wordier further on.
-_SEEN: Final = 128
+_SEEN: Final = 64
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _PARTS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NAME: Final = re.compile(r"[A-Za-z_\-. ]+\d{0,2}")
@@ -49,11 +49,13 @@ _NAMING: Final = frozenset(_SAYING.split())
 
 def filler(value: str) -> bool:
     """Whether it says that a secret is to be put there: `<your-key>`, `xxxx`, `${TOKEN}`, `changeme`."""
-    return _FILLER.search(value) is not None or len(set(value)) < max(3, min(4, len(value) // 8))
+    value = value[:_SEEN]
+    return len(set(value)) < max(3, min(4, len(value) // 8)) or _FILLER.search(value) is not None
 
 
 def naming(value: str) -> bool:
     """Whether it consists of words that say what stands there: `user_password`, `accessToken`, `None`."""
+    value = value[:_SEEN].rstrip(":.!? ")
     return _NAME.fullmatch(value) is not None and all(part.lower() in _NAMING for part in _PARTS.findall(value))
 
 
@@ -65,7 +67,7 @@ def wordy(value: str) -> bool:
         for one, other in pairwise(low):
             pairs += 1
             common += one + other in _PAIRS
-    return pairs >= 4 and common >= pairs * 0.72
+    return pairs > 5 and common >= pairs * 0.72
 
 
 def randomness(value: str) -> int:
@@ -103,8 +105,10 @@ def plausible(value: str, least: int) -> bool:
         return False
     seen = value[:_SEEN]
     digits = sum(map(str.isdigit, seen))
+    if "." in seen and not any(map(str.isalpha, seen)):
+        return False
     if digits == len(seen):
-        return len(value) >= max(least, 12)
+        return len(value) >= max(least, 20)
     if digits:
         return not (wordy(value) and digits < 5) or randomness(value) > 0
     return len(value) >= max(least, 16) and not wordy(value)

@@ -12,7 +12,7 @@ from aistrale.privacy.recognizers.secret_formats import CLASSES, MARKED, PREFIXE
 from aistrale.privacy.recognizers.secret_shape import filler, plausible, randomness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from aistrale.privacy.recognizer import Candidate
 
@@ -83,38 +83,42 @@ class VendorSecret:
             while start > least and text[start - 1] in _JOINED:
                 start -= 1
             end = _REST.match(text, at).end()  # type: ignore[union-attr]  # it matches the empty string
-            before = len(found)
-            found += self._known(text, start, end)
-            if len(found) == before and (place := by_context(text, start, at, end)) is not None:
+            if not self._known(text, start, end, found) and (place := by_context(text, start, at, end)) is not None:
                 found.append(Finding(*place, "SECRET", 0.8, self.name))
             done = _DATA.match(text, end).end() if end - at >= 1024 else end  # type: ignore[union-attr]
         return found
 
-    def _known(self, text: str, start: int, end: int) -> Iterator[Finding]:
+    def _known(self, text: str, start: int, end: int, found: list[Finding]) -> bool:
+        """Take what has the format of an issuer from a run of characters; whether there was any."""
         done = start
         for count, piece in enumerate(_PIECE.finditer(text, start, end)):
-            if count == _MOST_PIECES:
-                break
-            at = piece.start()
             formats = _TABLE.get(piece.group())
+            at = piece.start()
             if formats is None or at < done:
                 continue
+            if count >= _MOST_PIECES:
+                break
             for prefix, pattern in formats:
                 match = pattern.match(text, at)
                 if match is not None and _holds(prefix, match.group(1)):
                     done = match.end()
                     if not prefix and (scheme := _SCHEME.search(text, max(0, at - 48), at)):
                         at = scheme.start()
-                    yield Finding(at, _tidy(text, done), "SECRET", _SCORE, self.name)
+                    found.append(Finding(at, _tidy(text, done), "SECRET", _SCORE, self.name))
                     break
-        if done == start:
-            token = text[start:end]
-            for mark, pattern in _MARKED:
-                if mark in token and (match := pattern.search(text, start, end)):
-                    yield Finding(*match.span(), "SECRET", _SCORE, self.name)
-                    return
-            if token.count(".") >= 2 and (match := _DOTTED.search(text, start, end)) and randomness(match.group()):
-                yield Finding(*match.span(), "SECRET", _SCORE, self.name)
+        return done > start or self._marked(text, start, end, found)
+
+    def _marked(self, text: str, start: int, end: int, found: list[Finding]) -> bool:
+        """Take what an issuer marked further on than at the beginning."""
+        token = text[start:end]
+        for mark, pattern in _MARKED:
+            if mark in token and (match := pattern.search(text, start, end)):
+                found.append(Finding(*match.span(), "SECRET", _SCORE, self.name))
+                return True
+        if token.count(".") > 1 and (match := _DOTTED.search(text, start, end)) and randomness(match.group()):
+            found.append(Finding(*match.span(), "SECRET", _SCORE, self.name))
+            return True
+        return False
 
 
 def _holds(prefix: str, body: str) -> bool:
