@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy import checksums
@@ -27,8 +26,7 @@ _REGISTRY: Final = (
 )
 _PART: Final = re.compile(r"(\d+)([nac])")
 _CLASS: Final = {"n": "[0-9]", "a": "[A-Za-z]", "c": "[A-Za-z0-9]"}
-_PARTING: Final = " -\u00a0"
-_SEPARATORS: Final = str.maketrans("", "", _PARTING)
+_SEPARATORS: Final = str.maketrans("", "", " -\u00a0")
 _LONGEST: Final = 34
 # Groups of any size parted by one space or dash, as printed; the country's length says where it ends.
 _SPREAD: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:[ \-\u00a0]?[A-Za-z0-9]){10,30}")
@@ -62,13 +60,12 @@ class Iban:
         if structure is None or (match := _SPREAD.match(text, start)) is None:
             return ()
         length, pattern = structure
-        printed = match.group()
-        kept = printed.translate(_SEPARATORS)[:length]
+        kept = match.group().translate(_SEPARATORS)[:length]
         if pattern.fullmatch(kept, 4) is None or not (kept.isupper() or kept.islower()) or not checksums.iban(kept):
             return ()
         # As many characters of the print as hold those of the number.
         end = start + length
-        while end - start - sum(map(printed.count, _PARTING, repeat(0), repeat(end - start))) < length:
+        while len(text[start:end].translate(_SEPARATORS)) < length:
             end += 1
         if end < len(text) and (text[end].isalnum() or text[end] == "_"):
             return ()

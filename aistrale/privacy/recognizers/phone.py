@@ -81,7 +81,6 @@ _EXTENSION: Final = re.compile(r",?\s?(?:x|ext\.?|extension|durchwahl|poste)\s?\
 _WITH_EXTENSION: Final = re.compile(r"(\d[\d .\-()/]{6,22}?)x\d{1,6}")
 _NO_DIGITS: Final = "".join(chr(code) if chr(code).isdigit() else " " for code in range(128))
 _DIGITS: Final = re.compile(r"\d+")
-_WORD: Final = re.compile(r"[^\W\d_]+")
 # 3-3-4 of the North American plan, also as a part of a row of numbers.
 _AMERICAN: Final = re.compile(r"(?<![\d.\-/])(?:1[ .-])?([2-9]\d\d)(\) ?|[ .-])(\d{3})([ .-])(\d{4})(?![\d/]|[.-]\d)")
 _CODE_LIKE: Final = re.compile(r"-[A-Za-z]{1,2}(?![A-Za-z])|-?\d")

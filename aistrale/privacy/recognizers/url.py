@@ -32,7 +32,7 @@ _AMBIGUOUS: Final = cues(
 ) - {"net", "edu"}
 _SURE: Final = (
     cues(
-        "com net org edu gov mil biz arpa coop museum aero jobs travel cat tel asia post berlin london paris nyc",
+        "com net org edu gov mil biz arpa coop museum aero jobs travel cat tel asia berlin london paris nyc",
     )
     | _COUNTRIES
 ) - _AMBIGUOUS
@@ -56,6 +56,7 @@ _DOT: Final = re.compile(
 )
 _LABELS: Final = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){0,8}[^\W_](?:[^\W_]|-){0,62}")
 _NO_LABEL: Final = re.compile(r"[^\w.-]")
+_OBJECTS: Final = cues("self this cls args opts np pd os sys obj super event e node")
 _CUES: Final = cues("website websites site sites domain domains webpage homepage visit browse")
 _TRAILING: Final = ".,;:!?'*_"
 
@@ -123,9 +124,6 @@ def _bare(text: str, match: re.Match[str]) -> int:
         return start
     place = Candidate(text, start, match.end(1))
     return start if place.alone or not _CUES.isdisjoint(place.said[-3:]) else -1
-
-
-_OBJECTS: Final = cues("self this cls args opts np pd os sys obj super event e node")
 
 
 def _name(text: str, dot: int) -> tuple[int, str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aistrale.privacy.recognizer import Candidate
 
 _SSN_CUES: Final = cues("ssn ssns ss social socsec security itin tin taxpayer")
+_SSN: Final = frozenset({"ssn", "social"})
 _ITIN_CUES: Final = cues("itin tin tax taxpayer individual irs ssn")
 _PASSPORT_CUES: Final = cues("passport passports travel passeport pasaporte")
 _LICENSE_CUES: Final = cues("license licence licenses licences lic driver drivers driving dl dln permit dmv")
@@ -34,6 +35,9 @@ _GROUPS: Final = re.compile(
 _CODE: Final = re.compile(r"-\w")
 # The Social Security Administration never gives these: an advertisement's and the usual samples.
 _PUBLISHED: Final = frozenset({"078051120", "219099999"})
+_COUNTING: Final = frozenset({"123456789", "987654321", "012345678"})
+# A longer row of numbers is a table.
+_LONGEST_ROW: Final = 48
 # Groups that the IRS gives (Publication 1915 and its notices).
 _ITIN_GROUPS: Final = frozenset(
     str(group) for group in (*range(50, 66), *range(70, 89), *range(90, 93), *range(94, 100))
@@ -87,19 +91,14 @@ class UsTaxNumber:
     def _score(self, candidate: Candidate, digits: str, *, dashed: bool, whole: bool) -> float:
         if digits[5:] == "0000" or digits in _PUBLISHED:
             return 0.0
-        cues = _ITIN_CUES if digits[0] == "9" else _SSN_CUES
-        if candidate.near(cues) and (whole or not cues.isdisjoint(candidate.said)):
+        words = _ITIN_CUES if digits[0] == "9" else _SSN_CUES
+        if candidate.near(words) and (whole or not words.isdisjoint(candidate.said)):
             return 0.85
         if candidate.alone:
             return 0.5
         if not whole or (not dashed and (digits in _COUNTING or candidate.near(_OTHERS))):
             return 0.0
         return 0.5
-
-
-# A longer row of numbers is a table.
-_LONGEST_ROW: Final = 48
-_COUNTING: Final = frozenset({"123456789", "987654321", "012345678"})
 
 
 def _kind(candidate: Candidate, area: str, group: str) -> str:
@@ -111,9 +110,6 @@ def _kind(candidate: Candidate, area: str, group: str) -> str:
     if group not in _ITIN_GROUPS:
         return ""
     return "US_SSN" if candidate.near(_SSN) else "US_ITIN"
-
-
-_SSN: Final = frozenset({"ssn", "social"})
 
 
 class UsPassport:
