@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
-from aistrale.errors import AistraleError, DLPViolation, RedactionError
+from aistrale.errors import DLPViolation, RedactionError
 from aistrale.policies.report import Report, listed
 from aistrale.policies.screen import Judge, Screen, mask, replaced
 from aistrale.policies.texts import is_large, rewrite_body, texts
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aistrale.dialects.base import TextSlot
     from aistrale.policies.texts import Kind
     from aistrale.privacy.dlp import Direction, Hit, Rule, Verdict
-    from aistrale.privacy.settings import OnError, PrivacySettings
+    from aistrale.privacy.settings import PrivacySettings
     from aistrale.types import Event, JSONObject, Part, Request
 
 _log = logging.getLogger("aistrale.privacy")
@@ -39,6 +39,8 @@ _CHANGING: Final = frozenset({"redact", "encrypt", "block"})
 # What a link may hold, being one.
 _LINK: Final = frozenset({"URL", "DOMAIN_NAME"})
 _SURE: Final = 0.85
+# Characters from which on an event loop is not kept waiting.
+_LARGE: Final = 32 * 1024
 MEDIA: Final = "media"
 """Stands in the place of a rule's name for the setting of that name."""
 
@@ -97,21 +99,17 @@ class Guard:
             raise violation(call, MEDIA, "out", found, "Nobody has looked into it; privacy.media allows it.")
 
     async def _judge_request(self, call: Call, where: Where) -> None:
+        verdict, failure = None, ""
         try:
             if not call.runtime.blocking and is_large(call.request):
                 verdict = cast("Verdict", await call.runtime.invoke(self._verdict, call, where))
             else:
                 verdict = self._verdict(call, where)
-        except AistraleError:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the texts were not looked at
-            if self._settings.on_error == "block":
-                # Its own words may quote the text that it stumbled over.
-                raise RedactionError(
-                    f"the rules about data could not be applied ({type(error).__name__}), so nothing was sent",
-                    hint='privacy = {"on_error": "allow"} sends such calls as they are.',
-                ) from None
-            _log.warning("the rules about data were not applied to call %s (%s)", call.id, type(error).__name__)
+            failure = type(error).__name__
+        if verdict is None:
+            # Here and not where it was caught: its own words may quote the text that it stumbled over.
+            self._excuse(call, failure)
             return
         self._report.hits(call, verdict.hits, "out")
         if self._settings.dry_run:
@@ -119,6 +117,14 @@ class Guard:
         if verdict.blocking:
             raise blocked(call, verdict.blocking[0], "out")
         call.redact_types = self._modes(verdict)
+
+    def _excuse(self, call: Call, failure: str) -> None:
+        if self._settings.on_error == "block":
+            raise RedactionError(
+                f"the rules about data could not be applied ({failure}), so nothing was sent",
+                hint='privacy = {"on_error": "allow"} sends such calls as they are.',
+            )
+        _log.warning("the rules about data were not applied to call %s (%s)", call.id, failure)
 
     def _verdict(self, call: Call, where: Where) -> Verdict:
         rules = [rule for rule in self._settings.rules if rule.covers("out", where)]
@@ -160,15 +166,24 @@ class Guard:
             if changing and verdict.blocking:
                 raise blocked(call, verdict.blocking[0], "in")
 
+        def failed(name: str) -> None:
+            if settings.on_error == "block":
+                raise DLPViolation(
+                    f"the rules about data could not be applied to the answer ({name})",
+                    direction="in",
+                    hint='privacy = {"on_error": "allow"} delivers such answers as they are.',
+                )
+            _log.warning("the rules about data were not applied to the answer of call %s (%s)", call.id, name)
+
         own = _Own(call)
 
         def spared(_: str, value: str) -> bool:
             return value in settings.allowed or value in own
 
-        judging = Judge(self._scanner, rules, where, judged, spared, replacing=changing)
-        tap = _Guarding(call, judging, on_error=settings.on_error)
+        judging = Judge(self._scanner, rules, where, judged=judged, failed=failed, spared=spared, replacing=changing)
+        tap = _Guarding(call, judging)
         try:
-            if reply.whole and not call.runtime.blocking:
+            if reply.whole and not call.runtime.blocking and len(reply.accumulated.result().text) > _LARGE:
                 await call.runtime.invoke(reply.tap, tap)
             else:
                 reply.tap(tap)
@@ -178,62 +193,35 @@ class Guard:
 
 
 class _Guarding:
-    """The screen over one reply, which looks at the provider's own answer as well and says what becomes of failures.
+    """The screen over one reply, which also changes the provider's own answer beside what was read from it.
 
     Args:
         call: Whose answer it is.
         judge: Of the answer.
-        on_error: Whether an answer that could not be looked at is delivered.
     """
 
-    __slots__ = ("_broken", "_call", "_judge", "_on_error", "_screen")
+    __slots__ = ("_call", "_judge", "_screen")
 
-    def __init__(self, call: Call, judge: Judge, *, on_error: OnError) -> None:
+    def __init__(self, call: Call, judge: Judge) -> None:
         self._call = call
         self._judge = judge
-        self._on_error = on_error
         self._screen = Screen(judge)
-        self._broken = False
 
     def feed(self, event: Event) -> Iterable[Event]:
         """Give on what has been judged."""
-        if self._broken:
-            return (event,)
         try:
             events = self._screen.feed(event)
             return [self._with_raw(event, each) for each in events] if type(event) is Whole else events
-        except AistraleError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
-            self._excuse(error)
-            # What was held comes first; it holds the event itself where that is text.
-            held = self._screen.surrender()
-            return held if event in held else [*held, event]
+        except DLPViolation as error:
+            # The local variables of where it was decided would show the text.
+            raise error.with_traceback(None) from None
 
     def finish(self) -> Iterable[Event]:
         """What is still held back."""
-        if self._broken:
-            return ()
         try:
             return self._screen.finish()
-        except AistraleError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
-            self._excuse(error)
-            return self._screen.surrender()
-
-    def _excuse(self, error: Exception) -> None:
-        """Go on without looking where that was chosen."""
-        if self._on_error == "block":
-            raise DLPViolation(
-                f"the rules about data could not be applied to the answer ({type(error).__name__})",
-                direction="in",
-                hint='privacy = {"on_error": "allow"} delivers such answers as they are.',
-            ) from None
-        _log.warning(
-            "the rules about data were not applied to the answer of call %s (%s)", self._call.id, type(error).__name__
-        )
-        self._broken = True
+        except DLPViolation as error:
+            raise error.with_traceback(None) from None
 
     def _with_raw(self, before: Event, after: Event) -> Event:
         """The event with its raw answer changed where the answer read from it was."""

@@ -67,6 +67,7 @@ class Judge:
         rules: Those that speak of the answer.
         where: Whose call it is.
         judged: Is told.
+        failed: Gets the class name of what a scanner raised; returns to have the rest pass unjudged, or raises.
         spared: Whether a value (type, text) is the caller's own or allowed.
         replacing: Whether values are replaced at all; in a dry run they are not.
     """
@@ -76,22 +77,34 @@ class Judge:
         scanner: Finder,
         rules: Sequence[Rule],
         where: Where,
-        judged: Judged,
-        spared: Callable[[str, str], bool],
         *,
+        judged: Judged,
+        failed: Callable[[str], None],
+        spared: Callable[[str, str], bool],
         replacing: bool,
     ) -> None:
         self._scanner = scanner
         self._rules = rules
         self._where = where
         self._judged = judged
+        self._failed = failed
+        self._broken = False
         self._spared = spared
         self._replacing = replacing
         self._earlier: dict[tuple[str, str, tuple[str, ...]], Seen] = {}
 
     def look(self, texts: Iterable[tuple[str, str]]) -> list[Seen]:
         """What the rules speak of."""
-        return look(texts, self._scanner, self._rules, allowed=self._spared)
+        if self._broken:
+            return []
+        try:
+            return look(texts, self._scanner, self._rules, allowed=self._spared)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer was not looked at
+            name = type(error).__name__
+        # Told here and not where it was caught: its own words may quote the text that it stumbled over.
+        self._failed(name)
+        self._broken = True
+        return []
 
     def decide(self, seen: list[Seen]) -> list[Decision]:
         """What is to be replaced.
@@ -144,10 +157,6 @@ class Screen:
     def finish(self) -> Iterable[Event]:
         """Judge and give all that is held."""
         return list(self._flush(lambda _: True))
-
-    def surrender(self) -> list[Event]:
-        """All that is held, as it came, unjudged."""
-        return [event for channel in self._channels.values() for event in channel.surrender()]
 
     def _delta(self, event: _Delta) -> Iterable[Event]:
         key = event.choice, event.block
@@ -227,11 +236,6 @@ class _Channel:
             events = [self._said_again(given)] if given else []
         self._before = text[max(0, before + taken - _BEFORE) : before + taken]
         return events
-
-    def surrender(self) -> list[_Delta]:
-        """What is held, as it came."""
-        held, self._held, self._length = self._held, [], 0
-        return held
 
     def _swallow(self, text: str, before: int) -> str:
         """The text without what still belongs to a value that was replaced."""

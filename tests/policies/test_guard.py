@@ -211,7 +211,7 @@ def test_a_scanner_that_fails_blocks_unless_told_otherwise(guarded, running, cap
         own.client.run(MAIL, model=MODEL)
     assert running.requests == []
     assert MAIL not in f"{caught.value!r}"
-    assert caught.value.__cause__ is None
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     assert own.rows()[0].error == "RedactionError"
     lenient = guarded(MAILS, scanner=Broken(), on_error="allow")
     with caplog.at_level(logging.WARNING):
@@ -344,6 +344,21 @@ def test_an_answer_that_cannot_be_looked_at_is_not_delivered(guarded, running):
     running.script(Say(text="Fine."), Say(text=LONG))
     assert lenient.client.run("Hi", model=MODEL).text == "Fine."
     assert streamed(lenient) == (LONG, None)
+
+
+def test_a_traceback_does_not_show_the_answer(guarded, running):
+    own = guarded(rule("block", direction="in"))
+    running.script(Say(text=f"Ask {MAIL}."), Say(text=f"{LONG}{MAIL} {LONG}"))
+    for ask in (lambda: own.client.run("Hi", model=MODEL), lambda: own.client.stream("Hi", model=MODEL).result()):
+        with pytest.raises(DLPViolation) as caught:
+            ask()
+        trace, shown = caught.value.__traceback__, []
+        assert caught.value.__context__ is None
+        while trace is not None:
+            if "aistrale/policies" in trace.tb_frame.f_code.co_filename:
+                shown += [repr(value) for value in trace.tb_frame.f_locals.values()]
+            trace = trace.tb_next
+        assert "ann.smith" not in "".join(shown)
 
 
 def test_a_threshold_counts_over_the_whole_answer(guarded, running):

@@ -6,7 +6,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aistrale.core.accumulate import collect
@@ -55,7 +55,15 @@ class Told(list):
 def screen(action="redact", spared=(), replacing=True, **fields):
     rule = Rule(**{"name": "mails", "types": {"EMAIL_ADDRESS"}, "direction": "in", "action": action, **fields})
     told = Told()
-    judge = Judge(default_scanner(), [rule], Where(), told, lambda _, value: value in spared, replacing=replacing)
+    judge = Judge(
+        default_scanner(),
+        [rule],
+        Where(),
+        judged=told,
+        failed=lambda name: None,
+        spared=lambda _, value: value in spared,
+        replacing=replacing,
+    )
     made = Screen(judge)
     return made, told
 
@@ -80,6 +88,7 @@ TEXTS = st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join)
 PLACES = st.lists(st.integers(0, 1500), max_size=60)
 
 
+@settings(max_examples=40)
 @given(TEXTS, PLACES)
 def test_however_a_stream_is_cut_the_same_is_replaced(text, places):
     made, _ = screen()
@@ -88,6 +97,7 @@ def test_however_a_stream_is_cut_the_same_is_replaced(text, places):
     assert said(out) == expected
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=900), PLACES)
 def test_what_no_rule_speaks_of_comes_as_it_was(text, places):
     made, told = screen(types=set(), words=("no such word",))
@@ -96,6 +106,7 @@ def test_what_no_rule_speaks_of_comes_as_it_was(text, places):
     assert told == []
 
 
+@settings(max_examples=40)
 @given(TEXTS, PLACES)
 def test_little_is_held_back_and_nothing_of_a_value_leaves_before_it_is_judged(text, places):
     made, _ = screen("block")
