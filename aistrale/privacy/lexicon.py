@@ -89,8 +89,10 @@ def bits_of(name: str) -> tuple[int, int]:
 
 def is_place(name: str) -> bool:
     """Whether a name is that of a city, town or village; of unknown words one in a hundred passes as well."""
+    one, two = bits_of(name)
     bits, mask = _bit_map("places.bin")
-    return all(bits[(bit & mask) >> 3] >> (bit & 7) & 1 for bit in bits_of(name))
+    at, too = one & mask, two & mask
+    return bool(bits[at >> 3] >> (at & 7) & bits[too >> 3] >> (too & 7) & 1)
 
 
 def rare_letter(name: str) -> str:

@@ -38,6 +38,7 @@ _RUN: Final = re.compile(
 )
 # Program text has these at the ends of many lines.
 _CODE_ENDS: Final = (";\n", "{\n", "):\n", ")\n", "},\n", "),\n", " = ")
+_TELLING: Final = 16384
 # Letters that say: nothing by itself.
 _PLAIN: Final = frozenset("wXvGZ")
 # A language or a text in it rather than a people.
@@ -48,7 +49,8 @@ _LANGUAGE: Final = re.compile(
 
 
 def _is_code(text: str) -> bool:
-    """Whether a text is a program: a third of its lines end as lines of programs do."""
+    """Whether a text is a program: a third of its lines end as lines of programs do. Its beginning tells."""
+    text = text[:_TELLING]
     lines = text.count("\n")
     return lines > 4 and sum(map(text.count, _CODE_ENDS)) * 3 > lines
 

@@ -111,8 +111,8 @@ def _number_before(text: str, start: int) -> int:
     end = start - 1
     if end > 0 and text[end - 1] == ",":
         end -= 1
-    begin = max(text.rfind(" ", max(0, end - 12), end), text.rfind("\n", max(0, end - 12), end)) + 1
-    word = text[begin or max(0, end - 12) : end].lstrip("(>\"'*")
+    words = text[end - 12 if end > 12 else 0 : end].split()
+    word = words[-1].lstrip("(>\"'*") if words else ""
     if not word or not (word.isdigit() or _ONE_NUMBER.fullmatch(word)) or len(word) > 9:
         return -1
     return end - len(word)
@@ -190,7 +190,7 @@ def _emit(
         found.append(Finding(start, end, "ADDRESS", score, "address"))
         found.append(Finding(unit.end(1), solid, "ADDRESS", score, "address"))
     else:
-        stop = max((stop for _, stop, kind in pieces if kind != "PLACE"), default=solid)
+        stop = _solid_end(pieces, solid)
         found.append(Finding(start, stop, "ADDRESS", score, "address"))
         pieces = [piece for piece in pieces if piece[0] >= stop]
     for begin, stop, kind in pieces:
@@ -199,7 +199,15 @@ def _emit(
 
 def tail_of(text: str, at: int) -> int:
     """Where an address ends that goes on with a place, state or postcode after `at`."""
-    return max((stop for _, stop, kind in _tail(text, at) if kind != "PLACE"), default=at)
+    return _solid_end(_tail(text, at), at)
+
+
+def _solid_end(pieces: list[tuple[int, int, str]], end: int) -> int:
+    """Where the last part of an address ends that is more than the name of a place."""
+    for _, stop, kind in pieces:
+        if kind != "PLACE":
+            end = stop
+    return end
 
 
 def _tail(text: str, at: int) -> list[tuple[int, int, str]]:
@@ -244,7 +252,7 @@ def _piece(text: str, after: re.Match[str], *, inside: bool) -> tuple[int, int, 
     letter = get(name)
     words = name.split(" ")
     # "Milford New Zealand": the place and its country.
-    if letter in _REGIONS or any(get(" ".join(words[first:])) in _REGIONS for first in range(1, len(words))):
+    if letter in _REGIONS or (len(words) > 1 and (get(words[-1]) in _REGIONS or get(" ".join(words[-2:])) in _REGIONS)):
         return at, match.end(), "REGION"
     first = get(words[0]) or letter_of(words[0])
     if first in _NO_PLACES and not (is_place(name) or is_place(name.title())):
