@@ -55,7 +55,7 @@ class Kind:
             is the number or word that the scanner sees, where that is not all.
         form: What it must look like without separators and in capitals; None where the shape says it all.
         check: Whether checksum and date are right; gets what `form` gets. None where it has neither.
-        cues: Words that name it, in lower case.
+        cues: Words that name it, in lower case; of `this+that` both must be near.
         lands: Words that name its country; count where a word such as "tax" or "ID" is near as well.
         person: Whether words such as "identity" suffice, since its checksum and date let through less than 1 in 100.
         loose: Whether it counts with a wrong checksum where words name it or it stands alone, since there are such.
@@ -108,32 +108,35 @@ class _Group:
         kinds: All of them.
         bare: Those that count where nothing names them.
         words: All words that may name one.
-        named: For each word those that it names, with the score that it gives, and whether it is but the country's.
+        named: For each word those that it names, with the score that it gives, and the words of which one must be near
+            as well; none for no such.
     """
 
     kinds: tuple[Kind, ...]
     bare: tuple[Kind, ...]
     words: frozenset[str]
-    named: dict[str, list[tuple[Kind, float, bool]]]
+    named: dict[str, list[tuple[Kind, float, frozenset[str]]]]
 
     @classmethod
     def of(cls, kinds: Sequence[Kind]) -> _Group:
-        named: dict[str, list[tuple[Kind, float, bool]]] = {}
+        named: dict[str, list[tuple[Kind, float, frozenset[str]]]] = {}
+        none = frozenset[str]()
         for kind in kinds:
-            for word in kind.cues:
-                named.setdefault(word, []).append((kind, 1.0, False))
+            for cue in kind.cues:
+                word, _, other = cue.partition("+")
+                named.setdefault(word, []).append((kind, 1.0, frozenset({other}) if other else none))
             for word in kind.lands - kind.cues:
-                named.setdefault(word, []).append((kind, NEAR, True))
+                named.setdefault(word, []).append((kind, NEAR, _ID_WORDS))
             for word in _PERSON_WORDS - kind.cues if kind.person else ():
-                named.setdefault(word, []).append((kind, NEAR, False))
+                named.setdefault(word, []).append((kind, NEAR, none))
         return cls(tuple(kinds), tuple(kind for kind in kinds if kind.bare), frozenset(named), named)
 
     def scores(self, near: frozenset[str]) -> dict[Kind, float]:
         """The kinds that the words nearby name, with the score that a right value has."""
         scores = dict.fromkeys(self.bare, 0.0)
         for word in self.words & near:
-            for kind, score, country in self.named[word]:
-                if score > scores.get(kind, 0.0) and (not country or not _ID_WORDS.isdisjoint(near)):
+            for kind, score, others in self.named[word]:
+                if score > scores.get(kind, 0.0) and not (others and others.isdisjoint(near)):
                     scores[kind] = score
         return scores
 
@@ -208,7 +211,7 @@ class NationalIds:
         self._exact = {seen.encode(): _Row.of(places) for seen, places in exact.items()}
         self._plain = {len(seen): rows for seen, rows in self._exact.items() if seen.isdigit()}
         self._vague = {seen.encode(): _Row.of(places) for seen, places in vague.items()}
-        self._cues = frozenset[str]().union(*(kind.cues | kind.lands for kind in kinds))
+        self._cues = frozenset(cue.partition("+")[0] for kind in kinds for cue in kind.cues | kind.lands)
         self._runs = tuple(sorted(cue for cue in self._cues if _UNSPACED.search(cue)))
         self.types = tuple(dict.fromkeys(kind.type for kind in kinds))
         seen_shapes = [shape.translate(_PARTS) for shape in (*exact, *vague)]
@@ -291,7 +294,7 @@ class NationalIds:
         if _is_amount(text, start, end):
             return []
         written = text[start:end]
-        value = written.translate(_PARTS).upper()
+        value = written if written.isdecimal() else written.translate(_PARTS).upper()
         # A checksum costs less than the words nearby.
         if len(group.kinds) == 1 and not group.kinds[0].grade(value):
             return []

@@ -109,7 +109,7 @@ KINDS: Final = (
         type="CA_SIN",
         shapes="999999999; 999 999 999; 999-999-999",
         check=ca_sin,
-        cues=words("sin sins nas sociale"),
+        cues=words("sin sins nas social+insurance assurance+sociale"),
         lands=words("canada canadian canadien canadienne"),
     ),
     Kind(
@@ -199,6 +199,12 @@ KINDS: Final = (
         check=luhn,
         cues=words("cédula cedula"),
         lands=words("dominican dominicana dominicano"),
+    ),
+    Kind(
+        type="UY_CI",
+        shapes="9.999.999-9",
+        check=uy_ci,
+        cues=words("ci c+i cédula cedula"),
     ),
     Kind(
         type="UY_CI",

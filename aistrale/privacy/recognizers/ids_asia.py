@@ -238,7 +238,7 @@ KINDS: Final = (
         type="KR_BRN",
         shapes="999-99-99999; 9999999999",
         check=kr_brn,
-        cues=words("brn 사업자등록번호 사업자번호 사업자"),
+        cues=words("brn business+registration 사업자등록번호 사업자번호 사업자"),
         lands=_KOREA,
     ),
     Kind(
@@ -255,7 +255,7 @@ KINDS: Final = (
         type="JP_MY_NUMBER",
         shapes="999999999999; 9999 9999 9999; 9999-9999-9999",
         check=jp_my_number,
-        cues=words("個人番号 マイナンバー mynumber kojin bango"),
+        cues=words("個人番号 マイナンバー mynumber my+number kojin+bango"),
         lands=_JAPAN,
     ),
     Kind(
@@ -331,6 +331,8 @@ KINDS: Final = (
     Kind(
         type="ID_NIK",
         shapes="9999999999999999",
+        # Most numbers of sixteen digits are cards: the cheap part of the check first.
+        form=re.compile(r"[1-9]\d{5}[0-7]\d[01]\d{7}"),
         check=id_nik,
         cues=words("nik ktp kependudukan"),
         lands=words("indonesia indonesian"),

@@ -119,8 +119,8 @@ KINDS: Final = (
     ),
     Kind(
         type="DE_TAX_NUMBER",
-        shapes="{99,999}/{999,9999}/{9999,99999}; 99 999 99999",
-        cues=words("steuernummer steuernr finanzamt stnr steuer st nr"),
+        shapes="{99,999}/{999,9999}/{9999,99999}; 99 999 99999; 99999/99999",
+        cues=words("steuernummer steuernr finanzamt stnr steuer st+nr"),
         lands=_GERMANY,
     ),
     Kind(

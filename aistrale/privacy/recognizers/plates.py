@@ -13,10 +13,11 @@ _CAR: Final = _PLATE | words("car cars vehicle vehicles registered bike motorcyc
 _UK_CURRENT: Final = r"[A-HJ-PR-Y][A-HJ-PR-Y](?:0[2-9]|[12]\d|5[1-9]|[67]\d)[A-HJ-PR-Z]{3}"
 _UK_PREFIX: Final = r"[A-HJ-NPR-TV-Y][1-9]\d{0,2}[A-HJ-PR-Z]{3}"
 _UK_SUFFIX: Final = r"[A-HJ-PR-Z]{3}[1-9]\d{0,2}[A-HJ-NPR-TV-Y]"
-_IN_STATES: Final = (
+IN_STATES: Final = (
     "AN|AP|AR|AS|BR|CG|CH|DD|DL|DN|GA|GJ|HP|HR|JH|JK|KA|KL|LA|LD|MH|ML|MN|MP|MZ|NL|OD|OR|PB|PY"
     "|RJ|SK|TN|TR|TS|TG|UA|UK|UP|WB"
 )
+"""States and territories as plates write them, parted by `|`."""
 
 KINDS: Final = (
     Kind(
@@ -52,7 +53,7 @@ KINDS: Final = (
         type="IN_VEHICLE_REGISTRATION",
         capitals=True,
         shapes="AA99A9999; AA99AA9999; AA99AAA9999; AA9A9999; AA9AA9999; AA9AAA9999; AA 99 AA 9999",
-        form=re.compile(rf"(?:{_IN_STATES})\d{{1,2}}[A-Z]{{1,3}}\d{{4}}"),
+        form=re.compile(rf"(?:{IN_STATES})\d{{1,2}}[A-Z]{{1,3}}\d{{4}}"),
         cues=_CAR | words("rto bikes"),
         lands=words("india indian"),
         bare=0.6,
@@ -60,8 +61,8 @@ KINDS: Final = (
     Kind(
         type="IN_VEHICLE_REGISTRATION",
         capitals=True,
-        shapes="AA-<99>-AA-9999; <AA99> AA 9999",
-        form=re.compile(rf"(?:{_IN_STATES})\d{{1,2}}[A-Z]{{1,3}}\d{{4}}"),
+        shapes="<AA99> AA 9999",
+        form=re.compile(rf"(?:{IN_STATES})\d{{1,2}}[A-Z]{{1,3}}\d{{4}}"),
         cues=_CAR,
     ),
     # Marks of before 1989: two or three letters and the number.
@@ -85,7 +86,7 @@ KINDS: Final = (
     Kind(
         type="ES_LICENSE_PLATE",
         capitals=True,
-        shapes="9999AAA; <9999>-AAA",
+        shapes="9999AAA",
         form=re.compile(r"\d{4}[B-DF-HJ-NPR-TV-Z]{3}"),
         cues=words("matrícula matricula"),
         alone=False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.recognizer import Triggers
 from aistrale.privacy.recognizers._national import NEAR, words
+from aistrale.privacy.recognizers.plates import IN_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +21,9 @@ _TR_REST: Final = re.compile(r" ?[A-Za-z]{1,3} ?\d{2,5}(?!\w)")
 _DE_PLATE: Final = re.compile(r"(?<!\w)[A-ZÄÖÜ]{1,3}(?:-[A-Z]{1,2} ?| [A-Z]{1,2} )[1-9]\d{0,3}[EH]?(?!\w)")
 _FR_PLATE: Final = re.compile(r"(?<![\w-])[A-HJ-NP-TV-Z]{2}([ -])\d{3}\1[A-HJ-NP-TV-Z]{2}(?![\w-])")
 _REGISTER: Final = re.compile(r" ?\d{1,6}(?: ?[A-Z])?(?!\w)")
+_STATES: Final = frozenset(IN_STATES.split("|"))
+_IN_REST: Final = re.compile(r"([ -])[A-HJ-NP-Z]{1,3}\1\d{4}(?!\w)")
+_DISTINCT: Final = 0.6
 _REACH: Final = 64
 _MOST_ALONE: Final = 16
 
@@ -43,6 +47,24 @@ class TurkishPlate:
         if not alone and (text[start : rest.end()].upper() != text[start : rest.end()] or not candidate.near(_TR_CUES)):
             return ()
         return (Finding(start, rest.end(), "TR_LICENSE_PLATE", NEAR, self.name),)
+
+
+class IndianPlate:
+    """State, office, letters, number, as in "KA 01 HH 1234" (Motor Vehicles Act 1988, section 41)."""
+
+    name = "in_vehicle_registration"
+    types = ("IN_VEHICLE_REGISTRATION",)
+    triggers = Triggers(digits=(2,))
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """The plate whose office the two digits are."""
+        text, start, end = candidate.text, candidate.start, candidate.end
+        if end - start != 2 or start < 3 or text[start - 1] not in " -" or text[start - 3 : start - 1] not in _STATES:
+            return ()
+        rest = _IN_REST.match(text, end)
+        if rest is None or (start > 3 and text[start - 4].isalnum()):
+            return ()
+        return (Finding(start - 3, rest.end(), self.types[0], _DISTINCT, self.name),)
 
 
 class NamedPlate:
@@ -112,6 +134,7 @@ class GermanPostcode:
 
 RECOGNIZERS = (
     TurkishPlate(),
+    IndianPlate(),
     NamedPlate("DE_KFZ", "ennzeichen", _DE_PLATE, alone=True),
     NamedPlate("FR_LICENSE_PLATE", "mmatricul", _FR_PLATE, alone=False),
     CommercialRegister(),

@@ -32,6 +32,7 @@ def found(text: str) -> set[tuple[str, str]]:
 # What it is, its number, and a sentence in the language of those who write it.
 IN_SENTENCES = [
     ("CA_SIN", "374095461", "My SIN is {}, as on the T4."),
+    ("CA_SIN", "374 095 461", "Her social insurance number: {}"),
     ("CA_SIN", "374-095-461", "Mon NAS : {}"),
     ("BR_CPF", "201.144.060-22", "O CPF do titular é {}."),
     ("BR_CPF", "20114406022", "Meu CPF é {}"),

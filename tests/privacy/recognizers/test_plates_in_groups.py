@@ -24,6 +24,7 @@ def found(text: str) -> list[tuple[str, str]]:
         ("Kennzeichen: MTK-Q 48E, blau", [("DE_KFZ", "MTK-Q 48E")]),
         ("immatriculation QR-481-TS", [("FR_LICENSE_PLATE", "QR-481-TS")]),
         ("eingetragen unter HRB 48109 B", [("DE_HANDELSREGISTER", "HRB 48109 B")]),
+        ("it is KA 09 QR 4810.", [("IN_VEHICLE_REGISTRATION", "KA 09 QR 4810")]),
         ("PLZ 60311 Frankfurt", [("DE_PLZ", "60311")]),
     ],
 )
@@ -35,6 +36,8 @@ def test_what_is_found(text: str, expected: list[tuple[str, str]]) -> None:
     "text",
     [
         "82 QRT 481",
+        "12 QR 4810 KA ",
+        "XX 09 QR 4810",
         "Plaka 00 QRT 481",
         "at 12 PM 2024 we met",
         "from 34 USD 200 to 35 EUR 300",
