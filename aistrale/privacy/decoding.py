@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _ENTITY: Final = re.compile(r"&(?:#([0-9]{1,7})|#[xX]([0-9A-Fa-f]{1,6})|([A-Za-z][A-Za-z0-9]{1,30}));?")
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){0,63}")
-# Of JSON, JavaScript and Python, escaped twice at most. A line break counts where something follows that it would else
-# be read as a part of: `\n4111`.
+# Of JSON, JavaScript and Python, escaped twice at most. A line break counts where a value may follow, that
+# its letter would else be read as a part of, `\n4111`; not in the paths of Windows.
 _ESCAPE: Final = re.compile(
-    r"\\{1,4}(?:u([0-9A-Fa-f]{4})(?:\\{1,4}u([Dd][C-Fc-f][0-9A-Fa-f]{2}))?|u\{([0-9A-Fa-f]{1,6})\}"
-    r"|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|([nrt])(?=[\w+( \\])|(/))"
+    r"\\\\{0,3}(?:u([0-9A-Fa-f]{4})(?:\\{1,4}u([Dd][C-Fc-f][0-9A-Fa-f]{2}))?|u\{([0-9A-Fa-f]{1,6})\}"
+    r"|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|([nrt])(?=[A-Z0-9+( ]|[\w.+\-]{1,64}@)|(/))"
 )
 # RFC 2045: rows of encoded characters, single ones inside of numbers and addresses, and the soft line end. Elsewhere
 # `=20` is the value of a setting.
@@ -31,6 +31,10 @@ _QUOTED: Final = re.compile(
     r"=(?:([2-7][0-9A-F](?:=[2-7][0-9A-F]){3,63})|(2[0-9A-F])(?<=\d=..)(?=\d)"
     r"|(2[A-F]|3[A-D]|5F)(?<=[\w.+\-]=..)(?=[\w+(])|(40)(?<=\w=40)(?=[A-Za-z][\w\-]{0,62}[.=])|\r?\n(?:(?<=[\w.@\-]=\n)|(?<=[\w.@\-]=\r\n))(?=[\w.@\-]))"
 )
+# What a line that ends softly ends in: an address or number.
+_VALUE: Final = re.compile(r"(?:@|\d\S?\d)\S*\Z")
+_WORD: Final = 64
+_URL: Final = 64
 # They part values, and are no part of any.
 _MARKUP: Final = frozenset("<>&\"'")
 _WHITE: Final = {"n": "\n", "r": "\r", "t": "\t"}
@@ -41,6 +45,9 @@ _PIECE: Final = re.compile(r"[A-Za-z0-9+/]{14,}|[A-Za-z0-9_\-]{14,}")
 _HEX: Final = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2}){8,})(?![0-9A-Za-z])")
 # Shorter tokens, without their padding, hold no more than nine characters.
 _LEAST: Final = 14
+# What the first character of a text can begin with.
+_BEGINS_HEX: Final = frozenset("0234567")
+_BEGINS_BASE64: Final = frozenset("CDIJKLMNOPQRSTUVWXYZabcdefwxyz0123456789")
 # How much of one token is read, and of all tokens of a text.
 _MOST_TOKEN: Final = 8192
 _MOST_READ: Final = 262_144
@@ -79,8 +86,10 @@ def _percent(text: str) -> Iterator[Edit]:
         while done < len(data):
             size = _size(data[done])
             seen = _shown(data[done : done + size])
-            if seen:
-                yield Edit(at + 3 * done, at + 3 * min(done + size, len(data)), seen)
+            start = at + 3 * done
+            # In what stands before the host of a URL a bare slash would end it.
+            if seen and not (seen == "/" and "://" in text[max(0, start - _URL) : start]):
+                yield Edit(start, start + 3 * min(size, len(data) - done), seen)
             done += size
 
 
@@ -120,7 +129,7 @@ def _escapes(text: str) -> Iterator[Edit]:
 def _quoted(text: str) -> Iterator[Edit]:
     for match in _QUOTED.finditer(text):
         codes = match.group(match.lastindex) if match.lastindex else ""
-        if not codes:
+        if not codes and _VALUE.search(text[max(0, match.start() - _WORD) : match.start()]):
             yield Edit(*match.span(), "")
         for offset in range(0, len(codes), 3):
             start = match.start() + offset
@@ -145,7 +154,12 @@ def encoded(text: str) -> Iterator[Edit]:
     done = 0
     read = 0
     for start, end in _long_words(text):
-        if start < done or read > _MOST_READ:
+        # Without both cases, or a digit, a word is one of a language or a program.
+        if (
+            start < done
+            or read > _MOST_READ
+            or ((word := text[start:end]).isalpha() and (word[1:].islower() or word.isupper()))
+        ):
             continue
         begun = _begin(text, start, done)
         done = _ended(text, end)
@@ -194,12 +208,13 @@ def _tokens(text: str, begun: int, start: int, end: int, ended: int) -> Iterator
 
 def _text_of(token: str) -> str:
     """The text that a token holds; empty if it holds data, or is no token."""
-    match = _HEX.fullmatch(token)
+    begins = token[:1]
+    match = _HEX.fullmatch(token) if begins in _BEGINS_HEX else None
     if match is not None:
         seen = _text(bytes.fromhex(match.group(1)[:_MOST_TOKEN]))
         if seen:
             return seen
-    if len(token) < _LEAST:
+    if len(token) < _LEAST or begins not in _BEGINS_BASE64:
         return ""
     if not _text(_base64(token[:_SAMPLE])):
         return ""
@@ -225,5 +240,7 @@ def _text(data: bytes) -> str:
             text = data[: len(data) - cut].decode()
         except UnicodeDecodeError:
             continue
-        return "".join(map(fold, text)) if text.isprintable() and not text.isascii() else ""
+        # Chance makes text of few bytes now and then, but not mostly of ASCII.
+        plain = sum(map(str.isascii, text))
+        return "".join(map(fold, text)) if text.isprintable() and 4 * plain >= 3 * len(text) else ""
     return ""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Begins with the line break, which the search jumps to.
 _BREAK: Final = re.compile(
-    r"\n(?:(?<=[0-9.\-/:]\n)|(?<=[0-9.\-/: ][ \r]\n))([ \t>]{0,4})(?=[(.\-/: ]?[0-9]|[0-9a-fA-F]{0,4}:[0-9a-fA-F:])"
+    r"\n(?:(?<=[0-9.\-/:]\n)|(?<=[0-9.\-/: ][ \r]\n))[ \t>]{0,4}+(?=[(.\-/: ]?[0-9]|[0-9a-fA-F]{0,4}:[0-9a-fA-F:])"
 )
 _NUMERIC: Final = frozenset("0123456789 .-/():+")
 _CELL: Final = frozenset(",;|\t")

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
 _AT: Final = "(at|@|ät|arroba|arobase|chiocciola)"
 _POINT: Final = r"(dot|\.|punkt|punto|point|ponto)"
-_WORDS: Final = rf"[ \t]?(?:{_AT}|{_POINT}|(colon|:)|(dash|hyphen|minus))[ \t]?"
-# For each bracket a pattern of its own: one that begins with a known character is searched for fastest.
+# For each bracket a pattern of its own: one that begins with a known character is searched for fastest. The set of what
+# may follow turns most brackets away before letters are compared.
 _SIGNS: Final = tuple(
-    (pair[0], re.compile(re.escape(pair[0]) + _WORDS + re.escape(pair[1]), re.IGNORECASE))
+    (
+        pair[0],
+        re.compile(
+            re.escape(pair[0]) + r"[ \t]?(?=[@.:AaÄäCcDdHhMmPp])"
+            rf"(?i:{_AT}|{_POINT}|(colon|:)|(dash|hyphen|minus))[ \t]?" + re.escape(pair[1])
+        ),
+    )
     for pair in ("()", "[]", "{}", "<>")
 )
 _SIGN: Final = "@.:-"
@@ -43,13 +49,15 @@ _APART: Final = re.compile(
     re.IGNORECASE,
 )
 
-_EMPHASIS: Final = tuple((mark, re.compile(re.escape(mark) + r"{1,3}(?=[\w.@:+()\-]|[ .\-]\d)")) for mark in "*`~")
+_EMPHASIS: Final = tuple(
+    (mark, re.compile(re.escape(mark) + rf"{re.escape(mark)}{{0,2}}(?=[\w.@:+()\-]|[ .\-]\d)")) for mark in "*`~"
+)
 _TAG: Final = re.compile(
     r"<(?:/?(?:b|i|u|s|em|strong|span|mark|font|wbr|small|code|sub|sup)(?: [^<>]{0,64})?/?|!--[^<>]{0,64}--)>"
     r"(?:</?[a-z]{1,6}>){0,8}",
     re.IGNORECASE,
 )
-_VALUE: Final = frozenset(".@:+-()")
+_VALUE: Final = frozenset(".@+-()")
 _GAPS: Final = frozenset(" .-")
 # How far a mark's partner may be.
 _PAIR: Final = 48
@@ -65,7 +73,7 @@ def respelt(text: str) -> Iterator[Edit]:
     for gate, pattern in _SIGNS:
         if gate in text:
             yield from _signs(text, pattern)
-    if _DOT.search(text):
+    if " dot" in text or " DOT" in text:
         yield from _spoken(text)
     if "@" in text:
         for match in _APART.finditer(text):
@@ -124,7 +132,12 @@ def _inner(text: str, start: int, end: int) -> bool:
     if not start or end >= len(text):
         return False
     left, right = text[start - 1], text[end]
-    if _in_value(left) and _in_value(right):
+    if left.isdigit() and right.isdigit() and end == start + 1:
+        # A product; as emphasis it would end in the middle of a number.
+        return False
+    if _in_value(left) and (_in_value(right) or (right == ":" and text[end + 1 : end + 2].isalnum())):
+        return True
+    if left == ":" and right.isalnum() and text[max(0, start - 2)].isalnum():
         return True
     if left.isdigit():
         return right in _GAPS and text[end + 1 : end + 2].isdigit()

@@ -52,8 +52,8 @@ def check_recognizer(recognizer: Recognizer, examples: Iterable[str] = ()) -> No
     again = [_found(scanner, text) for text in reversed(odd)][::-1]
     _expect(first == again, "finds something else when it is asked again, in another order: it keeps state")
     with ThreadPoolExecutor(_THREADS) as pool:
-        for found in pool.map(lambda _: [_found(scanner, text) for text in odd], range(_THREADS)):
-            _expect(found == first, "finds something else when several threads ask: it is not thread-safe")
+        for seen in pool.map(lambda _: [_found(scanner, text) for text in odd], range(_THREADS)):
+            _expect(seen == first, "finds something else when several threads ask: it is not thread-safe")
     for unit in _units(recognizer, texts):
         _check_linear(scanner, unit)
 
@@ -75,8 +75,8 @@ def _check_declared(recognizer: Recognizer) -> None:
             f"{name!r} declares the type {kind!r}; types are capitals, digits and '_'",
         )
     _expect(isinstance(triggers, Triggers), f"{name!r} has triggers that are no Triggers")
-    some = triggers.whole or triggers.literals or tuple(triggers.digits) or tuple(triggers.tokens)
-    _expect(bool(some), f"{name!r} has no trigger, so nobody ever asks it")
+    counts = (*triggers.digits, *triggers.tokens)
+    _expect(triggers.whole or bool(triggers.literals or counts), f"{name!r} has no trigger, so nobody ever asks it")
     _expect(
         tuple(triggers.digits) == tuple(recognizer.triggers.digits), f"{name!r} has triggers that can be read once only"
     )
