@@ -53,7 +53,10 @@ _TIE: Final = re.compile(
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_]*+")
 # What there must be at least for a value, by how much the name alone says.
 _SOME: Final = re.compile(r"[^A-Za-z0-9\n]{0,8}?[^\s\"'`<>,;&]{4}")
-_MORE: Final = re.compile(r"[^A-Za-z0-9\n]{0,8}?(?:[A-Za-z]{3,6}[ \t=]{1,3})?[^\s\"'`<>,;&]{8}")
+_MORE: Final = re.compile(
+    r"[^A-Za-z0-9\n\"'`]{0,8}[rbufNL@]{0,2}"
+    r"(?:[\"'`]?[A-Za-z]{3,6}[ \t=]{1,3}[^\s\"'`]{8}|\"{1,3}[^\"\s]{8}|'{1,3}[^'\s]{8}|`[^`\s]{8}|[^\s\"'`<>,;&]{8})"
+)
 # Names of what is about a secret and none: `password_length`, `tokenCount`, `key_file`.
 _REST: Final = re.compile(
     r"(?:(?i:(?<=[_.-])(?:ids?|names?|types?|url|uri|path|files?|count|len|length|size|limit|ttl|expir[a-z]{1,8}|endpoint"
@@ -66,7 +69,7 @@ _OPENING: Final = re.compile(r"(?:[rbufNL@]{0,2}(?=\\{0,3}[\"'`]))?(?P<slashes>\
 # An ampersand ends it where another parameter or an entity follows.
 _BARE: Final = re.compile(r"(?:[^\s\"'`<>,;&]{1,1024}|&(?![\w-]{1,40}=|amp;|quot;|[lg]t;)){1,16}")
 _CALL: Final = re.compile(
-    r"[A-Za-z_]\(|[\[{]|\A[$%(]|::|\)\.|\A[A-Za-z_]\w{0,40}(?:\.[A-Za-z_]\w{0,40}){1,8}\Z|->|=>|\|\|"
+    r"[A-Za-z_]\(|[\[{]|\A[$%(]|::|\)\.|\A[A-Za-z_]\w{0,40}(?:\.[A-Za-z_]\w{0,40}){1,8}\Z(?<!\d\d\d)|->|=>|\|\|"
 )
 _NAMED: Final = re.compile(r"[A-Za-z_][a-z_]*\d{0,2}")
 _DISORDER: Final = re.compile(r"\d[A-Za-z]+\d|[A-Za-z]\d+[A-Za-z]|[A-Za-z]\d{4}|\d[A-Z]{3}")

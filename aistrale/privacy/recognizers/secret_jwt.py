@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from aistrale.privacy.recognizer import Candidate
 
 # `{"` in base64 is eyJ. An encrypted token has five parts, an unsigned one an empty third.
-_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_-]{7,4096}\.[A-Za-z0-9_-]{8,8192}(?:\.[A-Za-z0-9_-]{0,4096}){0,3}={0,2}")
+_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_-]{7,4096}(?:\.[A-Za-z0-9_-]{0,8192}){1,4}={0,2}")
+_LEAST: Final = 10
 _FIELDS: Final = (b'"alg"', b'"typ"', b'"enc"', b'"kid"')
 _GLUE: Final = frozenset("-_.")
 
@@ -35,8 +36,9 @@ class JsonWebToken:
         match = _TOKEN.match(text, at)
         if match is None:
             return ()
-        score = 1.0 if _header(text[at : text.index(".", at)]) else 0.85
-        if score < 1 and match.group().count(".") < 2:
+        dot = text.index(".", at)
+        score = 1.0 if _header(text[at:dot]) else 0.85
+        if match.end() - dot < _LEAST or (score < 1 and match.group().count(".") < 2):
             return ()
         return (Finding(at, _end(match), "SECRET", score, self.name),)
 

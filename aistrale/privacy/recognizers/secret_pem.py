@@ -30,7 +30,6 @@ _HASH: Final = re.compile(
     r"|(?:argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]{0,12}|bcrypt-sha256|7|gy)\$[./A-Za-z0-9=,+$-]{30,300}"
     r"|krb5[a-z]{2,8}\$[^\s]{40,4096})"
 )
-_DJANGO: Final = re.compile(r"(?:pbkdf2_sha\d{1,3}|bcrypt_sha256|scrypt|argon2)\Z")
 
 
 class PrivateKey:
@@ -59,7 +58,7 @@ class PrivateKey:
 
 
 class PasswordHash:
-    """Hashes in modular crypt format and Django's, and Kerberos tickets as tools print them for guessing."""
+    """Hashes in modular crypt format, and Kerberos tickets as tools print them for guessing."""
 
     name = "secret_hash"
     types = ("SECRET",)
@@ -67,13 +66,9 @@ class PasswordHash:
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """All of them in a text."""
-        text = candidate.text
-        found = []
-        for match in _HASH.finditer(text):
-            django = _DJANGO.search(text, max(0, match.start() - 16), match.start())
-            start = match.start() if django is None else django.start()
-            found.append(Finding(start, match.end(), "SECRET", 0.95, self.name))
-        return found
+        return [
+            Finding(match.start(), match.end(), "SECRET", 0.95, self.name) for match in _HASH.finditer(candidate.text)
+        ]
 
 
 RECOGNIZERS = (PrivateKey(), PasswordHash())

@@ -108,7 +108,7 @@ def plausible(value: str, least: int) -> bool:
     if "." in seen and not any(map(str.isalpha, seen)):
         return False
     if digits == len(seen):
-        return len(value) >= max(least, 20)
+        return len(value) >= max(least, 16)
     if digits:
         return not (wordy(value) and digits < 5) or randomness(value) > 0
     return len(value) >= max(least, 16) and not wordy(value)

@@ -100,7 +100,7 @@ class VendorSecret:
                 break
             for prefix, pattern in formats:
                 match = pattern.match(text, at)
-                if match is not None and _holds(prefix, match.group(1)):
+                if match is not None and _holds(prefix, match.group(1)) and not _inside(prefix, text, at):
                     done = match.end()
                     if not prefix and (scheme := _SCHEME.search(text, max(0, at - 48), at)):
                         at = scheme.start()
@@ -119,6 +119,11 @@ class VendorSecret:
             found.append(Finding(*match.span(), "SECRET", _SCORE, self.name))
             return True
         return False
+
+
+def _inside(prefix: str, text: str, at: int) -> bool:
+    """Whether a beginning that is like a word goes on one: the `key-` of `my-key-`."""
+    return prefix in _WORDS and at > 0 and text[at - 1] in "-_"
 
 
 def _holds(prefix: str, body: str) -> bool:
