@@ -15,7 +15,7 @@ def _set(words: str) -> frozenset[str]:
 
 TITLES: Final = _set(
     "Mr Mrs Ms Mx Dr Prof Professor Rev Reverend Mme Mlle Monsieur Madame Herr Frau Señor Señora Señorita Sra Srta "
-    "Doña Signor Signora Sig Dott Lt Sgt Capt Cmdr Cpl Hr Smt Shri Meneer Mevrouw"
+    "Doña Signor Signora Sig Dott Lt Sgt Capt Cmdr Cpl Hr Smt Shri Meneer Mevrouw Herrn Frl"
 )
 """Before a name; a full stop may follow."""
 
@@ -198,12 +198,6 @@ PERSON_BEFORE: Final = _set(
 )
 """Who is named after it is a person, though the name says little: the word before, without its punctuation."""
 
-PERSON_AFTER: Final = _set(
-    "said says wrote asked replied told lives lived works worked called emailed submitted joked added explained "
-    "shouted argued thinks thought believes has had is went came took met loves likes married died born visited "
-    "smiled laughed nodded whispered answered admitted claimed confirmed signed sent requested reported applied paid "
-    "owes moved returned"
-)
 PERSON_AFTER_STRONG: Final = _set(
     "said says wrote asked replied told lives lived emailed joked shouted explained argued thinks thought believes "
     "married smiled laughed nodded whispered answered admitted submitted"
@@ -215,8 +209,6 @@ PLACE_BEFORE: Final = _set(
     "throughout of between toward towards into through beyond northern southern eastern western central"
 )
 """What is named after it may be a place."""
-
-ORG_BEFORE: Final = _set("joined")
 
 PLACE_HEADS: Final = _set(
     "Lake Mount Mt Fort Ft Port Cape River Saint St San Santa Sankt Los Las El New North South East West Upper Lower "

@@ -58,7 +58,6 @@ def _is_code(text: str) -> bool:
 # What follows a name in a program only.
 _PROGRAM_ENDS: Final = frozenset("(=@/\\[{_")
 _COMMAS: Final = frozenset((", ", " ,"))
-_NUMBER_BEFORE: Final = frozenset(f"{digit}{mark}" for digit in "0123456789" for mark in " ,")
 _DIGITS: Final = frozenset("0123456789#")
 # Letters of what no street is called.
 _NO_STREETS: Final = frozenset("RNTtOoS")
@@ -162,7 +161,9 @@ def _look(name: str, letter: str | None, start: int, end: int, walk: Walk) -> No
         get = letters().get
         shape = "".join([get(word) or letter_of(word) for word in words])
     if letter not in _NO_STREETS:
-        numbered = text[start - 2 : start] in _NUMBER_BEFORE or after[1:2] in _DIGITS or after in BESIDE_LOWER
+        # "14 Rue", "14, Rue", "14b Rue".
+        numbered = text[start - 2 : start - 1] in _DIGITS or text[start - 3 : start - 2] in _DIGITS
+        numbered = numbered or after[1:2] in _DIGITS or after in BESIDE_LOWER
         numbered = numbered or (after[:2] == ", " and after[2:3].isdigit())
         if numbered and _is_street(words, shape or letter_of(name), start, end, walk):
             return

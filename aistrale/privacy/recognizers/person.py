@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FULL: Final = re.compile(
     r"T(?P<a>(?:[IivSFfLlCPUrXD]{0,4}[SFfLlCPUrXDRNw])G?)"
     r"|t(?P<b>(?:[SF][Iiv]{0,3}|[Ii]{1,2})?[SFLCUD]{1,2}G?)"
-    r"|(?P<c>[SF](?:[Iiv]{0,3}[SFLUCDlfPt]){1,3}G?)"
+    r"|(?P<c>[SF](?:I{1,2}[wX]|(?:[Iiv]{0,3}[SFLUCDlfPt]){1,3})G?)"
     r"|(?P<d>f(?:[Iiv]{0,3}[SFLCD]){1,2}G?|[fX][Ii]{1,2}[SFLCDlU]G?|X[LSFD]G?|[Cr][Iiv]{0,3}[SFLD]{1,2}G?|[Cr][Ii]{1,2}[CUl]G?)"
     r"|(?P<e>(?:I[Ii]{0,2}v{0,2}|ii?v{0,2}(?=[SFLD]))[SFLCUD]{1,2}G?)"
     r"|(?P<f>[ULD][Iiv]{0,3}[LD]G?|[UL][Ii]{1,2}[ULCD]G?|U[Ii]{0,2}[SF]G?|U?v{1,2}[UL])"
@@ -62,10 +62,13 @@ def persons_in(run: Run, walk: Walk) -> bool:
     least = len(shape) - 1
     while at < least and (match := _FULL.search(shape, at)):
         kind = match.lastgroup or "f"
-        first, at = match.span(kind)
-        if _is_full(run, walk, first, at, kind):
-            report(run, walk, first, at, _SCORES[kind])
+        first, last = match.span(kind)
+        if _is_full(run, walk, first, last, kind):
+            report(run, walk, first, last, _SCORES[kind])
             done = True
+            at = last
+        else:
+            at = match.start() + 1
     return done or (least > 0 and _announced(run, walk)) or (shape[-1] in _ONE and one_name(run, walk))
 
 
