@@ -94,7 +94,8 @@ class JSONPlace:
     __slots__ = ("_before", "_held", "_links", "in_string")
 
     def __init__(self) -> None:
-        self._links = LinkTracker()
+        # Of the string that is open; None for a string of which nothing was read.
+        self._links: LinkTracker | None = None
         self.in_string = False
         # An escape sequence that is not complete.
         self._held = ""
@@ -117,7 +118,7 @@ class JSONPlace:
         if quote < 0:
             return len(text)
         self.in_string = True
-        self._links = LinkTracker()
+        self._links = None
         return quote + 1
 
     def _string(self, text: str, at: int) -> int:
@@ -137,25 +138,27 @@ class JSONPlace:
                 decoded.append(chr(int(piece.removeprefix("\\u"), 16)))
             elif at == len(text):
                 self._held = piece
+        if self._links is None:
+            self._links = LinkTracker()
         self._links.feed("".join(decoded))
         return at
 
     @property
     def inside(self) -> bool:
         """Whether what comes next stands inside a link."""
-        return self.in_string and self._links.inside
+        return self.in_string and self._links is not None and self._links.inside
 
     @property
     def head(self) -> str | None:
         """The link so far, if it is short."""
-        return self._links.head
+        return None if self._links is None else self._links.head
 
     def ends(self, text: str, at: int) -> bool | None:
         """Whether the link ends at a place in a text; None if more of the text would tell."""
         if at >= len(text):
             return None
         character = text[at]
-        if character == '"':
+        if character == '"' or self._links is None:
             return True
         if character != "\\":
             return self._links.ends_with(character)

@@ -26,6 +26,8 @@ _BARE: Final = re.compile(r"[^a-z]+")
 # Farther than any recognizer looks around a candidate (recognizer.LOOK_BACK).
 _APART: Final = "\n" + " " * 64 + "\n"
 _MOST_CONTEXT: Final = 64
+# Shorter numbers say nothing about anybody.
+_LEAST_NUMBER: Final = 4
 _MOST_SECRET: Final = 512
 
 _PASSWORDS: Final = frozenset({"password", "passwd", "pwd", "passphrase", "userpassword", "newpassword", "oldpassword"})
@@ -65,7 +67,7 @@ class Leaf(NamedTuple):
 class Document:
     """The leaves of a JSON document, and the text that is scanned for them."""
 
-    __slots__ = ("_lines", "_names", "_places", "_size", "leaves", "text")
+    __slots__ = ("_contexts", "_lines", "_places", "_plain", "_size", "leaves", "text")
 
     def __init__(self) -> None:
         self.leaves: list[Leaf] = []
@@ -74,7 +76,8 @@ class Document:
         self._size = 0
         # Where each scanned leaf begins in the text, and which one it is.
         self._places: list[tuple[int, int]] = []
-        self._names: set[str] = set()
+        self._plain: set[str] = set()
+        self._contexts: dict[tuple[str, ...], str] = {}
 
     def add(self, text: str, context: tuple[str, ...], *, number: bool, start: int = 0, end: int = 0) -> None:
         """A string or a number.
@@ -88,13 +91,28 @@ class Document:
         """
         secret = None if number or not context else _secret(text, context[-1])
         self.leaves.append(Leaf(text, number, start, end, secret))
-        self._line(text, f"{' '.join(_words(name) for name in context[-2:])}: " if context else "")
+        if number and len(text) < _LEAST_NUMBER:
+            return
+        before = self._contexts.get(context)
+        if before is None:
+            before = f"{' '.join(_words(name) for name in context[-2:])}: " if context else ""
+            self._contexts[context] = before
+        self._line(text, before)
 
     def name(self, text: str, *, start: int = 0, end: int = 0) -> None:
-        """A name; plain ones hold nothing."""
-        self.leaves.append(Leaf(text, number=False, start=start, end=end))
-        if _PLAIN_NAME.fullmatch(text) is None:
+        """A name; plain ones hold nothing, and are no leaves."""
+        if not self.is_plain(text):
+            self.leaves.append(Leaf(text, number=False, start=start, end=end))
             self._line(text, "")
+
+    def is_plain(self, name: str) -> bool:
+        """Whether a name is an identifier without digits."""
+        if name in self._plain:
+            return True
+        if _PLAIN_NAME.fullmatch(name) is None:
+            return False
+        self._plain.add(name)
+        return True
 
     def _line(self, text: str, before: str) -> None:
         begin = self._size + len(before)
@@ -136,7 +154,7 @@ class Document:
 
     def rebuilt(self, value: JSON, changes: dict[int, str]) -> JSON:
         """The parsed value with some leaves changed; what did not change is shared."""
-        return _rebuilt(value, changes, iter(range(len(self.leaves))))
+        return _rebuilt(self, value, changes, iter(range(len(self.leaves))))
 
 
 def document_of_text(text: str) -> Document | None:
@@ -191,18 +209,18 @@ def _walk(document: Document, value: JSON, context: tuple[str, ...]) -> None:
         document.add(json.dumps(value), context, number=True)
 
 
-def _rebuilt(value: JSON, changes: dict[int, str], count: Iterator[int]) -> JSON:
+def _rebuilt(document: Document, value: JSON, changes: dict[int, str], count: Iterator[int]) -> JSON:
     if type(value) is dict:
         new: dict[str, JSON] = {}
         same = True
         for name, item in value.items():
-            named = changes.get(next(count), name)
-            put = _rebuilt(item, changes, count)
+            named = name if document.is_plain(name) else changes.get(next(count), name)
+            put = _rebuilt(document, item, changes, count)
             same = same and named == name and put is item
             new[named] = put
         return value if same else new
     if type(value) is list:
-        items = [_rebuilt(item, changes, count) for item in value]
+        items = [_rebuilt(document, item, changes, count) for item in value]
         return value if all(after is before for after, before in zip(items, value, strict=True)) else items
     if type(value) is str or type(value) in (int, float):
         new_value = changes.get(next(count), value)

@@ -30,19 +30,17 @@ _BARE: Final = (_URL, _QUOTED)
 _LOOK_BACK: Final = 48
 _MOST_HEAD: Final = 8
 
-_START: Final = re.compile(r"//|\]\(|=|url\(|www\.|mailto:", re.IGNORECASE)
+# What a link may begin with, in lower case. The names of attributes count where "=" follows.
+_STARTS: Final = ("://", " //", "\t//", "](", "url(", "www.", "mailto:")
+_NAMES: Final = ("href", "src", "poster", "background", "formaction", "ping")
+_NAMED: Final = re.compile(r"(?:href|src(?:set)?|poster|background|formaction|ping)\s{0,4}=")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.\-]{0,31}://\Z", re.IGNORECASE)
 _DEFINITION: Final = re.compile(r"\]:[ \t]{0,8}//\Z")
-_ATTRIBUTE: Final = re.compile(
-    r"(?:\A|[^\w\-])(?:(?:xlink:)?href|src|srcset|poster|background|formaction|ping)\s{0,4}=\Z", re.IGNORECASE
-)
-_ATTRIBUTE_ENDS: Final = "fctrdngFCTRDNG"
 _SPACE: Final = re.compile(r"\s*")
 _PLAIN_END: Final = re.compile(r"[\s>]")
 _TARGET_STOP: Final = re.compile(r"[\s()]")
 # Punctuation of scripts that put no space around a URL.
 _WIDE_ENDS: Final = "\uff0c\u3002\u3001\uff1b\uff1a\uff01\uff1f\uff09\u3011\u300d\u300f\u300b"
-_URL_END: Final = re.compile(rf"[\s<`{_WIDE_ENDS}]")
 # What stands directly before a URL says what ends it.
 _PAIRS: Final = {'"': '"', "'": "'", "<": ">", "|": "|", ",": ",", ";": ";"}
 _URL_ENDS: Final = {
@@ -103,6 +101,11 @@ class LinkTracker:
 
     def feed(self, text: str) -> None:
         """What comes next."""
+        if self._mode == _TEXT:
+            seen = self._tail + text
+            if not may_hold_link(seen):
+                self._tail = seen[-_LOOK_BACK:]
+                return
         for _ in self.spans(text):
             pass
 
@@ -112,31 +115,33 @@ class LinkTracker:
         Yields:
             Start, end, and whether it is the target of something: then its first character is inside already.
         """
-        at, length = 0, len(text)
-        begun = 0
+        shift = len(self._tail)
+        seen = self._tail + text
+        starts = _Starts(seen, shift)
+        at, length = shift, len(seen)
+        # How far back a beginning may reach, and where the link that is open began.
+        floor, begun = 0, shift
         while at < length:
             if self._mode == _TEXT:
-                found = self._find(text, at)
+                found = self._find(seen, starts, floor)
                 if found is None:
+                    self._tail = seen[max(floor, length - _LOOK_BACK) :]
                     return
                 at, begun = found
-                begun = max(begun, 0)
+            elif self._mode == _BEFORE:
+                at = begun = self._begin(seen, at)
             else:
-                if self._mode == _BEFORE:
-                    at = self._begin(text, at)
-                    begun = at
-                    if at >= length:
-                        break
-                    continue
-                end = self._end(text, at)
-                self._note(text[at : at + _MOST_HEAD] if end is None else text[at : min(end, at + _MOST_HEAD)])
+                end = self._end(seen, at)
+                self._note(seen[at : at + _MOST_HEAD] if end is None else seen[at : min(end, at + _MOST_HEAD)])
                 if end is None:
                     break
                 if end > begun:
-                    yield begun, end, self._mode not in _BARE
-                at = self._close(end)
+                    yield max(begun - shift, 0), end - shift, self._mode not in _BARE
+                at = floor = self._close(end)
+                starts.skip(floor)
+        self._tail = ""
         if self._mode not in (_TEXT, _BEFORE) and begun < length:
-            yield begun, length, self._mode not in _BARE
+            yield max(begun - shift, 0), length - shift, self._mode not in _BARE
 
     def _note(self, text: str) -> None:
         if self._head is not None:
@@ -145,46 +150,35 @@ class LinkTracker:
 
     # --- begin ---------------------------------------------------------------------------------------------------
 
-    def _find(self, text: str, at: int) -> tuple[int, int] | None:
-        """The next link from `at`: where its beginning ends, and where it begins, below 0 for before the text."""
-        tail = self._tail
-        seen = tail + text[at:] if tail or at else text
-        shift = at - len(tail)
-        if not may_hold_link(seen):
-            self._tail = seen[-_LOOK_BACK:]
-            return None
-        place = 0
-        while (start := _START.search(seen, place)) is not None:
-            end = start.end()
-            # What ends in the tail was judged when it came.
-            if end > len(tail) and (begun := self._judge(start.group().lower(), seen, end)) is not None:
-                self._tail = ""
-                return end + shift, begun + shift
-            place = start.start() + 1
-        self._tail = seen[-_LOOK_BACK:]
+    def _find(self, seen: str, starts: _Starts, floor: int) -> tuple[int, int] | None:
+        """The next link: where its beginning ends, and where it begins."""
+        while (start := starts.next()) is not None:
+            begun = self._judge(*start, seen, floor)
+            if begun is not None:
+                return start[1], begun
         return None
 
-    def _judge(self, what: str, seen: str, end: int) -> int | None:
-        """Whether a link begins with what ends here, and where; sets the mode."""
-        near = seen[max(0, end - _LOOK_BACK) : end]
-        first = end - len(what)
-        if what == "](" or (what == "url(" and not _is_word(seen, first - 1)):
-            return self._open(_BEFORE, what[0] if what == "url(" else "(", end)
+    def _judge(self, first: int, end: int, what: str, seen: str, floor: int) -> int | None:
+        """Whether a link begins with what stands there, and where; sets the mode."""
+        before = seen[first - 1] if first > floor else ""
+        if what == "](":
+            return self._open(_BEFORE, "(", end)
         if what == "=":
-            named = near[-6:-1].rstrip()[-1:] in _ATTRIBUTE_ENDS and _ATTRIBUTE.search(near) is not None
-            return self._open(_BEFORE, "=", end) if named else None
-        if what == "//":
-            # Most are comments, and paths.
-            scheme = _SCHEME.search(near) if near[-3:-2] == ":" else None
+            return None if before.isalnum() or before in ("_", "-") else self._open(_BEFORE, "=", end)
+        if what.endswith("//"):
+            near = seen[max(floor, end - _LOOK_BACK) : end]
+            scheme = _SCHEME.search(near) if what == "://" else None
             if scheme is not None:
                 first = end - len(scheme.group())
-            elif near[-3:-2] not in (":", " ", "\t") or _DEFINITION.search(near) is None:
+            elif _DEFINITION.search(near) is None:
                 return None
-        elif what == "url(" or _is_word(seen, first - 1):
+        elif before.isalnum():
             return None
+        elif what == "url(":
+            return self._open(_BEFORE, "u", end)
         self._open(_URL, "", end)
         self._head = what if what == "mailto:" else None
-        self._closer = _PAIRS.get(seen[first - 1 : first], "")
+        self._closer = _PAIRS.get(seen[first - 1], "") if first > floor else ""
         return first
 
     def _open(self, mode: int, whose: str, end: int) -> int:
@@ -259,14 +253,58 @@ class LinkTracker:
     def _close(self, end: int) -> int:
         # The end of a target that is quoted or in brackets is no beginning of anything.
         skip = 1 if self._mode == _UNTIL and self._closer != ">" else 0
-        self._mode, self._tail = _TEXT, ""
+        self._mode = _TEXT
         return end + skip
+
+
+class _Starts:
+    """Where links may begin in a text, in order.
+
+    Args:
+        seen: The text.
+        known: What ends up to here was told before.
+    """
+
+    __slots__ = ("_at", "_known", "_low", "_next", "_what")
+
+    def __init__(self, seen: str, known: int) -> None:
+        low = seen.lower()
+        if len(low) != len(seen):
+            low = "".join(lower if len(lower := character.lower()) == 1 else character for character in seen)
+        self._low = low
+        self._known = known
+        self._at = 0
+        self._what = (*_STARTS, *_NAMES) if "=" in low else _STARTS
+        self._next = [low.find(what) for what in self._what]
+
+    def skip(self, to: int) -> None:
+        """Go on from there."""
+        self._at = max(self._at, to)
+
+    def next(self) -> tuple[int, int, str] | None:
+        """Start, end, and what it is; "=" for an attribute."""
+        places = self._next
+        while True:
+            best = -1
+            for index, place in enumerate(places):
+                if 0 <= place < self._at:
+                    places[index] = self._low.find(self._what[index], self._at)
+                if places[index] >= 0 and (best < 0 or places[index] < places[best]):
+                    best = index
+            if best < 0:
+                return None
+            first, what = places[best], self._what[best]
+            end = first + len(what)
+            self._at = first + 1
+            if best >= len(_STARTS):
+                named = _NAMED.match(self._low, first)
+                if named is None:
+                    continue
+                end, what = named.end(), "="
+            if end > self._known:
+                return first, end, what
 
 
 def links(text: str) -> list[tuple[int, int, bool]]:
     """Where links stand in a text, in order: start, end, and whether it is the target of something."""
     return list(LinkTracker().spans(text)) if may_hold_link(text) else []
-
-
-def _is_word(text: str, at: int) -> bool:
-    return at >= 0 and text[at].isalnum()

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LITERAL: Final = "LITERAL"
 """The word of what was typed, and looks like a placeholder."""
@@ -44,6 +47,11 @@ _OPEN: Final = r"\[\uff3b\u3010"
 _CLOSE: Final = r"\]\uff3d\u3011"
 _BETWEEN: Final = r"_ \-\\\u00a0\uff3f"
 
+_OPENS: Final = "[\uff3b\u3010"
+_ESCAPED_OPENS: Final = tuple(f"\\{mark}" for mark in _OPENS)
+# The longest escape sequence of JSON that is not complete: it may end a text.
+_ESCAPE: Final = 5
+
 # Possessive, so that a row of brackets or letters costs no more than its length.
 FULL: Final = re.compile(
     rf"(\\{{0,2}})([{_OPEN}])(\1\2)?+ ?([A-Za-z][A-Za-z{_BETWEEN}]{{0,47}}+)([0-9]{{1,7}}+)([A-Za-z]{{0,2}}+) ?"
@@ -57,15 +65,27 @@ PARTIAL: Final = re.compile(
 )
 """The beginning of a placeholder at the end of a text; now and then of something else."""
 
-OPENER: Final = re.compile(rf"\\{{0,2}}[{_OPEN}]|\\{{1,2}}\Z")
-"""Where a placeholder may begin."""
-
 _EXACT: Final = re.compile(r"\[\[([A-Z_]+)_([0-9]+)([a-z]*)\]\]")
 
 
 def has_opener(text: str) -> bool:
     """Whether a placeholder may stand in a text at all."""
     return "[" in text or "\uff3b" in text or "\u3010" in text
+
+
+def openers(text: str, at: int = 0) -> Iterator[int]:
+    """Where placeholders may begin, in order: at every bracket, and at backslashes before one, or at the end."""
+    marks = "[\\" if text.isascii() else "[\\\uff3b\u3010"
+    places = [text.find(mark, at) for mark in marks]
+    last = len(text) - _ESCAPE
+    while True:
+        place = min((place for place in places if place >= 0), default=-1)
+        if place < 0:
+            return
+        which = places.index(place)
+        if which != 1 or place >= last or text[place + 1] in _OPENS or text[place + 1 : place + 3] in _ESCAPED_OPENS:
+            yield place
+        places[which] = text.find(marks[which], place + 1)
 
 
 def word_of(type_: str) -> str:
@@ -112,11 +132,8 @@ def typed(text: str, issued: frozenset[str] | set[str]) -> list[tuple[int, int, 
     """
     found: list[tuple[int, int, str, bool]] = []
     at = 0
-    while (opener := OPENER.search(text, at)) is not None:
-        start = opener.start()
-        match = FULL.match(text, start)
-        if match is None:
-            at = start + 1
+    for start in openers(text):
+        if start < at or (match := FULL.match(text, start)) is None:
             continue
         word = compact(match[4])
         if match[3] is not None:
@@ -125,5 +142,6 @@ def typed(text: str, issued: frozenset[str] | set[str]) -> list[tuple[int, int, 
             ours = in_one_pair(match, word, text[start - 1 : start])
         if ours or match[3] is not None:
             found.append((start, match.end(), word, ours))
-        at = match.end() if ours else start + 1
+        if ours:
+            at = match.end()
     return found

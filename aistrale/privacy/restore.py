@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.privacy.fake_index import FakeIndex
 from aistrale.privacy.inside import ESCAPE_BEGINS, JSONPlace, Place, TextPlace, unescaped
-from aistrale.privacy.placeholder import CLOSED, FULL, LONGEST, OPENER, PARTIAL, compact, has_opener, in_one_pair
+from aistrale.privacy.links import links, may_hold_link
+from aistrale.privacy.placeholder import CLOSED, FULL, LONGEST, PARTIAL, compact, has_opener, in_one_pair, openers
 
 if TYPE_CHECKING:
     from aistrale.privacy.vault import Vault
@@ -24,10 +25,10 @@ _Entry = tuple[str, str, bool]
 # Where it begins; where to go on, or _HOLD for later; and what is put in its place, if anything.
 _Step = tuple[int, int, "str | None"]
 _HOLD: Final = -1
+_NOWHERE: Final = (2**62, 2**62, False)
 # What may be restored in a link, if it is the whole of it, by what the link begins with.
 _WHOLE: Final = {"": "URL", "mailto:": "EMAIL", "tel:": "PHONE"}
 _ESCAPE_BEGINS: Final = re.compile(ESCAPE_BEGINS)
-_JSON_OPENER: Final = re.compile(rf'"(?:{OPENER.pattern})|{OPENER.pattern}|{ESCAPE_BEGINS}|"\Z')
 
 # Pieces that are remembered before the place in the text is worked out anew.
 _MOST_PIECES: Final = 256
@@ -60,10 +61,46 @@ class Restorer:
             text: A whole text; of a streamed one, use `stream`.
             json: It is JSON text: what is put into it is escaped, and a number becomes a number again.
         """
-        if self.fakes is None and not has_opener(text):
-            return text
+        if self.fakes is None:
+            if not has_opener(text):
+                return text
+            quick = self._quickly(text, json=json)
+            if quick is not None:
+                return quick
         stream = RestoreStream(self, json=json)
         return stream.feed(text) + stream.finish()
+
+    def _quickly(self, text: str, *, json: bool) -> str | None:
+        """Most answers: every placeholder as it was written, and none in a link; None for any other."""
+        if json and (self.vault.has_numbers or not _is_json(text)):
+            return None
+        if "\\" in text or "\uff3b" in text or "\u3010" in text:
+            return None
+        out: list[str] = []
+        places: list[int] = []
+        done = size = 0
+        at = text.find("[")
+        exact = self.vault.exact
+        while at >= 0:
+            end = text.find("]]", at, at + LONGEST) + 2
+            entry = exact.get(text[at:end])
+            if entry is not None:
+                value = entry[1]
+                if json and ('"' in value or "\\" in value or not value.isprintable()):
+                    return None
+                size += at - done
+                places.append(size)
+                size += len(value)
+                out += (text[done:at], value)
+                done = end
+            elif FULL.match(text, at) is not None:
+                return None
+            at = text.find("[", max(done, at + 1))
+        out.append(text[done:])
+        made = "".join(out)
+        if self.links or not places or not may_hold_link(made) or (not json and _apart(made, places)):
+            return made
+        return None
 
     def stream(self, *, json: bool = False) -> RestoreStream:
         """For a text that comes in pieces; one for each text."""
@@ -120,6 +157,28 @@ class Restorer:
         return self.vault.find(f"{word}{match[5]}{match[6].upper()}") or word
 
 
+def _is_json(text: str) -> bool:
+    """Whether it is JSON: then no placeholder stands outside its strings."""
+    try:
+        _json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _apart(text: str, places: list[int]) -> bool:
+    """Whether no place is surely or possibly inside a link, of which the finished text decides."""
+    where = iter(links(text))
+    start, end, target = next(where, _NOWHERE)
+    for place in places:
+        while end < place:
+            start, end, target = next(where, _NOWHERE)
+        # What begins with a letter or digit delimits no link, and ends none.
+        if start < place or (start == place and target) or not text[place : place + 1].isalnum():
+            return False
+    return True
+
+
 class RestoreStream:
     """Restores a text that comes in pieces, and holds back no more than what may still become a placeholder.
 
@@ -134,10 +193,11 @@ class RestoreStream:
         "_done",
         "_edge",
         "_edges",
+        "_exact",
         "_fakes",
         "_held",
         "_json",
-        "_opener",
+        "_numbers",
         "_out",
         "_place",
         "_restorer",
@@ -150,9 +210,9 @@ class RestoreStream:
         self._json = json
         self._fakes = restorer.fakes
         # What may stand before an opening bracket and belongs to the placeholder.
-        numbers = json and restorer.vault.has_numbers
-        self._edges = '\\"' if numbers else "\\"
-        self._opener = _JSON_OPENER if json and (numbers or restorer.fakes is not None) else OPENER
+        self._numbers = json and restorer.vault.has_numbers
+        self._edges = '\\"' if self._numbers else "\\"
+        self._exact = restorer.vault.exact
         # Backslashes at the end of what was given out: they are read in pairs.
         self._slashes = 0
         self._held = ""
@@ -211,28 +271,36 @@ class RestoreStream:
     def _run(self, text: str, *, final: bool) -> str:
         self._out = out = []
         self._done = at = 0
+        length = len(text)
         if self._fakes is not None:
             odd = self._slashes % 2
             self._bare = unescaped("\\" * odd + text)[odd:] if self._json else text
+        marks = openers(text)
+        mark = next(marks, length)
         while True:
-            opener = self._opener.search(text, at)
-            limit = len(text) if opener is None else opener.start()
-            step = None if self._fakes is None else self._fake(text, at, limit, final=final)
+            while mark < at:
+                mark = next(marks, length)
+            step = None if self._fakes is None else self._fake(text, at, mark, final=final)
             if step is None:
-                if opener is None:
+                if mark >= length:
                     break
-                step = self._bracket(text, limit, final=final)
+                step = self._bracket(text, mark, final=final)
             start, at, value = step
             if at < 0:
-                self._held = text[start:]
-                text = text[:start]
-                break
+                return self._hold(text, start)
             if value is not None:
                 self._flush(text, start)
                 out.append(self._give(value))
                 self._done = at
-        self._flush(text, len(text))
+        if self._numbers and not final and self._done < length and text[-1] == '"':
+            return self._hold(text, length - 1)
+        self._flush(text, length)
         return "".join(out)
+
+    def _hold(self, text: str, start: int) -> str:
+        self._held = text[start:]
+        self._flush(text, start)
+        return "".join(self._out)
 
     def _flush(self, text: str, end: int) -> None:
         if end > self._done:
@@ -259,27 +327,31 @@ class RestoreStream:
         return start, end, original if place is None else place.written(original, number=number)
 
     def _bracket(self, text: str, at: int, *, final: bool) -> _Step:
-        """What begins with a bracket, or with a quote before one."""
-        first = at + (text[at] == '"')
-        match = FULL.match(text, first)
-        if match is None:
-            if not final and (first == len(text) or PARTIAL.match(text, first) or _ESCAPE_BEGINS.match(text, at)):
-                return at, _HOLD, None
-            return at, at + 1, None
-        before = text[first - 1] if first > self._done else self._before[-1:]
-        entry = self._restorer.look_up(match, before)
+        """What begins with a bracket, or with a backslash before one."""
+        # Numbers take the quotes with them that their placeholders have.
+        first = at - 1 if self._numbers and at > self._done and text[at - 1] == '"' else at
+        end = text.find("]]", at, at + LONGEST) + 2
+        entry: _Entry | str | None = self._exact.get(text[at:end])
         if entry is None:
-            return at, first + 1, None
+            match = FULL.match(text, at)
+            if match is None:
+                if not final and (PARTIAL.match(text, at) or (self._json and _ESCAPE_BEGINS.match(text, at))):
+                    return first, _HOLD, None
+                return at, at + 1, None
+            end = match.end()
+            entry = self._restorer.look_up(match, text[at - 1] if at > self._done else self._before[-1:])
+        if entry is None:
+            return at, at + 1, None
         if isinstance(entry, str):
             self._restorer.unknown[entry] += 1
-            return at, match.end(), None
-        self._flush(text, at)
-        if first > at:
-            whole = self._number(entry, text, match.end(), final=final)
-            if whole is not None:
-                return at, *whole
+            return at, end, None
+        if first < at:
             self._flush(text, first)
-        return first, *self._put(entry, text, match.end(), final=final)
+            whole = self._number(entry, text, end, final=final)
+            if whole is not None:
+                return first, *whole
+        self._flush(text, at)
+        return at, *self._put(entry, text, end, final=final)
 
     def _number(self, entry: _Entry, text: str, end: int, *, final: bool) -> tuple[int, str | None] | None:
         """A number that was the whole of a JSON value loses the quotes that its placeholder has."""

@@ -34,9 +34,8 @@ _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
 _VERSION: Final = 1
 _AES_256_GCM: Final = 1
 # No conversation unpacks to more, whatever a blob says.
-_MOST_TOKEN: Final = 64 * 2**20
 _MOST_UNPACKED: Final = 512 * 2**20
-_MOST_PREFIX: Final = 64 * 2**20
+_MOST_TOKEN: Final = 64 * 2**20
 
 
 @dataclass(slots=True)

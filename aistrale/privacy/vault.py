@@ -58,7 +58,7 @@ class Vault:
 
     __slots__ = (
         "__weakref__", "_bytes", "_counts", "_entries", "_fakes", "_fakes_of", "_forms", "_lock", "_numbers",
-        "_placeholders", "_taken", "_values", "_words", "index", "max_bytes", "max_entries", "secret",
+        "_placeholders", "_taken", "_values", "_words", "exact", "index", "max_bytes", "max_entries", "secret",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,8 @@ class Vault:
         self._words: dict[str, str] = {}
         self._taken: set[str] = set()
         self._numbers = 0
+        self.exact: dict[str, tuple[str, str, bool]] = {}
+        """Placeholder -> (placeholder, value, whether it is a number); to be read."""
         self._fakes: dict[str, str] = {}
         self._fakes_of: dict[tuple[str, str], str] = {}
         self.index: FakeIndex | None = None
@@ -128,7 +130,7 @@ class Vault:
         # The last to be written is what readers look for, so that they never find half an entry.
         self._numbers += number
         self._values.add(value)
-        self._entries[f"{short}{count}{letters.upper()}"] = (made, value, number)
+        self._entries[f"{short}{count}{letters.upper()}"] = self.exact[made] = (made, value, number)
         self._placeholders[key] = made
         return made
 
