@@ -191,7 +191,7 @@ def uncertain(run: Run) -> None:
 
 def gone(run: Run) -> None:
     """A check: the server saw us leave, once."""
-    assert run.stats["client_gone"] == 1
+    assert run.stats["client_gone"] == 1, run.stats
 
 
 def both(row: int, fault: str, expect: Expect, **more: object) -> Case:

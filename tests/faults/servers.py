@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import subprocess
@@ -47,6 +48,16 @@ class FaultServer:
         """What arrived since the last reset; the connections that are open now include the one that asks."""
         return self._ask("GET", "/__stats")
 
+    def idle(self):
+        """Whether nobody but us is connected, those included whom the server has yet to accept.
+
+        Asked over a connection of its own: a server accepts in the order in which it was called, so whoever gave up
+        before he was accepted has been counted by the time that this one is answered.
+        """
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.ports["http"], timeout=30)) as behind:
+            behind.request("GET", "/__stats")
+            return json.loads(behind.getresponse().read())["open_now"] <= self.base + 1
+
     def reset(self):
         """Forget counts and scripts."""
         self._ask("POST", "/__reset", {})
@@ -73,7 +84,6 @@ class Simulated:
     """
 
     ca = None
-    base = 0
 
     def __init__(self, simulator):
         self._simulator = simulator
@@ -86,6 +96,10 @@ class Simulated:
         """What arrived since the last reset."""
         keys = Counter(received.headers.get("x-fault-key", "") for received in list(self._simulator.requests))
         return {"open_now": self._simulator.connections, "by_key": dict(keys)}
+
+    def idle(self):
+        """Whether nobody is connected."""
+        return self._simulator.connections == 0
 
     def reset(self):
         """Forget what arrived, and scripts."""

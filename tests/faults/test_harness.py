@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import threading
 from dataclasses import replace
 
 import pytest
@@ -80,6 +84,21 @@ def test_a_connection_that_is_left_open_is_noticed(server, tmp_path, monkeypatch
     with pytest.raises(AssertionError, match="I3"):
         playing.go(run)
     kept.pop().close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="only POSIX systems stop a process")
+def test_who_gave_up_before_the_server_had_seen_him_is_not_counted_in_the_next_run(server, tmp_path):
+    os.kill(server.pid, signal.SIGSTOP)
+    with socket.create_connection(("127.0.0.1", server.ports["http"])) as early:
+        early.sendall(b"GET /f/stall_headers/v1 HTTP/1.1\r\nHost: a\r\nx-fault-key: early\r\n\r\n")
+    # It finds the next run's questions together with that connection.
+    waking = threading.Timer(0.1, os.kill, (server.pid, signal.SIGCONT))
+    waking.start()
+    run = playing.start(OK, server, tmp_path, colour="sync", http=playing.HTTPS[0], streamed=False)
+    waking.join()
+    playing.go(run)
+    playing.check(run)
+    assert (run.stats["by_key"], run.stats["client_gone"]) == ({f"{run.key}-a": 1}, 0)
 
 
 def test_a_key_in_an_error_is_noticed():
