@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import ipaddress
 import os
@@ -111,6 +112,16 @@ def _text(host: object) -> str:
 
 
 _guard = NetworkGuard()
+
+# Thousands of tests and five SDKs are loaded to stay. The collector would look at them again and again while they come,
+# and at each full collection of a test after that.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
