@@ -333,7 +333,7 @@ def later_is_better(run):
         both(85, "ok:delay=2", answers("b", a=1, b=1), fallback=True, settings=HEDGED, breaker="ignored",
              colours=("asyncio", "trio"), within=1.5, check=loser_is_settled),
         # H4: an error does not beat an answer that is still to come.
-        both(85, "ok:delay=0.4", answers("a", a=1, b=1), name="the second fails", second="http:status=500",
+        both(85, "ok:delay=1.2", answers("a", a=1, b=1), name="the second fails", second="http:status=500",
              fallback=True, settings=HEDGED, colours=("asyncio", "trio"), check=later_is_better),
         # A thread that blocks can do nothing beside it.
         both(85, "ok:delay=0.3", answers("a", a=1), name="blocking", fallback=True, settings=HEDGED,
