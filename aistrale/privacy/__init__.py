@@ -1,8 +1,12 @@
-"""Find what is sensitive in a text; for use alone.
+"""Find what is sensitive in a text, take it out, and put it back; for use alone.
 
 from aistrale import privacy
 for finding in privacy.scan("Mail me at jo@example.com"):
     print(finding.type, finding.start, finding.end, finding.score)
+
+vault = privacy.Vault()
+redacted = privacy.Redactor(privacy.default_scanner()).redact("Mail me at jo@example.com", vault)
+print(redacted, privacy.Restorer(vault).restore(redacted))
 """
 
 from __future__ import annotations
@@ -15,15 +19,26 @@ if TYPE_CHECKING:
     from aistrale.privacy.finding import Finding
     from aistrale.privacy.recognizer import Candidate, Recognizer, Triggers
     from aistrale.privacy.recognizers import default_recognizers
+    from aistrale.privacy.redactor import Redactor
+    from aistrale.privacy.restore import Restorer, RestoreStream
     from aistrale.privacy.scanner import Scanner
+    from aistrale.privacy.sealed import decrypt
+    from aistrale.privacy.tap import RestoreTap
+    from aistrale.privacy.vault import Vault
 
 __all__ = [
     "Candidate",
     "Custom",
     "Finding",
     "Recognizer",
+    "Redactor",
+    "RestoreStream",
+    "RestoreTap",
+    "Restorer",
     "Scanner",
     "Triggers",
+    "Vault",
+    "decrypt",
     "default_recognizers",
     "default_scanner",
     "installed_recognizers",
@@ -35,7 +50,12 @@ _HOMES = {
     "aistrale.privacy.finding": ("Finding",),
     "aistrale.privacy.recognizer": ("Candidate", "Recognizer", "Triggers"),
     "aistrale.privacy.recognizers": ("default_recognizers",),
+    "aistrale.privacy.redactor": ("Redactor",),
+    "aistrale.privacy.restore": ("RestoreStream", "Restorer"),
     "aistrale.privacy.scanner": ("Scanner",),
+    "aistrale.privacy.sealed": ("decrypt",),
+    "aistrale.privacy.tap": ("RestoreTap",),
+    "aistrale.privacy.vault": ("Vault",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
