@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
@@ -60,16 +61,24 @@ def persons_in(run: Run, walk: Walk) -> bool:
     """Report the persons that a run names; whether there was one."""
     shape, at, done = run.shape, 0, False
     least = len(shape) - 1
-    while at < least and (match := _FULL.search(shape, at)):
-        kind = match.lastgroup or "f"
-        first, last = match.span(kind)
-        if _is_full(run, walk, first, last, kind):
+    while at < least and (full := _full_name(shape, at)):
+        kind, first, last, at = full
+        # One that is the whole run, and begins with a first name, needs no second look.
+        if (kind == "c" and last > least and not first) or _is_full(run, walk, first, last, kind):
             report(run, walk, first, last, _SCORES[kind])
             done = True
             at = last
-        else:
-            at = match.start() + 1
     return done or (least > 0 and _announced(run, walk)) or (shape[-1] in _ONE and one_name(run, walk))
+
+
+@lru_cache(4096)
+def _full_name(shape: str, at: int) -> tuple[str, int, int, int] | None:
+    """The next full name in a shape: its kind, where it begins and ends, and where to look on if it is none."""
+    match = _FULL.search(shape, at)
+    if match is None:
+        return None
+    kind = match.lastgroup or "f"
+    return kind, *match.span(kind), match.start() + 1
 
 
 def _announced(run: Run, walk: Walk) -> bool:
@@ -168,7 +177,7 @@ def _score_one(run: Run, walk: Walk, letter: str, first: int, start: int) -> flo
 def report(run: Run, walk: Walk, first: int, last: int, score: float) -> None:
     """Note a person, and the words that name them for mentions elsewhere."""
     start, end = run.span(first, last)
-    if walk.text[end : end + 1] == "." and run.shape[last - 1] == "G":
+    if run.shape[last - 1] == "G" and walk.text[end : end + 1] == ".":
         end += 1
     walk.found.append(Finding(start, end, "PERSON", score, "person"))
     if score >= 0.7:
