@@ -27,11 +27,28 @@ _PUBLIC: Final = re.compile(
     r"|\bsalt\b|keyid|key_id|key id|[#@/\\]\Z|keyboard|monkey|author\b|authors|issue|accessib|tokeniz|accession|def \Z"
 )
 _WORD: Final = re.compile(r"(?<![a-z])[a-z]{2,}")
-_OTHER: Final = frozenset({"id", "ids", "request", "uuid", "guid", "trace", "version", "session", "user", "account"})
+_OTHER: Final = frozenset(
+    {
+        "id",
+        "ids",
+        "request",
+        "uuid",
+        "guid",
+        "trace",
+        "version",
+        "session",
+        "user",
+        "account",
+        "expected",
+        "number",
+        "name",
+    }
+)
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{1,24}")
 _LINK: Final = re.compile(r"[\s\"'`:=>,(\[\-_.|]{1,12}\Z")
 _QUOTED: Final = re.compile(r"[a-z_][\"']?[ \t]{0,8}(?::|=|:=|=>)[ \t]{0,8}[\"'`]\Z")
 _PATH: Final = re.compile(r"(?i)(?:hooks?|tokens?|keys?|secrets?|apikey|auth)/(?:[\w-]{1,40}/)?\Z")
+_PLAIN: Final = re.compile(r"[0-9a-fA-F-]*")
 _LINKS: Final = frozenset(" \t\"'`:=>,([-_.|")
 _QUOTES: Final = frozenset("\"'`")
 _LONG: Final = 24
@@ -67,8 +84,11 @@ def by_context(text: str, start: int, at: int, end: int) -> tuple[int, int] | No
     value = text[begin:finish]
     if not said or not _LEAST <= len(value) <= _MOST or filler(value):
         return None
-    level = randomness(value)
-    if level + (len(value) >= _LONG and level > 1) >= said:
+    level = rank = randomness(value)
+    if level and len(value) >= _LONG and (level > 1 or _PLAIN.fullmatch(value) is None):
+        # Such a value in quotes needs no word: neither a hash nor an identifier has every letter.
+        rank += 2
+    if rank >= said:
         return (begin, finish) if _bare(value, level) else None
     # Right after the word that says it, what is no name may be one that merely looks little random.
     held = not level and _TIGHT.search(text[max(0, begin - _BEFORE) : begin].lower()) and plausible(value, _LEAST)
@@ -120,7 +140,7 @@ def _said(before: str) -> int:
     """How random a value must look after these words to be a secret; 0 where they do not say so.
 
     Returns:
-        1, 2: as `randomness` tells; 3: so, and long.
+        1, 2: as `randomness` tells; 3: so, long and no mere hexadecimal number.
     """
     line = before[before.rfind("\n") + 1 :]
     if len(line.strip("\"' \t")) < 3:  # nothing is said in that line, so perhaps in a short one before it
@@ -132,7 +152,9 @@ def _said(before: str) -> int:
     if cues:
         # "the token endpoint refused request 3fe..." says nothing about what may be an identifier.
         words = _WORD.findall(line, cues[-1])
-        return 0 if _PUBLIC.search(line) else 1 + (len(words) > 1 or not _OTHER.isdisjoint(words))
+        return (
+            0 if _PUBLIC.search(line) else 1 + (len(words) > 1 + (line[-1:] in _QUOTES) or not _OTHER.isdisjoint(words))
+        )
     if line[-1:] not in _LINKS:
         return 0
     names = _NAME.findall(line)[-3:]
@@ -141,5 +163,6 @@ def _said(before: str) -> int:
     elif not AMBIGUOUS.isdisjoint(names[-2:]):
         need = 2
     else:
-        need = 3 if line[-1] in _QUOTES and _QUOTED.search(line[-24:]) is not None else 0
+        quoted = _QUOTED.search(line[-24:]) if line[-1] in _QUOTES else None
+        need = 0 if quoted is None or not _OTHER.isdisjoint(names) else 1 if "=" in quoted[0] else 3
     return 0 if need and (_LINK.search(line[-13:]) is None or _PUBLIC.search(line)) else need

@@ -92,6 +92,11 @@ def test_a_word_or_a_service_directly_before_a_random_value(text: str, value: st
     assert found(text.format(value)) == [value]
 
 
+@pytest.mark.parametrize("text", ["zorblax = '{}'", '{{"zorblax": "{}"}}'])
+def test_nothing_but_random_in_quotes_needs_no_word(text: str) -> None:
+    assert found(text.format(MIXED)) == [MIXED]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -102,6 +107,8 @@ def test_a_word_or_a_service_directly_before_a_random_value(text: str, value: st
         f"https://registry.example/js-tokens/-/js-tokens-4.0.0.tgz#{HEX}a1b2c3d4",
         f"src/{HEX}/index.js",
         f"user {UUID} signed in",
+        f'request_id = "{UUID}"',
+        f'"content": "{HEX}{HEX}"',
         f"data:image/png;base64,iVBORw0KGgo{MIXED * 12}",
         "def test_secret_key_of_python3_and_utf8_names(): ...",
         "the-secret-of-section-42-b-and-other-stories",
