@@ -154,17 +154,23 @@ class SQLiteAnswers:
         if self._clock() < self._idle_until:
             self._exclusive.run(self._drop_waiting)
             return None
-        batch = self._exclusive.run(lambda: list(self._waiting.items())[:_BATCH])
-        if not batch:
+        if not self._exclusive.run(lambda: bool(self._waiting)):
             return None
         try:
-            self._writing.run(lambda connection: self._write(connection, batch), create=True)
+            batch = self._writing.run(self._write_batch, create=True)
         except (sqlite3.Error, OSError) as error:
             if _is_busy(error):
                 return _BUSY_PAUSE
             self._failed(error)
             return None
-        return self._exclusive.run(lambda: self._written(batch))
+        return self._exclusive.run(lambda: self._written(batch or []))
+
+    def _write_batch(self, connection: sqlite3.Connection) -> list[tuple[str, Entry]]:
+        # Taken while nobody else has the file: a batch that was taken before `clear` emptied it would come back.
+        batch = self._exclusive.run(lambda: list(self._waiting.items())[:_BATCH])
+        if batch:
+            self._write(connection, batch)
+        return batch
 
     def _written(self, batch: list[tuple[str, Entry]]) -> float | None:
         for key, entry in batch:

@@ -251,6 +251,22 @@ def test_a_locked_file_delays_writing_and_is_no_failure(make, path, caplog):
     assert warnings_in(caplog) == []
 
 
+def test_what_was_about_to_be_written_when_all_was_forgotten_stays_forgotten(make):
+    store = make()
+    store._worker.wake = lambda: None
+    store.put("k", entry("one"))
+    store.flush()
+    store.put("k", entry("two"))
+    with store._writing._lock:
+        writer = threading.Thread(target=store._step)
+        writer.start()
+        writer.join(0.2)
+        assert writer.is_alive()
+        store.clear()
+    writer.join()
+    assert make().get("k", 110.0) is None
+
+
 def test_the_background_thread_writes_by_itself(make):
     store = make()
     store.put("k", entry())
