@@ -52,7 +52,7 @@ _TIE: Final = re.compile(
 )
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_]*+")
 # What there must be at least for a value, by how much the name alone says.
-_SOME: Final = re.compile(r"[^A-Za-z0-9\n]{0,8}?[^\s\"'`<>,;&]{4}")
+_SOME: Final = re.compile(r"[^A-Za-z0-9\n]{0,8}?[^\s\"'`<>,;&]{3}")
 _MORE: Final = re.compile(
     r"[^A-Za-z0-9\n\"'`]{0,8}[rbufNL@]{0,2}"
     r"(?:[\"'`]?[A-Za-z]{3,6}[ \t=]{1,3}[^\s\"'`]{8}|\"{1,3}[^\"\s]{8}|'{1,3}[^'\s]{8}|`[^`\s]{8}|[^\s\"'`<>,;&]{8})"

@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 _USERINFO: Final = re.compile(r"[^\s/@:\"'`<>\\]{0,128}(?::(?P<password>[^\s/\"'`<>\\]{1,200}))?@(?=[\w\[.%*$-])")
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9%+/_-]{40,120}={0,2}")
 _USER_OPTION: Final = re.compile(r"[ =\t]{0,3}[\"']?[\w.@{}\\-]{1,64}[\"']?:[\"']?(?P<password>[^\s\"'`]{3,128})")
+# An address and a password, as lists of leaked ones have them: `jo@example.com:...`, `jo@example.com / ...`.
+_COMBINED: Final = re.compile(
+    r"@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?:[:|;] ?| / )"
+    r"(?P<password>(?=[^\s/]{0,31}?[0-9])(?=[^\s/]{0,31}?[A-Z])(?=[^\s/]{0,31}?[!@#$%^&*?+~])[^\s/\"'`<>]{6,40})"
+)
 _LONG: Final = 20
 
 
 class ConnectionSecret:
-    """The password of `scheme://user:password@host` and of `curl -u user:password`, and `sig=` of shared access."""
+    """The password of `scheme://user:password@host` and of `curl -u user:password`, `sig=` of shared access."""
 
     name = "secret_connection"
     types = ("SECRET", "PASSWORD")
-    triggers = Triggers(literals=("://", "&sig=", " -u ", "--user"))
+    triggers = Triggers(literals=("://", "@", "&sig=", " -u ", "--user"))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The secret that stands there."""
@@ -35,6 +40,12 @@ class ConnectionSecret:
         trigger = candidate.value
         if trigger == "://":
             return self._url(text, end)
+        if trigger == "@":
+            combined = _COMBINED.match(text, at)
+            if combined is None:
+                return ()
+            start, end = combined.span("password")
+            return self._both(start, start + len(text[start:end].rstrip(".,;)")))
         if trigger == "&sig=":
             signature = _SIGNATURE.match(text, end)
             return () if signature is None else (Finding(*signature.span(), "SECRET", 0.95, self.name),)

@@ -67,7 +67,7 @@ class PasswordHash:
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """All of them in a text."""
         return [
-            Finding(match.start(), match.end(), "SECRET", 0.95, self.name) for match in _HASH.finditer(candidate.text)
+            Finding(match.start(), match.end(), "SECRET", 1.0, self.name) for match in _HASH.finditer(candidate.text)
         ]
 
 

@@ -22,6 +22,8 @@ def found(text: str, kind: str = "SECRET") -> list[str]:
         ("redis://:Gr4vel@cache:6379/0", "Gr4vel"),
         ("DATABASE_URL='mysql://root:gr%40vel@127.0.0.1/x'", "gr%40vel"),
         ("ftp://jo:moth@[::1]:21", "moth"),
+        ("jo@example.com:Gr4vel!", "Gr4vel!"),
+        ("leaked: jo@example.com / Gr4vel!Moth.", "Gr4vel!Moth"),
         ("curl -u jo:Gr4vel! https://example.com", "Gr4vel!"),
         ('curl --user "jo:Gr4vel!" https://example.com', "Gr4vel!"),
     ],
@@ -52,6 +54,8 @@ def test_a_shared_access_signature() -> None:
         "http://[::1]:80/",
         "the option --user jo:staff of chown",
         "sort -u file:name",
+        "git@example.com:Team2/Repo!.git",
+        "jo@example.com: Monday 8:00, OK!",
     ],
 )
 def test_what_is_no_secret(text: str) -> None:
