@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -60,6 +61,7 @@ _import_lock = threading.RLock()
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 _pid = os.getpid()
 _getpid = os.getpid
+_is_finalizing = sys.is_finalizing
 
 
 def on_fork(method: Callable[[], None]) -> None:
@@ -239,7 +241,9 @@ class Worker:
         try:
             if self.alive:
                 return True
-            if time.monotonic() < self._start_after:
+            # Python 3.11 waits for ever for a thread that is started while the interpreter goes down, where finalizers
+            # still wake; later versions refuse it.
+            if time.monotonic() < self._start_after or _is_finalizing():
                 return False
             thread = threading.Thread(target=_loop, args=(weakref.ref(self), self._inbox), name=self.name, daemon=True)
             thread.start()

@@ -221,6 +221,24 @@ else:
     assert done.stdout == b"exit\nexit\n"
 
 
+def test_a_finalizer_that_wakes_while_the_interpreter_goes_down_holds_nobody_up():
+    code = (
+        "from aistrale.core.worker import Worker\n"
+        "class Owner:\n"
+        "    def __init__(self):\n"
+        "        self.worker = Worker(lambda: None, name='w')\n"
+        "    def __del__(self):\n"
+        "        self.worker.wake()\n"
+        "        print('woken', self.worker.alive)\n"
+        "owner = Owner()\n"
+        "owner.itself = owner\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "woken False\n", "")
+
+
 def test_an_exit_hook_that_fails_is_logged_and_others_run():
     done = run(
         """
