@@ -67,7 +67,7 @@ _LONG_NAME: Final = 32
 _SCHEME: Final = re.compile(r"(?:[Bb]earer|BEARER|[Bb]asic|[Tt]oken|[Aa]pi[Kk]ey|[Dd]igest|Key)(?:[ \t]+|=)")
 _OPENING: Final = re.compile(r"(?:[rbufNL@]{0,2}(?=\\{0,3}[\"'`]))?(?P<slashes>\\{0,3})(?P<quote>[\"'`]{0,3})")
 # An ampersand ends it where another parameter or an entity follows.
-_BARE: Final = re.compile(r"(?:[^\s\"'`<>,;&]{1,1024}|&(?![\w-]{1,40}=|amp;|quot;|[lg]t;)){1,16}")
+_BARE: Final = re.compile(r"(?:[^\s\"'`<>,;&]{1,512}|&(?![\w-]{1,40}=|amp;|quot;|[lg]t;)){1,4}")
 _CALL: Final = re.compile(
     r"[A-Za-z_]\(|[\[{]|\A[$%(]|::|\)\.|\A[A-Za-z_]\w{0,40}(?:\.[A-Za-z_]\w{0,40}){1,8}\Z(?<!\d\d\d)|->|=>|\|\|"
 )

@@ -24,6 +24,7 @@ _COMBINED: Final = re.compile(
     r"@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?:[:|;] ?| / )"
     r"(?P<password>(?=[^\s/]{0,31}?[0-9])(?=[^\s/]{0,31}?[A-Z])(?=[^\s/]{0,31}?[!@#$%^&*?+~])[^\s/\"'`<>]{6,40})"
 )
+_COMMAND: Final = 400
 _LONG: Final = 20
 
 
@@ -32,7 +33,7 @@ class ConnectionSecret:
 
     name = "secret_connection"
     types = ("SECRET", "PASSWORD")
-    triggers = Triggers(literals=("://", "@", "&sig=", " -u ", "--user"))
+    triggers = Triggers(literals=("://", "@", "&sig=", "curl"))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The secret that stands there."""
@@ -49,13 +50,19 @@ class ConnectionSecret:
         if trigger == "&sig=":
             signature = _SIGNATURE.match(text, end)
             return () if signature is None else (Finding(*signature.span(), "SECRET", 0.95, self.name),)
-        option = _USER_OPTION.match(text, end)
-        if option is None or filler(option["password"]) or "curl" not in text[max(0, at - 400) : at + 400]:
-            return ()
-        start, end = option.span("password")
-        while text[end - 1] in "})" and text[end - 1] not in "({":
-            end -= 1
-        return self._both(start, end)
+        return self._option(text, end)
+
+    def _option(self, text: str, at: int) -> Iterable[Finding]:
+        """The password of curl's option for a user, within the length of a long command."""
+        for name in (" -u", " --user"):
+            place = text.find(name, at, at + _COMMAND)
+            option = _USER_OPTION.match(text, place + len(name)) if place >= 0 else None
+            if option is not None and not filler(option["password"]):
+                start, end = option.span("password")
+                while end - start > 1 and text[end - 1] in "})":
+                    end -= 1
+                return self._both(start, end)
+        return ()
 
     def _url(self, text: str, at: int) -> Iterable[Finding]:
         user = _USERINFO.match(text, at, at + 330)

@@ -20,7 +20,7 @@ _SCORE: Final = 0.95
 # A digit before a letter in a word of seventeen characters and more: random values have it, words do not. The
 # look-behind and the fixed length keep it linear.
 _TRIGGER: Final = re.compile(
-    r"[0-9](?:[A-Za-z_](?:(?<=[A-Za-z0-9_\-+/.]{10})|[A-Za-z0-9_\-+/.~]{8})|(?<=[A-Za-z0-9_-]{17}))"
+    r"[0-9](?:[A-Za-z_](?:(?<=[A-Za-z0-9_\-+/.]{10})|[A-Za-z0-9_\-+/.~]{8})|(?![0-9])(?<=[A-Za-z0-9_-]{17}))"
 )
 _REST: Final = re.compile(r"[A-Za-z0-9_\-+/.~%:|$=!]{0,1024}")
 _DATA: Final = re.compile(r"[A-Za-z0-9_\-+/=]*")
