@@ -110,7 +110,7 @@ class Custom:
         for start, end in self._places(candidate):
             score = self._score
             if self._context and _near(Candidate(text, start, end), self._context):
-                score = min(1.0, score + _BOOST)
+                score = min(1.0, round(score + _BOOST, 4))
             yield Finding(start, end, self.types[0], score, self.name)
 
     def _places(self, candidate: Candidate) -> Iterator[tuple[int, int]]:

@@ -23,7 +23,7 @@ _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){0,63}")
 # its letter would else be read as a part of, `\n4111`; not in the paths of Windows.
 _ESCAPE: Final = re.compile(
     r"\\\\{0,3}(?:u([0-9A-Fa-f]{4})(?:\\{1,4}u([Dd][C-Fc-f][0-9A-Fa-f]{2}))?|u\{([0-9A-Fa-f]{1,6})\}"
-    r"|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|([nrt])(?=[A-Z0-9+( ]|[\w.+\-]{1,64}@)|(/))"
+    r"|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|([nrt])(?=[\w+(@.\- ])|(/))"
 )
 # RFC 2045: rows of encoded characters, single ones inside of numbers and addresses, and the soft line end. Elsewhere
 # `=20` is the value of a setting.
@@ -33,6 +33,8 @@ _QUOTED: Final = re.compile(
 )
 # What a line that ends softly ends in: an address or number.
 _VALUE: Final = re.compile(r"(?:@|\d\S?\d)\S*\Z")
+_HOST: Final = re.compile(r"@\S*\Z")
+_LOCAL: Final = re.compile(r"[\w.+\-]{1,64}@")
 _WORD: Final = 64
 _URL: Final = 64
 # They part values, and are no part of any.
@@ -112,7 +114,10 @@ def _escapes(text: str) -> Iterator[Edit]:
         short, low, braced, wide, byte, white, slash = match.groups()
         start, end = match.span()
         if white is not None:
-            yield Edit(start, end, _WHITE[white])
+            # Before small letters it is the path of a file more often, `C:\new`, but for addresses.
+            before = text[max(0, start - _WORD) : start]
+            if not text[end].islower() or _LOCAL.match(text, end) or _HOST.search(before):
+                yield Edit(start, end, _WHITE[white])
         elif slash is not None:
             yield Edit(start, end, slash)
         elif short is not None:

@@ -110,19 +110,20 @@ def _hidden(text: str, start: int, end: int) -> Edit | None:
         return None
     left, right = fold(text[start - 1]), fold(text[end])
     if left.isspace() or right.isspace():
-        return Edit(start, end, "") if _numeric(left) or _numeric(right) else None
+        return Edit(start, end, "") if _inner(left) or _inner(right) else None
     if not (left.isascii() or right.isascii()):
         return None
     if end == start + 1 and left.isalpha():
         # A letter and its accent as two characters.
         whole = unicodedata.normalize("NFC", left + text[start])
-        if len(whole) == 1 and not _exact(text, start):
+        noise = _exact(text, start) or (left.isupper() and not right.islower())
+        if len(whole) == 1 and not noise:
             return Edit(start - 1, end, whole)
     return Edit(start, end, "")
 
 
-def _numeric(text: str) -> bool:
-    return text.isdecimal() or text in "+()"
+def _inner(text: str) -> bool:
+    return text.isascii() and (text.isalnum() or text in "+()")
 
 
 def _exact(text: str, position: int) -> bool:

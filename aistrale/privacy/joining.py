@@ -81,7 +81,8 @@ def _number(text: str, match: re.Match[str]) -> Break | None:
     if first and text[first - 1] in _CELL and text[last : last + 1] in _CELL:
         return None
     between = text[start:end]
-    return Break(start, end, " " if " " in between else "", first, last)
+    # The space of a mail's quotation mark is not the text's.
+    return Break(start, end, " " if " " in between and ">" not in between else "", first, last)
 
 
 def _may_be(text: str, found: Break) -> bool:

@@ -50,14 +50,14 @@ _APART: Final = re.compile(
 )
 
 _EMPHASIS: Final = tuple(
-    (mark, re.compile(re.escape(mark) + rf"{re.escape(mark)}{{0,2}}(?=[\w.@:+()\-]|[ .\-]\d)")) for mark in "*`~"
+    (mark, re.compile(re.escape(mark) + rf"{re.escape(mark)}{{0,2}}(?=[\w.@:+()\-]|[ .\-][0-9A-Z])")) for mark in "*`~"
 )
 _TAG: Final = re.compile(
     r"<(?:/?(?:b|i|u|s|em|strong|span|mark|font|wbr|small|code|sub|sup)(?: [^<>]{0,64})?/?|!--[^<>]{0,64}--)>"
     r"(?:</?[a-z]{1,6}>){0,8}",
     re.IGNORECASE,
 )
-_VALUE: Final = frozenset(".@+-()")
+_VALUE: Final = frozenset(".@+-()_")
 _GAPS: Final = frozenset(" .-")
 # How far a mark's partner may be.
 _PAIR: Final = 48
@@ -132,15 +132,16 @@ def _inner(text: str, start: int, end: int) -> bool:
     if not start or end >= len(text):
         return False
     left, right = text[start - 1], text[end]
-    if left.isdigit() and right.isdigit() and end == start + 1:
+    if left.isdigit() and right.isdigit() and text[start:end] == "*":
         # A product; as emphasis it would end in the middle of a number.
         return False
-    if _in_value(left) and (_in_value(right) or (right == ":" and text[end + 1 : end + 2].isalnum())):
+    if _in_value(left) and (_in_value(right) or (right == ":" and text[end : end + 3].lstrip(":")[:1].isalnum())):
         return True
     if left == ":" and right.isalnum() and text[max(0, start - 2)].isalnum():
         return True
     if left.isdigit():
-        return right in _GAPS and text[end + 1 : end + 2].isdigit()
+        beyond = text[end + 1 : end + 2]
+        return right in _GAPS and (beyond.isdigit() or beyond.isupper())
     return left in _GAPS and text[max(0, start - 2)].isdigit() and right.isdigit()
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Find = Callable[[str], tuple[list[Finding], "Hints"]]
 
 _NUMERIC: Final = frozenset("0123456789 .-/():+")
+_LIST: Final = frozenset("0123456789 ")
+_SURE: Final = 0.7
 # How many findings inside of another one are looked at.
 _MOST_PARTS: Final = 16
 
@@ -115,8 +117,12 @@ def _closed(text: str, values: list[list[Edit]], find: Find) -> Iterator[Finding
     places = [(edits[0].start - 1, edits[-1].end + 1) for edits in values]
     for back in _across(text, [edit for edits in values for edit in edits], find):
         start, end = places[max(0, bisect_right(places, (back.start, len(text))) - 1)]
+        row = _NUMERIC.issuperset(text[start:end])
+        # Digits with nothing but spaces are a list, unless something speaks for the number.
+        if row and back.score < _SURE and _LIST.issuperset(text[start:end]):
+            continue
         # The half of a row of digits is no number of its own.
-        if (back.end >= end and back.start <= start + 1) or not _NUMERIC.issuperset(text[start:end]):
+        if (back.end >= end and back.start <= start + 1) or not row:
             yield back
 
 
