@@ -168,9 +168,8 @@ class LinkTracker:
         if what.endswith("//"):
             near = seen[max(floor, end - _LOOK_BACK) : end]
             scheme = _SCHEME.search(near) if what == "://" else None
-            if scheme is not None:
-                first = end - len(scheme.group())
-            elif _DEFINITION.search(near) is None:
+            first = end - (2 if scheme is None else len(scheme.group()))
+            if scheme is None and _DEFINITION.search(near) is None:
                 return None
         elif before.isalnum():
             return None
