@@ -38,6 +38,8 @@ _DECEIVING: Final = re.compile(f"[{LOOKALIKES}](?:(?=[A-Za-z0-9@_])|(?<=[A-Za-z0
 # Chinese, Japanese and Korean put no space between a word and the number or address after it; it is a word by itself.
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+")
 _COUNTABLE: Final = re.compile("[0-9@]")
+_WORD_END: Final = re.compile(r"\S+\Z")
+_WORD_START: Final = re.compile(r"\S+")
 _LATIN: Final = re.compile(r"[A-Za-z0-9._%+@-]{1,128}")
 # How much of a word is looked at.
 _WORD: Final = 64
@@ -116,8 +118,7 @@ def _hidden(text: str, start: int, end: int) -> Edit | None:
     if end == start + 1 and left.isalpha():
         # A letter and its accent as two characters.
         whole = unicodedata.normalize("NFC", left + text[start])
-        noise = _exact(text, start) or (left.isupper() and not right.islower())
-        if len(whole) == 1 and not noise:
+        if len(whole) == 1 and (left.islower() or right.islower()) and not _exact(text, start):
             return Edit(start - 1, end, whole)
     return Edit(start, end, "")
 
@@ -128,9 +129,10 @@ def _inner(text: str) -> bool:
 
 def _exact(text: str, position: int) -> bool:
     """Whether the word at a place is an address or a code, in which an accent has no business."""
+    if not _COUNTABLE.search(text, max(0, position - _WORD), position + _WORD):
+        return False
     start, end = _word(text, position, 0)
-    around = text[start:end]
-    return "@" in around or any(one.isdigit() for one in around)
+    return _COUNTABLE.search(text, start, end) is not None
 
 
 def _parts(text: str, start: int, end: int, seen: str) -> bool:
@@ -171,11 +173,11 @@ def _deceiving(text: str) -> Iterator[Edit]:
 
 def _word(text: str, position: int, least: int) -> tuple[int, int]:
     """The word around a place, as far as it is looked at."""
-    start = position
     least = max(least, position - _WORD)
-    while start > least and not text[start - 1].isspace():
-        start -= 1
-    return start, position + len(text[position : position + _WORD].split(None, 1)[0])
+    # The search goes from left to right: the last space before the place is the one that counts.
+    before = _WORD_END.search(text, least, position)
+    after = _WORD_START.match(text, position, position + _WORD)
+    return before.start() if before else position, after.end() if after else position
 
 
 def _unspaced(text: str) -> Iterator[Edit]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from aistrale.privacy.finding import Finding
 
@@ -71,34 +72,44 @@ class Reading:
         number = 0
         while done < count:
             start = _cut_before(source, edits[done].start)
-            last = done
-            while last + 1 < count and edits[last + 1].start - edits[last].end <= _BEFORE + _AFTER:
+            last = done + 1
+            while last < count and edits[last].start - edits[last - 1].end <= _BEFORE + _AFTER:
                 last += 1
-            end = _cut_after(source, edits[last].end)
+            end = _cut_after(source, edits[last - 1].end)
             if number:
-                self._add(_GAP, start, start, number=-1)
+                self._add([(_GAP, start, start, False)], -1)
             begun = self._length
-            position = start
-            for edit in edits[done : last + 1]:
-                self._add(source[position : edit.start], position, edit.start, number=number, same=True)
-                self._marks.append(self._length)
-                self._add(edit.text, edit.start, edit.end, number=number)
-                position = edit.end
-            self._add(source[position:end], position, end, number=number, same=True)
+            self._add(self._pieces(edits[done:last], start, end), number)
             # A finding that touches a cut may go on beyond it.
             self._windows.append((begun + (start > 0), self._length - (end < len(source))))
             number += 1
-            done = last + 1
+            done = last
 
-    def _add(self, text: str, start: int, end: int, *, number: int, same: bool = False) -> None:
-        if text:
-            self._at.append(self._length)
-            self._from.append(start)
-            self._to.append(end)
-            self._same.append(same)
-            self._window.append(number)
-            self._parts.append(text)
+    def _pieces(self, edits: list[Edit], start: int, end: int) -> Iterator[tuple[str, int, int, bool]]:
+        """What a window is made of: text, where it stands in the source, and whether it is the very same there."""
+        source, marks = self.source, self._marks
+        for begun, ended, text in edits:
+            if begun > start:
+                yield source[start:begun], start, begun, True
+            marks.append(self._length)
+            if text:
+                yield text, begun, ended, False
+            start = ended
+        if end > start:
+            yield source[start:end], start, end, True
+
+    def _add(self, pieces: Iterable[tuple[str, int, int, bool]], number: int) -> None:
+        at, begins, ends, same, parts = self._at, self._from, self._to, self._same, self._parts
+        window = len(at)
+        for text, start, end, whether in pieces:
+            at.append(self._length)
+            begins.append(start)
+            ends.append(end)
+            same.append(whether)
+            parts.append(text)
+            # Read by `_pieces`, which is behind by no piece.
             self._length += len(text)
+        self._window += [number] * (len(at) - window)
 
     def place(self, start: int, end: int) -> tuple[int, int] | None:
         """Where a stretch of the reading stands in the source; None if it is no single stretch there."""
@@ -131,7 +142,7 @@ class Reading:
         return self._inside(finding.start) or self._inside(finding.end)
 
     def _inside(self, position: int) -> bool:
-        at = bisect_left(self._edits, position, key=_start_of) - 1
+        at = bisect_left(self._edits, position, key=itemgetter(0)) - 1
         return at >= 0 and position < self._edits[at].end
 
     def back(self, finding: Finding) -> Finding | None:
@@ -145,18 +156,14 @@ class Reading:
         return None if place is None else replace(finding, start=place[0], end=place[1])
 
 
-def _start_of(edit: Edit) -> int:
-    return edit.start
-
-
 def _apart(edits: Iterable[Edit]) -> list[Edit]:
     """The edits in order, without those that overlap an earlier one."""
     held: list[Edit] = []
     end = 0
-    for edit in sorted(edits, key=_start_of):
-        if edit.start >= end:
+    for edit in sorted(edits, key=itemgetter(0)):
+        if edit[0] >= end:
             held.append(edit)
-            end = edit.end
+            end = edit[1]
     return held
 
 

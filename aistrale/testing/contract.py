@@ -104,6 +104,7 @@ def _units(recognizer: Recognizer, texts: list[str]) -> Iterator[str]:
 
 
 def _check_linear(scanner: Scanner, unit: str) -> None:
+    short = long = 0.0
     for _ in range(_TRIES):
         short = _seconds(scanner, (unit * (_SHORT // len(unit) + 1))[:_SHORT])
         long = _seconds(scanner, (unit * (_SHORT * _TIMES // len(unit) + 1))[: _SHORT * _TIMES])
