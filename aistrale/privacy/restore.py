@@ -42,7 +42,7 @@ class Restorer:
         links: Restore inside links as well, which gives the values to those who serve the links.
     """
 
-    __slots__ = ("_words", "fakes", "kept", "links", "unknown", "vault")
+    __slots__ = ("kept", "links", "unknown", "vault")
 
     def __init__(self, vault: Vault, *, links: bool = False) -> None:
         self.vault = vault
@@ -51,8 +51,11 @@ class Restorer:
         """Placeholders that are not of this conversation, by their word; they were left alone."""
         self.kept: Counter[str] = Counter()
         """Placeholders that stood inside a link, by their word; they were left alone."""
-        self.fakes = FakeIndex.of(vault)
-        self._words = vault.words
+
+    @property
+    def fakes(self) -> FakeIndex | None:
+        """Finds the vault's fakes; None if it has none."""
+        return FakeIndex.of(self.vault)
 
     def restore(self, text: str, *, json: bool = False) -> str:
         """A text with the originals in it.
@@ -152,7 +155,7 @@ class Restorer:
         if match[3] is None:
             if not in_one_pair(match, word, before):
                 return None
-        elif word not in CLOSED and word not in self._words:
+        elif word not in CLOSED and word not in self.vault.words:
             return None
         return self.vault.find(f"{word}{match[5]}{match[6].upper()}") or word
 

@@ -18,7 +18,7 @@ PATTERNS = {
     "US_SSN": r"\b\d{3}-?\d{2}-?\d{4}\b",
     "CREDIT_CARD": r"\b\d{4}(?:[ -]?\d{4}){3}\b",
     "PHONE_NUMBER": r"\+\d[\d ]{8,14}\d",
-    "PERSON": r"\b(?:Jane|Jane Roe|Hans Müller|Ann \"Andy\" Lee)\b",
+    "PERSON": r"\b(?:Jane Roe|Jane|Hans Müller|Ann \"Andy\" Lee)\b",
     "DATE_OF_BIRTH": r"\b\d{4}-\d\d-\d\d\b",
 }
 
