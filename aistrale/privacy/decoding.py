@@ -47,6 +47,7 @@ _PIECE: Final = re.compile(r"[A-Za-z0-9+/]{14,}|[A-Za-z0-9_\-]{14,}")
 _HEX: Final = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2}){8,})(?![0-9A-Za-z])")
 # Shorter tokens, without their padding, hold no more than nine characters.
 _LEAST: Final = 14
+_LEAST_DIGITS: Final = 20
 # What the first character of a text can begin with.
 _BEGINS_HEX: Final = frozenset("0234567")
 _BEGINS_BASE64: Final = frozenset("CDIJKLMNOPQRSTUVWXYZabcdefwxyz0123456789")
@@ -215,7 +216,8 @@ def _text_of(token: str) -> str:
     """The text that a token holds; empty if it holds data, or is no token."""
     begins = token[:1]
     match = _HEX.fullmatch(token) if begins in _BEGINS_HEX else None
-    if match is not None:
+    # Of digits alone a card's number is made as well.
+    if match is not None and (len(token) >= _LEAST_DIGITS or not token.isdigit()):
         seen = _text(bytes.fromhex(match.group(1)[:_MOST_TOKEN]))
         if seen:
             return seen

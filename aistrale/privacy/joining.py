@@ -86,8 +86,11 @@ def _number(text: str, match: re.Match[str]) -> Break | None:
 
 
 def _may_be(text: str, found: Break) -> bool:
-    both = text[found.first : found.start] + text[found.end : found.last]
+    half = text[found.first : found.start]
+    both = half + text[found.end : found.last]
     digits = sum(map(str.isdigit, both))
+    if not any(map(str.isdigit, half)):
+        return False
     return digits >= _LEAST_DIGITS or both.count(".") >= _LEAST_DOTS or both.count(":") >= _LEAST_COLONS
 
 

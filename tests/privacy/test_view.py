@@ -196,6 +196,10 @@ def test_the_text_is_found_once():
     assert [(one.start, one.end) for one in found if one.type == "EMAIL_ADDRESS"] == [(0, 16), (28, 44)]
 
 
+def test_card_number_is_no_hexadecimal():
+    assert list(_edits("card 4735502776853011 and 2623322164608847", Hints())) == []
+
+
 def test_plain_text_has_no_other_reading():
     plain = "It was the best of times, it was the worst of times. " * 40
     assert list(_edits(plain, Hints())) == []
