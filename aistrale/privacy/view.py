@@ -100,15 +100,20 @@ def _parted(text: str, found: list[Finding], hints: Hints, find: Find) -> list[F
 
 def _joined(text: str, found: list[Finding], broken: list[Break], edits: list[Edit], find: Find) -> Iterator[Finding]:
     """Values that are whole only without a line break; not two that each line has for itself."""
-    ends: dict[int, float] = {}
-    starts: dict[int, float] = {}
-    for one in found:
-        ends[one.end] = max(one.score, ends.get(one.end, 0.0))
-        starts[one.start] = max(one.score, starts.get(one.start, 0.0))
+    whole = list(_across(text, edits, find))
+    if not whole:
+        return
     places = sorted((one.start, one.end) for one in broken)
-    for back in _across(text, edits, find):
+    ends = dict.fromkeys((start for start, _ in places), 0.0)
+    starts = dict.fromkeys((end for _, end in places), 0.0)
+    for one in found:
+        if one.end in ends:
+            ends[one.end] = max(one.score, ends[one.end])
+        if one.start in starts:
+            starts[one.start] = max(one.score, starts[one.start])
+    for back in whole:
         inside = places[bisect_left(places, (back.start, 0)) : bisect_left(places, (back.end, 0))]
-        if all(ends.get(start, 0.0) < back.score and starts.get(end, 0.0) <= back.score for start, end in inside):
+        if all(ends[start] < back.score and starts[end] <= back.score for start, end in inside):
             yield back
 
 
