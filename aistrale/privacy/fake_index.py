@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from aistrale.privacy.vault import RUN
 
 if TYPE_CHECKING:
-    from aistrale.privacy.vault import Vault
+    import re
 
-_RUN: Final = re.compile(r"[^\W_]+")
+    from aistrale.privacy.vault import Vault
 
 
 class FakeIndex:
@@ -28,7 +29,7 @@ class FakeIndex:
         self._back = 0
         self._signs: set[str] = set()
         for fake, original in fakes.items():
-            run = _RUN.search(fake)
+            run = RUN.search(fake)
             if run is not None:
                 self._by_run.setdefault(run.group(), []).append((run.start(), fake, original))
                 self._back = max(self._back, run.start())
@@ -61,7 +62,7 @@ class FakeIndex:
         Returns:
             Start, end and what it stands for; with None for the last where the text ends before that is certain.
         """
-        for run in _RUN.finditer(text, at):
+        for run in RUN.finditer(text, at):
             if run.start() >= limit:
                 break
             found = self._at(text, run, at, before, final=final)

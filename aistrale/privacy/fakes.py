@@ -95,7 +95,7 @@ def fake(type_: str, value: str, vault: Vault, text: str) -> str | None:
         if not _MARKS.isdisjoint(made) or not made.isascii() or not made.isprintable():
             # It would be written otherwise in JSON, or taken for something else.
             return None
-        if made not in text and vault.add_fake(type_, value, made):
+        if made not in text and not vault.was_said(made) and vault.add_fake(type_, value, made):
             return made
     return None
 

@@ -126,6 +126,10 @@ class Document:
         self._lines.clear()
         return self
 
+    def words(self) -> str:
+        """A text with every word of the document in it."""
+        return f"{self.text} {' '.join(self._plain)}"
+
     def found(self, findings: Iterable[Finding]) -> Iterator[tuple[int, Finding]]:
         """Which leaf each finding lies in, and where in it."""
         for finding in findings:

@@ -85,6 +85,7 @@ class Redactor:
             raise ConfigurationError(
                 f"{mode!r} is no mode of redaction", field="modes", hint=f"Use {', '.join(MODES)}."
             )
+        self._fakes = "fake" in used
         if key is None and used & _KEYED:
             raise ConfigurationError(
                 f"the mode {min(used & _KEYED)!r} needs a key", field="key", hint="Give 32 bytes, os.urandom(32)."
@@ -114,6 +115,8 @@ class Redactor:
             document = document_of_text(text)
             if document is not None:
                 return document.written(text, self._changes(document, vault, seen))
+        if self._fakes:
+            vault.note(text)
         return self._replaced(text, self._spans(text, self._found(text, kind), vault), vault, seen)
 
     def redact_value(self, value: JSON, vault: Vault, *, seen: Counter[str] | None = None) -> JSON:
@@ -235,6 +238,8 @@ class Redactor:
 
     def _changes(self, document: Document, vault: Vault, seen: Counter[str] | None) -> dict[int, str]:
         """What leaves of a JSON document become: the text of a string; a NumberText for a number that stays one."""
+        if self._fakes:
+            vault.note(document.words())
         found: dict[int, list[_Span]] = {}
         for index, finding in document.found(self._scanner.scan(document.text)):
             found.setdefault(index, []).extend(self._wanted(document.leaves[index].text, (finding,)))

@@ -7,6 +7,7 @@ same: `jo@example.com` is `[[EMAIL_1]]`, `JO@example.com` is `[[EMAIL_1b]]`.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import unicodedata
 import weakref
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 MAX_ENTRIES: Final = 100_000
 MAX_BYTES: Final = 64 * 2**20
 
+RUN: Final = re.compile(r"[^\W_]+")
+"""Letters and digits without anything between them."""
+
+# Distinct words of one conversation; beyond it there are no more new fakes.
+_MOST_SAID: Final = 500_000
 # What an entry costs beside its text, about.
 _OVERHEAD: Final = 400
 _LEAST_DIGITS: Final = 5
@@ -58,7 +64,7 @@ class Vault:
 
     __slots__ = (
         "__weakref__", "_bytes", "_counts", "_entries", "_fakes", "_fakes_of", "_forms", "_lock", "_numbers",
-        "_placeholders", "_taken", "_values", "_words", "exact", "index", "max_bytes", "max_entries", "secret",
+        "_placeholders", "_said", "_taken", "_values", "_words", "exact", "index", "max_bytes", "max_entries", "secret",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +90,8 @@ class Vault:
         """Placeholder -> (placeholder, value, whether it is a number); to be read."""
         self._fakes: dict[str, str] = {}
         self._fakes_of: dict[tuple[str, str], str] = {}
+        # The words of what was said where fakes are used, so that no fake is one that somebody means.
+        self._said: set[str] = set()
         self.index: FakeIndex | None = None
         """Finds the fakes; kept here by `FakeIndex.of`."""
         # No fake may look like something real.
@@ -166,6 +174,16 @@ class Vault:
             with self._lock:
                 self._charge(word)
                 self._taken.add(word)
+
+    def note(self, text: str) -> None:
+        """Remember the words of a text, of which no fake may be made."""
+        if len(self._said) < _MOST_SAID:
+            self._said.update(RUN.findall(text))
+
+    def was_said(self, fake: str) -> bool:
+        """Whether a fake may have stood in a text that was noted."""
+        said = self._said
+        return len(said) >= _MOST_SAID or all(run in said for run in RUN.findall(fake))
 
     def add_fake(self, type: str, value: str, fake: str) -> bool:
         """Let a fake stand for a value.
