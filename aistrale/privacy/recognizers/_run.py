@@ -7,6 +7,7 @@ from typing import Final
 
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.lexicon import letters, rare_letter
+from aistrale.privacy.recognizers._beside import ANY, CODE, word_before
 
 # What follows an apostrophe and is no part of a name: possessives and contractions.
 _CONTRACTED: Final = frozenset(("s", "m", "ll", "ve", "d", "re", "t"))
@@ -34,33 +35,25 @@ class Run:
         start: Where the run begins.
         words: Its words.
         shape: A letter for each word.
+        beside: What stands right beside it; see `_beside`.
     """
 
-    __slots__ = ("_before", "_word_before", "end", "shape", "start", "text", "words")
+    __slots__ = ("_before", "_word_before", "beside", "end", "shape", "start", "text", "words")
 
-    def __init__(self, text: str, start: int, end: int, words: list[str], shape: str) -> None:
+    def __init__(self, text: str, start: int, end: int, words: list[str], shape: str, *, beside: int = 0) -> None:
         self.text = text
         self.start = start
         self.end = end
         self.words = words
         self.shape = shape
+        self.beside = beside
         self._before: str | None = None
         self._word_before: str | None = None
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Where words `first` to `last` (not included) stand; a possessive at their end is left out."""
-        words = self.words
-        if not first and last == len(words):
-            start, end = self.start, self.end
-        else:
-            start = self.start + sum(map(len, words[:first])) + first
-            end = start + sum(map(len, words[first:last])) + last - first - 1
-        word = words[last - 1]
-        if word[-2:] in {"'s", "\u2019s"}:
-            end -= 2
-        elif word[-1:] in "'\u2019":
-            end -= 1
-        return start, end
+        start, end = span_of(self.words, first, last)
+        return self.start + start, self.start + end
 
     @property
     def before(self) -> str:
@@ -101,7 +94,7 @@ class Walk:
         code: Whether it is a program rather than prose: then a name needs better proof.
     """
 
-    __slots__ = ("code", "done", "found", "last_person", "lines", "names", "text", "waiting")
+    __slots__ = ("beside", "code", "done", "found", "last_person", "lines", "names", "text", "waiting")
 
     def __init__(self, text: str, *, code: bool) -> None:
         self.text = text
@@ -113,7 +106,10 @@ class Walk:
         self.waiting: list[tuple[int, int, str]] = []
         # Lines that look like a name, if more speaks for it.
         self.lines: list[tuple[int, int]] = []
-        self.last_person = -1
+        # Where the last person ended; before there is one: nowhere near.
+        self.last_person = -64
+        # Bits that stand beside each run; see `_beside`.
+        self.beside = ANY | CODE if code else ANY
 
     def person(self, start: int, end: int, score: float) -> None:
         """Note a person."""
@@ -123,10 +119,16 @@ class Walk:
         self.last_person = end
 
 
-def word_before(text: str, start: int) -> str:
-    """The word before a place in a text, in lower case and without punctuation; "" where there is no short one."""
-    words = text[start - 18 if start > 18 else 0 : start].split()
-    return words[-1].rstrip(':,.?!;-"').lower() if words else ""
+def span_of(words: list[str], first: int, last: int) -> tuple[int, int]:
+    """Where words `first` to `last` (not included) stand in a run; a possessive at their end is left out."""
+    start = sum(map(len, words[:first])) + first if first else 0
+    end = start + sum(map(len, words[first:last])) + last - first - 1
+    word = words[last - 1]
+    if word[-2:] in {"'s", "\u2019s"}:
+        end -= 2
+    elif word[-1:] in "'\u2019":
+        end -= 1
+    return start, end
 
 
 def letter_of(word: str) -> str:

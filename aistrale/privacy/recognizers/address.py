@@ -54,12 +54,6 @@ _CUES: Final = (
     " at", " to", " on", " address is", " address", " addresses", " located in", " lives in", " street", " street is",
     " adresse", " dirección", " indirizzo", " endereço", " adres", " is", " are", " in",
 )  # fmt: skip
-BESIDE_LOWER: Final = frozenset(
-    [f" {word[:3]}" for word in STREET_LOWER if len(word) > 2]
-    + [f" {word}{mark}" for word in STREET_LOWER if len(word) == 2 for mark in " .,\n"]
-    + [" u. ", " c/ "]
-)
-"""How it goes on, four characters, after a street's name that its kind in small letters follows."""
 _NOT_STREETS: Final = frozenset("XNZTt")
 
 

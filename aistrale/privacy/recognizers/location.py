@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.lexicon import is_place, letters
+from aistrale.privacy.recognizers._beside import PLACE_CUES
 from aistrale.privacy.vocabulary import PLACE_BEFORE, STATES
 
 if TYPE_CHECKING:
@@ -18,9 +19,8 @@ _COMMAS: Final = frozenset((", ", " ,"))
 _COMMAS_BEFORE: Final = frozenset((", ", " , "))
 _REGION_AFTER: Final = re.compile(r" ?, ([A-Z][A-Za-z]+(?: [A-Z][a-z]+)?)(?!\w)")
 _REGIONS: Final = frozenset("Rr")
-_WHERE: Final = frozenset(
-    ["in", "from", "to", "at", "near", "visit", "visiting", "city", "town", "village", "between", "leaving"]
-)
+PLACE_SCORES: Final = {"R": 0.7, "P": 0.6}
+"""How sure a place is by the letter of its name."""
 # After these stands a place though no list knows it.
 _MOVES: Final = (
     "moved here from", "moved from", "moved to", "moving to", "flew to", "fly to", "flying to", "flight to",
@@ -35,15 +35,11 @@ def place_in(run: Run, walk: Walk) -> bool:
     """Report the place that a run names; whether it did."""
     shape, words = run.shape, run.words
     count = len(shape)
-    get = letters().get
-    first = -1
-    while first < count - 1 and (first < 0 or shape[first] in _LEADING):
-        first += 1
-        letter = shape[first] if first == count - 1 else get(" ".join(words[first:]), "")
-        if letter == "R" or (letter == "P" and not walk.code):
-            start, end = run.span(first, count)
-            walk.found.append(Finding(start, end, "LOCATION", 0.7 if letter == "R" else 0.6, "location"))
-            return True
+    known = known_place(words, shape)
+    if known is not None and (known[1] == "R" or not walk.code):
+        start, end = run.span(known[0], count)
+        walk.found.append(Finding(start, end, "LOCATION", PLACE_SCORES[known[1]], "location"))
+        return True
     start, end = run.span(0, count)
     letter = shape if count == 1 else "U"
     name = walk.text[start:end]
@@ -53,6 +49,19 @@ def place_in(run: Run, walk: Walk) -> bool:
     return False
 
 
+def known_place(words: list[str], shape: str) -> tuple[int, str] | None:
+    """Where the place begins that a run ends with, and its letter, R or P."""
+    count = len(shape)
+    get = letters().get
+    first = -1
+    while first < count - 1 and (first < 0 or shape[first] in _LEADING):
+        first += 1
+        letter = shape[first] if first == count - 1 else get(" ".join(words[first:]), "")
+        if letter in PLACE_SCORES:
+            return first, letter
+    return None
+
+
 def _is_there(run: Run, name: str, letter: str) -> bool:
     """Whether the word before a name says that it is a place."""
     before = run.word_before
@@ -60,7 +69,7 @@ def _is_there(run: Run, name: str, letter: str) -> bool:
         return False
     if letter in "rCP":
         return True
-    if before not in _WHERE:
+    if before not in PLACE_CUES:
         return False
     if is_place(name) or (name.isupper() and is_place(name.title())):
         return True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.lexicon import letters
+from aistrale.privacy.recognizers._beside import EMPLOYED, FIRM, IS, LEGAL, WORKS
 from aistrale.privacy.vocabulary import FUNCTION_WORDS, ORG_OF, PLACE_HEADS
 
 if TYPE_CHECKING:
@@ -14,16 +15,7 @@ if TYPE_CHECKING:
 
 _OF: Final = re.compile(r" (?:of|for) (?:the )?[A-ZÀ-Þ][\w\u2019'-]{2,30}(?: [A-ZÀ-Þ][\w\u2019'-]{1,30}){0,3}")
 _LEGAL_AFTER: Final = re.compile(r",? (?:Inc|Ltd|LLC|Corp|Co|PLC|LLP|GmbH|S\.A|S\.p\.A|B\.V|N\.V|A/S)\b\.?")
-_WORKS: Final = (
-    "work for", "works for", "worked for", "working for", "work at", "works at", "worked at", "working at",
-    "employed by", "employed at", "employer", "company", "job at", "joined", "hired by", "fired by",
-)  # fmt: skip
-_WORK_ENDS: Final = frozenset(cue[-2:] + " " for cue in _WORKS) | frozenset(cue[-1] + ": " for cue in _WORKS)
-_LEGAL_STARTS: Final = frozenset(
-    f"{mark}{letter}" for mark in (", ", " ") for letter in ("I", "L", "C", "P", "G", "S", "B", "N", "A")
-) | frozenset(
-    f" {form[:2]}" for form in ("Inc", "Ltd", "LLC", "Corp", "Co", "PLC", "LLP", "GmbH", "S.A", "B.V", "N.V", "A/S")
-)
+LEGAL_SCORE: Final = 0.8
 _ANY_NAME: Final = frozenset("SFLUCPRrDN")
 _IS_A: Final = re.compile(
     r" is an? [^.\n]{0,40}\b(?:company|agency|bank|firm|startup|start-up|corporation|multinational|nonprofit|charity"
@@ -34,10 +26,9 @@ _FIRM: Final = re.compile(
     rf"{_NAME}(?:, {_NAME},?)? (?:and|&) (?:Sons|Co|Partners|Associates|Brothers|Company)\b"
     rf"|{_NAME}, {_NAME},? (?:and|&) {_NAME}"
 )
-_FIRM_GAPS: Final = frozenset((", ", " a", " &"))
 _SURNAMES: Final = frozenset(("L", "l", "C", "Y", "F"))
 _WHERE: Final = frozenset(("of", "at", "from", "for"))
-_FIRST_OF_FIRM: Final = _SURNAMES | {"S"}
+FIRST_OF_FIRM: Final = _SURNAMES | {"S"}
 _PARTNERS: Final = frozenset(("Sons", "Co", "Partners", "Associates", "Brothers", "Company"))
 _NAMES: Final = re.compile(_NAME)
 _LOUD_FORMS: Final = frozenset(["INC", "LLC", "LTD", "CORP", "GMBH", "PLC", "LLP", "INC.", "LTD."])
@@ -46,20 +37,14 @@ _LOUD_FORMS: Final = frozenset(["INC", "LLC", "LTD", "CORP", "GMBH", "PLC", "LLP
 def organization_in(run: Run, walk: Walk) -> bool:
     """Report the organisation that a run names; whether it did."""
     shape, words, text = run.shape, run.words, walk.text
-    employed = text[run.start - 3 : run.start] in _WORK_ENDS and run.before.lower().rstrip(":").endswith(_WORKS)
+    employed = bool(run.beside & EMPLOYED) and run.before.lower().rstrip(":").endswith(WORKS)
     formed = "O" in shape or "o" in shape
-    after = _LEGAL_AFTER.match(text, run.end) if text[run.end : run.end + 3] in _LEGAL_STARTS else None
-    described = text[run.end : run.end + 5] == " is a" and _IS_A.match(text, run.end) is not None
+    after = _LEGAL_AFTER.match(text, run.end) if run.beside & LEGAL else None
+    described = bool(run.beside & IS) and _IS_A.match(text, run.end) is not None
     if not (formed or employed or after or described or shape[-1] == "D"):
-        firm = (
-            _FIRM.match(text, run.start)
-            if text[run.end : run.end + 2] in _FIRM_GAPS and shape in _FIRST_OF_FIRM
-            else None
-        )
+        firm = _FIRM.match(text, run.start) if run.beside & FIRM and shape in FIRST_OF_FIRM else None
         return firm is not None and _is_firm(run, walk, firm)
-    first = 0
-    while first < len(words) and words[first] in FUNCTION_WORDS:
-        first += 1
+    first = leading(words)
     if formed and (end := _formed(run, first)):
         return _report(walk, run.span(first, first + 1)[0], end[0], end[1])
     if first == len(words):
@@ -91,18 +76,42 @@ def _is_firm(run: Run, walk: Walk, firm: re.Match[str]) -> bool:
 
 def _formed(run: Run, first: int) -> tuple[int, float] | None:
     """Where an organisation ends whose name has a legal form or a noun such as Hospital, and how sure that is."""
-    shape, words, text = run.shape, run.words, run.text
-    last = max(shape.rfind("O"), shape.rfind("o"))
-    if words[last] in ORG_OF and last == len(words) - 1 and (after := _OF.match(text, run.end)):
+    if ends_open(run.words, run.shape) and (after := _OF.match(run.text, run.end)):
         return after.end(), 0.7
+    formed = formed_at(run.words, run.shape, first)
+    if formed is None:
+        return None
+    end = run.span(first, formed[0])[1]
+    return end + (formed[1] == LEGAL_SCORE and run.text[end : end + 1] == "."), formed[1]
+
+
+def leading(words: list[str]) -> int:
+    """How many ordinary words stand at the beginning of a run."""
+    first = 0
+    while first < len(words) and words[first] in FUNCTION_WORDS:
+        first += 1
+    return first
+
+
+def ends_open(words: list[str], shape: str) -> bool:
+    """Whether a run ends with a noun that may go on with "of" and a name."""
+    return shape[-1] in "Oo" and words[-1] in ORG_OF
+
+
+def formed_at(words: list[str], shape: str, first: int) -> tuple[int, float] | None:
+    """The word after a legal form or a noun such as Hospital that makes what stands before it a name; and the score.
+
+    Args:
+        words: The words of a run.
+        shape: Their letters.
+        first: Where the name begins.
+    """
+    last = max(shape.rfind("O"), shape.rfind("o"))
     if last <= first or (words[last].isupper() and words[last - 1].isupper() and words[last] not in _LOUD_FORMS):
         return None
-    if shape[last] == "O" or not _ANY_NAME.isdisjoint(shape[first:last]):
-        end = run.span(first, last + 1)[1]
-        if shape[last] == "O":
-            return end + (text[end : end + 1] == "."), 0.8
-        return end, 0.65
-    return None
+    if shape[last] == "O":
+        return last + 1, LEGAL_SCORE
+    return None if _ANY_NAME.isdisjoint(shape[first:last]) else (last + 1, 0.65)
 
 
 def _report(walk: Walk, start: int, end: int, score: float) -> bool:

@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
+from aistrale.privacy.recognizers._beside import CUE_WORDS, NAME_CUES, SPEECH, WEAK_CUES
 from aistrale.privacy.vocabulary import (
     ORG_NOUNS,
     PERSON_AFTER_STRONG,
     PERSON_BEFORE,
-    PLACE_BEFORE,
     PLACE_HEADS,
     STREET_SUFFIXES,
 )
@@ -32,43 +32,46 @@ _FULL: Final = re.compile(
 _SCORES: Final = {"a": 0.9, "b": 0.85, "c": 0.85, "d": 0.75, "e": 0.75, "f": 0.6}
 # Words that no list need know, if it is said that they name a person.
 _UNKNOWN: Final = re.compile(r"[ULFCDP](?:[Iiv]{0,3}[ULFSCDPlfZ]){1,3}G?")
-_GREETINGS: Final = frozenset(
+GREETINGS: Final = frozenset(
     ("Hi", "Hello", "Hey", "Dear", "I'm", "I\u2019m", "Producer", "Actor", "Author", "Contact", "Patient", "Singer")
 )
 _QUOTED: Final = frozenset(("> ", "? ", "* ", "- ", "| "))
-_ONE: Final = frozenset("SFfCLUDr")
-# After these a name stands though no list knows it: how the text before it ends, in small letters.
-_CUES: Final = (
-    " name is", "name's", " names are", " name", "surname", "nickname", "username", " this is", " i am", " i'm",
-    " call me", " calls me", " call him", " call her", " calls him", " calls her", " named him", " named her",
-    " named it", " named", " called", " speaking to", " speaking with", " born", " née", " nee", " alias", " aka",
-    " a.k.a.", " c/o", " signed", " signed by", " sincerely", " regards", " truly", " attn", " attention", " dear",
-    " patient", " contact", " contact person", " cardholder", " remember me",
-)  # fmt: skip
+ONE: Final = frozenset("SFfCLUDr")
 _ROW_GAPS: Final = frozenset((", ", " and ", ", and ", " & ", " or "))
 _PLACES: Final = frozenset(("in", "from", "to"))
-_WEAK_CUES: Final = frozenset(
-    ("by", "user", "author", "contact", "director", "signed", "patient", "sender", "name", "named", "called")
-)
-_SAID: Final = frozenset(("says", "said", "asked", "replied", "wrote"))
-_CUE_WORDS: Final = frozenset(cue.rpartition(" ")[2] for cue in _CUES) | {"this", "mr", "mrs"}
-_MATTERS_BEFORE: Final = (
-    _CUE_WORDS | PERSON_BEFORE | PLACE_BEFORE | _SAID | {"for", "at", "by", "company", "employer", "joined"}
-)
 
 
 def persons_in(run: Run, walk: Walk) -> bool:
     """Report the persons that a run names; whether there was one."""
-    shape, at, done = run.shape, 0, False
+    shape, words, at, done = run.shape, run.words, 0, False
     least = len(shape) - 1
     while at < least and (full := _full_name(shape, at)):
         kind, first, last, at = full
-        # One that is the whole run, and begins with a first name, needs no second look.
-        if (kind == "c" and last > least and not first) or _is_full(run, walk, first, last, kind):
-            report(run, walk, first, last, _SCORES[kind])
-            done = True
+        if not _is_full(words, shape, first, last, kind) or (
+            kind in "ef" and (walk.code or (kind == "e" and not first and shape[0] == "i" and run.begins))
+        ):
+            continue
+        report(run, walk, first, last, _SCORES[kind])
+        done = True
+        at = last
+    return done or (least > 0 and _announced(run, walk)) or (shape[-1] in ONE and one_name(run, walk))
+
+
+def full_names(words: list[str], shape: str) -> list[tuple[int, int, float, str]] | None:
+    """The full names in a run: the first word, the one after the last, the score and the kind.
+
+    None: what stands before the run decides.
+    """
+    found: list[tuple[int, int, float, str]] = []
+    at, least = 0, len(shape) - 1
+    while at < least and (full := _full_name(shape, at)):
+        kind, first, last, at = full
+        if _is_full(words, shape, first, last, kind):
+            if kind == "e" and not first and shape[0] == "i":
+                return None
+            found.append((first, last, _SCORES[kind], kind))
             at = last
-    return done or (least > 0 and _announced(run, walk)) or (shape[-1] in _ONE and one_name(run, walk))
+    return found
 
 
 @lru_cache(4096)
@@ -81,13 +84,21 @@ def _full_name(shape: str, at: int) -> tuple[str, int, int, int] | None:
     return kind, *match.span(kind), match.start() + 1
 
 
+def unknown_name(words: list[str], shape: str) -> tuple[int, int] | None:
+    """The words in a run that no list knows, and that are a name if it is said that they are."""
+    match = _UNKNOWN.search(shape)
+    if match is None or (match.end() < len(shape) and words[match.end()][0].isupper()):
+        return None
+    return match.span()
+
+
 def _announced(run: Run, walk: Walk) -> bool:
     """Report several words that no list knows, where the words around them say that they name a person."""
     shape = run.shape
-    match = _UNKNOWN.search(shape)
-    if match is None or (match.end() < len(shape) and run.words[match.end()][0].isupper()):
+    name = unknown_name(run.words, shape)
+    if name is None:
         return False
-    first, last = match.span()
+    first, last = name
     if _is_cued(run, first) or (last == len(shape) and run.word_after in PERSON_AFTER_STRONG):
         report(run, walk, first, last, 0.7)
         return True
@@ -99,9 +110,9 @@ def _announced(run: Run, walk: Walk) -> bool:
 def _is_cued(run: Run, first: int) -> bool:
     """Whether what stands before a word of a run announces a person."""
     if first:
-        return run.words[first - 1] in _GREETINGS
+        return run.words[first - 1] in GREETINGS
     word = run.word_before
-    return word in PERSON_BEFORE or (word in _CUE_WORDS and f" {run.before.lower().rstrip(':,')}".endswith(_CUES))
+    return word in PERSON_BEFORE or (word in CUE_WORDS and f" {run.before.lower().rstrip(':,')}".endswith(NAME_CUES))
 
 
 def _fills_line(run: Run) -> bool:
@@ -112,21 +123,21 @@ def _fills_line(run: Run) -> bool:
     )
 
 
-def _is_full(run: Run, walk: Walk, first: int, last: int, kind: str) -> bool:
+def _is_full(words: list[str], shape: str, first: int, last: int, kind: str) -> bool:
     """Whether what has the shape of a name is none of a place, firm or street."""
-    shape, words = run.shape, run.words
+    # One that is the whole run, and begins with a first name, needs no second look.
+    if kind == "c" and not first and last == len(shape):
+        return True
     following = words[last] if last < len(words) else ""
     if following in ORG_NOUNS or (following in STREET_SUFFIXES and following[0].isupper() and kind != "a"):
         return False
     if kind in "ab":
-        return kind == "b" or shape[first:last] not in {"w", "N", "X"} or run.text[run.span(first, last)[0] - 2] == "."
+        return kind == "b" or shape[first:last] not in {"w", "N", "X"} or words[first - 1][-1:] == "."
     if first and words[first - 1] in PLACE_HEADS:
         return False
     if words[last - 1] in STREET_SUFFIXES and shape[last - 1] in "lf" and kind != "c":
         return False
-    if kind in "ef" and (following or walk.code or (first and shape[first - 1] in "XZN")):
-        return False
-    return not (kind == "e" and not first and run.begins and shape[0] == "i")
+    return not (kind in "ef" and (following or (first and shape[first - 1] in "XZN")))
 
 
 def one_name(run: Run, walk: Walk) -> bool:
@@ -134,7 +145,7 @@ def one_name(run: Run, walk: Walk) -> bool:
     shape = run.shape
     first = len(shape) - 1
     letter = shape[-1]
-    if letter not in _ONE or (first and shape[:-1].strip("wXN")):
+    if letter not in ONE or (first and shape[:-1].strip("wXN")):
         return False
     if first and run.words[first - 1] in PLACE_HEADS:
         return False
@@ -149,23 +160,18 @@ def one_name(run: Run, walk: Walk) -> bool:
 
 def _score_one(run: Run, walk: Walk, letter: str, first: int, start: int) -> float:
     """How sure a single word is a person's name; 0: not."""
-    if (
-        walk.last_person >= 0
-        and start - walk.last_person < 7
-        and run.text[walk.last_person : start] in _ROW_GAPS
-        and letter != "r"
-    ):
+    if start - walk.last_person < 7 and run.text[walk.last_person : start] in _ROW_GAPS and letter != "r":
         return 0.6
     if letter in "SFLCUDf":
         before = run.word_before
-        if _is_cued(run, first) and not (letter in "Uf" and before in _WEAK_CUES):
+        if _is_cued(run, first) and not (letter in "Uf" and before in WEAK_CUES):
             return 0.6 if letter in "Uf" else 0.8
         if before.startswith("ex-"):
             return 0.6
         if letter != "f" and run.word_after in PERSON_AFTER_STRONG and before not in _PLACES:
             return 0.5 if letter == "U" else 0.7
         if (
-            before in _SAID
+            before in SPEECH
             and not first
             and letter not in "Uf"
             and run.text[run.end : run.end + 1] in {".", ",", "\n", ":"}
@@ -183,25 +189,6 @@ def report(run: Run, walk: Walk, first: int, last: int, score: float) -> None:
     if score >= 0.7:
         walk.names += run.words[first:last]
     walk.last_person = end
-
-
-def may_matter(walk: Walk, start: int, end: int) -> bool:
-    """Whether what stands beside a word that no list knows may make it a name. Called for every such word: quick."""
-    text = walk.text
-    if walk.last_person >= 0 and start - walk.last_person < 8:
-        return True
-    head = text[start - 14 if start > 14 else 0 : start - 1 if start else 0]
-    word = head[head.rfind(" ") + 1 :].rstrip(":,.?!;-").lower()
-    if word in _MATTERS_BEFORE:
-        return True
-    if word.startswith("ex-"):
-        return True
-    after = text[end : end + 2]
-    if after == " i" and text[end : end + 5] == " is a":
-        return True
-    if after == ", ":
-        return text[end + 2 : end + 3].isupper()
-    return after[:1] == " " and text[end + 1 : end + 14].partition(" ")[0].rstrip(".,:;!?") in PERSON_AFTER_STRONG
 
 
 def settle_waiting(walk: Walk) -> None:
