@@ -71,7 +71,7 @@ class Reply:
         source: Where more come from; None when `events` is all.
     """
 
-    __slots__ = ("_callbacks", "_events", "_source", "_taps", "accumulated", "outcome")
+    __slots__ = ("_broken", "_callbacks", "_events", "_source", "_taps", "accumulated", "outcome")
 
     def __init__(self, events: Iterable[Event], source: Source | None = None) -> None:
         self._events = deque(events)
@@ -81,6 +81,7 @@ class Reply:
         self.accumulated = Accumulator()
         """The answer as the caller has seen it: after the taps."""
         self.outcome: Outcome | None = None
+        self._broken: AistraleError | None = None
         for event in self._events:
             self.accumulated.feed(event)
 
@@ -118,6 +119,8 @@ class Reply:
         """
         while not self._events:
             if self._source is None:
+                if self._broken is not None:
+                    raise self._broken
                 self._end("success", None)
                 return None
             await self._pull(self._source)
@@ -148,11 +151,15 @@ class Reply:
             if not delivered:
                 self._end("error", error)
                 raise
+            self._release()
             final = source.broken(error, self.accumulated.result())
             if final is not error:
                 # Before the callbacks run: what it means to breaker and limiter lies in its cause.
                 final.__cause__ = error
             self._end("interrupted", final)
+            if self._events:
+                self._broken = final
+                return
             if final is error:
                 raise
             raise final from error
@@ -174,6 +181,13 @@ class Reply:
             # A tap refuses what has come.
             await self.fail(error)
             raise
+
+    def _release(self) -> None:
+        """Let go what taps hold back of a reply that breaks: it has been said as well."""
+        try:
+            self._deliver(None)
+        except Exception:  # noqa: BLE001 - a tap refuses it; that the reply broke is told all the same
+            self._events.clear()
 
     def _deliver(self, batch: list[Event] | None) -> None:
         taps = self._taps

@@ -255,3 +255,52 @@ def test_a_callback_that_is_interrupted_runs_again_and_the_others_once():
         run_sync(reply.next())
     assert ran == [1, "interrupted", "interrupted", 2, 3]
     assert reply.outcome == "success"
+
+
+class Late:
+    """A tap that gives every event only after the next one."""
+
+    def __init__(self):
+        self.held = []
+
+    def feed(self, event):
+        given, self.held = self.held, [event]
+        return given
+
+    def finish(self):
+        given, self.held = self.held, []
+        return given
+
+
+class Refusing(Late):
+    """One that finds at the end that what it holds must not go."""
+
+    def finish(self):
+        raise ValueError("no")
+
+
+def test_what_a_tap_holds_back_is_delivered_before_a_break_is_told():
+    source = Batches(TEXT[:2], [TEXT[2]], NetworkError("reset"))
+    reply = Reply([], source)
+    reply.tap(Late())
+    seen = ending(reply)
+    events = [run_sync(reply.next()) for _ in range(3)]
+    assert [event.text for event in events] == ["", "Hel", "lo"]
+    with pytest.raises(StreamInterrupted) as caught:
+        run_sync(reply.next())
+    assert caught.value.partial_text == "Hello"
+    assert isinstance(caught.value.__cause__, NetworkError)
+    with pytest.raises(StreamInterrupted):
+        run_sync(reply.next())
+    assert seen == [("interrupted", "StreamInterrupted")]
+
+
+def test_what_a_tap_refuses_to_let_go_stays_held_when_the_reply_breaks():
+    reply = Reply([], Batches(TEXT[:2], [TEXT[2]], NetworkError("reset")))
+    reply.tap(Refusing())
+    seen = ending(reply)
+    assert [run_sync(reply.next()).text for _ in range(2)] == ["", "Hel"]
+    with pytest.raises(StreamInterrupted) as caught:
+        run_sync(reply.next())
+    assert caught.value.partial_text == "Hel"
+    assert seen == [("interrupted", "StreamInterrupted")]
