@@ -80,14 +80,15 @@ def protecting(protection: Protection, listener: Callable[[PrivacyEvent], None] 
         listener: Is told what was decided about data.
     """
     from aistrale.policies.redact import Redact
+    from aistrale.policies.report import Report
 
-    policies: dict[str, Policy] = {"redact": Redact(protection)}
     settings = protection.settings
+    report = Report(listener, dry_run=settings.dry_run)
+    policies: dict[str, Policy] = {"redact": Redact(protection, report)}
     if settings.rules or settings.media != "allow":
         from aistrale.policies.guard import Guard
-        from aistrale.policies.report import Report
 
-        policies["guard"] = Guard(settings, protection.scanner, Report(listener, dry_run=settings.dry_run))
+        policies["guard"] = Guard(settings, protection.scanner, report)
     return policies
 
 

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
     from aistrale.dialects.base import TextSlot
+    from aistrale.policies.report import Report
     from aistrale.policies.texts import Kind
     from aistrale.privacy.protection import Protection
     from aistrale.privacy.vault import Vault
-    from aistrale.types import Event, JSONObject, Request
+    from aistrale.types import Event, JSONObject
 
 _log = logging.getLogger("aistrale.privacy")
 
@@ -37,10 +38,12 @@ class Redact:
 
     Args:
         protection: Finds, and remembers.
+        report: Where it is told.
     """
 
-    def __init__(self, protection: Protection) -> None:
+    def __init__(self, protection: Protection, report: Report) -> None:
         self._protection = protection
+        self._report = report
 
     def describe(self) -> str:
         """One line."""
@@ -50,6 +53,27 @@ class Redact:
         """Redact, ask, restore."""
         settings = self._protection.settings
         vault = call.vault = self._protection.vault(call.context)
+        stumbled = await self._try(call, vault)
+        if stumbled is not None:
+            # Raised here, since an error's context would quote the text that was stumbled over.
+            if settings.on_error == "block":
+                raise RedactionError(
+                    f"redaction failed ({stumbled}), so nothing was sent",
+                    hint='privacy = {"on_error": "allow"} sends such calls as they are.',
+                )
+            _log.warning("redaction of call %s failed (%s); it is sent as it is", call.id, stumbled)
+        # What rules have decided has been told.
+        elif own := {kind: count for kind, count in (call.redacted or {}).items() if kind not in call.redact_types}:
+            self._report.tell(call, "redact", "redact", "out", own)
+        reply = await call_next(call)
+        if settings.restore and len(vault) and not isinstance(call.request, EmbedRequest):
+            call.screened = True
+            restorer = Restorer(vault, links=settings.restore_links)
+            reply.tap(_Restoring(call, restorer))
+        return reply
+
+    async def _try(self, call: Call, vault: Vault) -> str | None:
+        """Redact; the class of the error if that failed."""
         try:
             if not call.runtime.blocking and is_large(call.request):
                 await call.runtime.invoke(self._redact, call, vault)
@@ -58,16 +82,8 @@ class Redact:
         except AistraleError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the texts were not redacted
-            if settings.on_error == "block":
-                # Its own words may quote the text that it stumbled over.
-                raise _failed(error) from None
-            _log.warning("redaction of call %s failed (%s); it is sent as it is", call.id, type(error).__name__)
-        reply = await call_next(call)
-        if settings.restore and len(vault) and not isinstance(call.request, EmbedRequest):
-            call.screened = True
-            restorer = Restorer(vault, links=settings.restore_links)
-            reply.tap(_Restoring(call, restorer))
-        return reply
+            return type(error).__name__
+        return None
 
     def _redact(self, call: Call, vault: Vault) -> None:
         change = _Redacting(self._protection, call, vault)
@@ -158,10 +174,3 @@ def restored(body: JSONObject, slots: Callable[[JSONObject], Iterator[TextSlot]]
 
     rewrite_body(copy, slots, restore)
     return copy
-
-
-def _failed(error: Exception) -> RedactionError:
-    return RedactionError(
-        f"redaction failed ({type(error).__name__}), so nothing was sent",
-        hint='privacy = {"on_error": "allow"} sends such calls as they are.',
-    )

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aistrale.privacy.custom import Custom, installed_recognizers
+    from aistrale.privacy.dlp import Rule
+    from aistrale.privacy.event import PrivacyEvent
     from aistrale.privacy.finding import Finding
     from aistrale.privacy.recognizer import Candidate, Recognizer, Triggers
     from aistrale.privacy.recognizers import default_recognizers
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from aistrale.privacy.restore import Restorer, RestoreStream
     from aistrale.privacy.scanner import Scanner
     from aistrale.privacy.sealed import decrypt
+    from aistrale.privacy.settings import PrivacySettings
     from aistrale.privacy.tap import RestoreTap
     from aistrale.privacy.vault import Vault
 
@@ -30,11 +33,14 @@ __all__ = [
     "Candidate",
     "Custom",
     "Finding",
+    "PrivacyEvent",
+    "PrivacySettings",
     "Recognizer",
     "Redactor",
     "RestoreStream",
     "RestoreTap",
     "Restorer",
+    "Rule",
     "Scanner",
     "Triggers",
     "Vault",
@@ -47,6 +53,8 @@ __all__ = [
 
 _HOMES = {
     "aistrale.privacy.custom": ("Custom", "installed_recognizers"),
+    "aistrale.privacy.dlp": ("Rule",),
+    "aistrale.privacy.event": ("PrivacyEvent",),
     "aistrale.privacy.finding": ("Finding",),
     "aistrale.privacy.recognizer": ("Candidate", "Recognizer", "Triggers"),
     "aistrale.privacy.recognizers": ("default_recognizers",),
@@ -54,6 +62,7 @@ _HOMES = {
     "aistrale.privacy.restore": ("RestoreStream", "Restorer"),
     "aistrale.privacy.scanner": ("Scanner",),
     "aistrale.privacy.sealed": ("decrypt",),
+    "aistrale.privacy.settings": ("PrivacySettings",),
     "aistrale.privacy.tap": ("RestoreTap",),
     "aistrale.privacy.vault": ("Vault",),
 }

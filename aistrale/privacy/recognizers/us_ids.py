@@ -69,7 +69,7 @@ class UsTaxNumber:
                 continue
             score = self._score(candidate, area + group + serial, dashed=dashed, whole=match.group(2) is not None)
             if score:
-                kind = _kind(candidate, area, group)
+                kind = _kind(candidate, area, group, dashed=dashed and match.group(2) is not None)
                 if kind:
                     found.append(Finding(match.start(), match.end(), kind, score, self.name))
         return found
@@ -83,7 +83,7 @@ class UsTaxNumber:
             score = 0.5
         else:
             return ()
-        kind = _kind(candidate, digits[:3], digits[3:5])
+        kind = _kind(candidate, digits[:3], digits[3:5], dashed=False)
         if not kind or digits[5:] == "0000":
             return ()
         return (Finding(candidate.start, candidate.end, kind, score, self.name),)
@@ -101,15 +101,16 @@ class UsTaxNumber:
         return 0.5
 
 
-def _kind(candidate: Candidate, area: str, group: str) -> str:
+def _kind(candidate: Candidate, area: str, group: str, *, dashed: bool) -> str:
     """Which of the numbers it is; "" for none."""
     if area in ("000", "666") or group == "00":
         return ""
     if area[0] != "9":
         return "US_SSN"
-    if group not in _ITIN_GROUPS:
-        return ""
-    return "US_SSN" if candidate.near(_SSN) else "US_ITIN"
+    if candidate.near(_SSN):
+        return "US_SSN"
+    # Written with dashes it is meant as one, whatever groups are in use: the IRS adds to them.
+    return "US_ITIN" if dashed or group in _ITIN_GROUPS else ""
 
 
 class UsPassport:
