@@ -32,6 +32,8 @@ _FORMS: Final = (
 _DIGITS: Final = "".join(f"{zero}-{chr(ord(zero) + 9)}" for zero in ZEROS if zero <= "\uffff")
 # Beyond the first plane all are looked at: the fewer ranges there, the faster the search.
 _ODD: Final = re.compile(f"[{_SPACES}{_DASHES}{_HIDDEN}{_MARKS}{_FORMS}{_DIGITS}\U00010000-\U0010ffff]+")
+_BEYOND: Final = re.compile("[^\x00-\x7f]+")
+_STEP: Final = 64
 _LIKE: Final = dict(zip(LOOKALIKES, PLAIN, strict=True))
 _ALIKE: Final = re.compile(f"[{LOOKALIKES}]")
 _DECEIVING: Final = re.compile(f"[{LOOKALIKES}](?:(?=[A-Za-z0-9@_])|(?<=[A-Za-z0-9@._][{LOOKALIKES}]))")
@@ -80,16 +82,35 @@ def unusual(text: str) -> Iterator[Edit]:
     """Edits for what is not ASCII and reads as if it were, where it stands in or at something that may be a value."""
     # What is not ASCII: mostly little, and searched in no time for what matters.
     beyond = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
-    if _ODD.search(beyond):
-        yield from _odd(text)
-    if _ALIKE.search(beyond):
-        yield from _deceiving(text)
+    odd, alike = _ODD.search(beyond), _ALIKE.search(beyond)
+    if odd or alike:
+        # It is searched for it once more in its place, which takes much longer where it goes over everything.
+        runs = _runs(text)
+        if odd:
+            yield from _odd(text, runs)
+        if alike:
+            yield from _deceiving(text, runs)
     if _UNSPACED.search(beyond):
         yield from _unspaced(text)
 
 
-def _odd(text: str) -> Iterator[Edit]:
-    for match in _ODD.finditer(text):
+def _runs(text: str) -> list[tuple[int, int]]:
+    """Where what is not ASCII stands. Asking whole pieces is many times faster than looking at each character."""
+    runs: list[tuple[int, int]] = []
+    for place in range(0, len(text), _STEP):
+        piece = text[place : place + _STEP]
+        if not piece.isascii():
+            for match in _BEYOND.finditer(piece):
+                start, end = match.span()
+                if runs and runs[-1][1] == place + start:
+                    runs[-1] = (runs[-1][0], place + end)
+                else:
+                    runs.append((place + start, place + end))
+    return runs
+
+
+def _odd(text: str, runs: list[tuple[int, int]]) -> Iterator[Edit]:
+    for match in _in_runs(_ODD, text, runs):
         position, last = match.span()
         while position < last:
             start, seen = position, _folded(text[position])
@@ -156,10 +177,16 @@ def _parts(text: str, start: int, end: int, seen: str) -> bool:
     return all(fold(one).isascii() and (one.isalnum() or one == text[start]) for one in (left, right))
 
 
-def _deceiving(text: str) -> Iterator[Edit]:
+def _in_runs(pattern: re.Pattern[str], text: str, runs: list[tuple[int, int]]) -> Iterator[re.Match[str]]:
+    for start, end in runs:
+        # The character after a run may say what its last one is.
+        yield from pattern.finditer(text, start, min(end + 1, len(text)))
+
+
+def _deceiving(text: str, runs: list[tuple[int, int]]) -> Iterator[Edit]:
     """Letters of other alphabets in words that are Latin for the rest."""
     done = 0
-    for match in _DECEIVING.finditer(text):
+    for match in _in_runs(_DECEIVING, text, runs):
         if match.start() < done:
             continue
         start, done = _word(text, match.start(), done)

@@ -137,13 +137,18 @@ class Reading:
         at = bisect_left(self._marks, start)
         return at < len(self._marks) and self._marks[at] < end
 
-    def breaks(self, finding: Finding) -> bool:
-        """Whether a finding of the source begins or ends in the middle of what an edit replaces."""
-        return self._inside(finding.start) or self._inside(finding.end)
+    def broken(self, found: list[Finding]) -> list[Finding]:
+        """The findings of the source, which are in order, that begin or end in the middle of what an edit replaces."""
+        edits = [edit for edit in self._edits if edit.end > edit.start + 1]
+        if not edits:
+            return []
+        starts, ends = [edit.start for edit in edits], [edit.end for edit in edits]
 
-    def _inside(self, position: int) -> bool:
-        at = bisect_left(self._edits, position, key=itemgetter(0)) - 1
-        return at >= 0 and position < self._edits[at].end
+        def inside(position: int) -> bool:
+            at = bisect_left(starts, position) - 1
+            return at >= 0 and position < ends[at]
+
+        return [one for one in found if inside(one.start) or inside(one.end)]
 
     def back(self, finding: Finding) -> Finding | None:
         """The finding's place in the source, with everything that stands in between; None if it is of no use there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.recognizer import Candidate
@@ -21,7 +22,7 @@ MIN_SCORE: Final = 0.5
 """Below it a finding is a mere possibility, and is not reported by default."""
 
 # A number: groups of digits, parted as people part them. Bounded, so that a table of numbers is many candidates.
-_NUMBER: Final = re.compile(r"\d+(?:(?:[ .\-/]|\)[ \-./]?| ?\(| - )\d+){0,19}")
+_NUMBER: Final = re.compile(r"[0-9]++(?:(?:[ .\-/]|\)[ \-./]?| ?\(| - )[0-9]++){0,19}+")
 _SEPARATORS: Final = str.maketrans("", "", " .-/()")
 # Longer tokens are data.
 _MOST_TOKEN: Final = 512
@@ -110,30 +111,48 @@ class Scanner:
 
     def _find_numbers(self, text: str, found: list[Finding], hints: Hints) -> None:
         done = 0
-        length = len(text)
+        plain = self._numbers.plain
         for match in _NUMBER.finditer(text):
             start, end = match.span()
             if start < done:
                 continue
-            bare = match.group()
-            if (start and _in_word(text[start - 1])) or (end < length and _in_word(text[end])):
-                start, end = _word_around(text, start, end)
-                done = end
-                bare = text[start:end].translate(_SEPARATORS)
-                tables, most, digits = self._tokens, _MOST_TOKEN, ""
+            digits = match[0]
+            before, after = text[start - 1 : start], text[end : end + 1]
+            if before.isalnum() or after.isalnum() or before == "_" or after == "_":
+                done = self._find_word(text, start, end, found, hints)
+                continue
+            if digits.isdigit():
+                count = end - start
+                asks = plain[count if count < _MOST_DIGITS else _MOST_DIGITS]
             else:
-                digits = bare = bare.translate(_SEPARATORS)
-                tables, most = self._numbers, _MOST_DIGITS
-            count = len(bare)
-            if count < end - start >= 2 * count - 1:
-                hints.singles.append(start)
-            elif text[start] == "_" or text[end - 1] == "_":
-                hints.underlined.append((start, end))
-            asks = (tables.grouped if count < end - start else tables.plain)[min(count, most)]
+                digits = digits.translate(_SEPARATORS)
+                count = len(digits)
+                if end - start >= 2 * count - 1:
+                    hints.singles.append(start)
+                asks = self._numbers.grouped[min(count, _MOST_DIGITS)]
             if asks:
                 candidate = Candidate(text, start, end, digits)
                 for ask in asks:
-                    found += ask(candidate)
+                    if seen := ask(candidate):
+                        found += seen
+
+    def _find_word(self, text: str, start: int, end: int, found: list[Finding], hints: Hints) -> int:
+        """Ask about the word that a number is part of; where it ends."""
+        start, end = _word_around(text, start, end)
+        bare = text[start:end].translate(_SEPARATORS)
+        count = len(bare)
+        if count < end - start >= 2 * count - 1:
+            hints.singles.append(start)
+        elif text[start] == "_" or text[end - 1] == "_":
+            hints.underlined.append((start, end))
+        tables = self._tokens
+        asks = (tables.grouped if count < end - start else tables.plain)[min(count, _MOST_TOKEN)]
+        if asks:
+            candidate = Candidate(text, start, end)
+            for ask in asks:
+                if seen := ask(candidate):
+                    found += seen
+        return end
 
 
 def settle(found: list[Finding], min_score: float) -> list[Finding]:
@@ -141,12 +160,27 @@ def settle(found: list[Finding], min_score: float) -> list[Finding]:
 
     Several that are equally sure of the very same place all hold.
     """
-    found.sort(key=lambda finding: (-finding.score, finding.start - finding.end, finding.start))
+    found = [finding for finding in found if finding.score >= min_score]
+    found.sort(key=_start_of)
+    held: list[Finding] = []
+    first, end = 0, -1
+    for index, finding in enumerate(found):
+        # Most stand alone; only those that touch each other are weighed.
+        if finding.start >= end:
+            held += found[first:index] if index - first < 2 else _strongest(found[first:index])
+            first, end = index, finding.end
+        elif finding.end > end:
+            end = finding.end
+    held += found[first:] if len(found) - first < 2 else _strongest(found[first:])
+    return held
+
+
+def _strongest(found: list[Finding]) -> list[Finding]:
+    """Of findings that overlap, one after the other, those that hold."""
+    found.sort(key=_strength)
     starts: list[int] = []
     held: list[Finding] = []
     for finding in found:
-        if finding.score < min_score:
-            break
         at = bisect_left(starts, finding.start)
         if at < len(held) and held[at].start < finding.end:
             same = held[at]
@@ -159,6 +193,13 @@ def settle(found: list[Finding], min_score: float) -> list[Finding]:
         starts.insert(at, finding.start)
         held.insert(at, finding)
     return held
+
+
+_start_of: Final = attrgetter("start")
+
+
+def _strength(finding: Finding) -> tuple[float, int, int]:
+    return -finding.score, finding.start - finding.end, finding.start
 
 
 def _in_word(character: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.decoding import encoded, escaped
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     Find = Callable[[str], tuple[list[Finding], "Hints"]]
 
+_start_of: Final = attrgetter("start")
 _NUMERIC: Final = frozenset("0123456789 .-/():+")
 _LIST: Final = frozenset("0123456789 ")
 _SURE: Final = 0.7
@@ -66,8 +68,10 @@ def read_again(text: str, found: list[Finding], hints: Hints, find: Find) -> lis
             place = reading.place(one.start, one.end)
             if place is not None:
                 more.append(replace(one, start=place[0], end=place[1]))
-        found = _without_broken(found, more, reading)
-        _make_sure(more, found, edits)
+        if more:
+            found = sorted(found, key=_start_of)
+            found = _without_broken(found, more, reading)
+            _make_sure(more, found, edits)
     more += _parted(text, found, hints, find)
     return found + more
 
@@ -94,7 +98,7 @@ def _parted(text: str, found: list[Finding], hints: Hints, find: Find) -> list[F
     if hints.singles or "@" in text:
         more += _closed(text, list(spaced(text, hints.singles)), find)
     if more:
-        _make_sure(more, found, [one.edit() for one in broken])
+        _make_sure(more, sorted(found, key=_start_of), [one.edit() for one in broken])
     return more
 
 
@@ -143,9 +147,15 @@ def _across(text: str, edits: list[Edit], find: Find) -> Iterator[Finding]:
 
 
 def _without_broken(found: list[Finding], more: list[Finding], reading: Reading) -> list[Finding]:
-    """What the text shows, but for values that begin or end inside of a code where the reading has them whole."""
-    broken = {id(one): one for one in found if reading.breaks(one)}
-    if not broken or not more:
+    """What the text shows, but for values that begin or end inside of a code where the reading has them whole.
+
+    Args:
+        found: In order.
+        more: What the reading shows.
+        reading: The reading.
+    """
+    broken = {id(one): one for one in reading.broken(found)}
+    if not broken:
         return found
     starts, ends = _merged(more)
     for key, one in list(broken.items()):
@@ -172,9 +182,13 @@ def _make_sure(more: list[Finding], found: list[Finding], edits: list[Edit]) -> 
     """A value that is seen whole is as sure as a part of it that was seen before, and so takes its place.
 
     A part is what has the same type, or begins or ends where an edit tears the value.
+
+    Args:
+        more: Values that are seen whole.
+        found: What was seen before, in order.
+        edits: What tears values.
     """
     torn_after, torn_before = {edit.start for edit in edits}, {edit.end for edit in edits}
-    found = sorted(found, key=_start_of)
     starts = [one.start for one in found]
     for whole in more:
         at = bisect_left(starts, whole.start)
@@ -189,5 +203,3 @@ def _make_sure(more: list[Finding], found: list[Finding], edits: list[Edit]) -> 
                 whole.score = max(whole.score, part.score)
 
 
-def _start_of(finding: Finding) -> int:
-    return finding.start
