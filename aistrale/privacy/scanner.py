@@ -123,7 +123,7 @@ class Scanner:
                 continue
             if digits.isdigit():
                 count = end - start
-                asks = plain[count if count < _MOST_DIGITS else _MOST_DIGITS]
+                asks = plain[min(count, _MOST_DIGITS)]
             else:
                 digits = digits.translate(_SEPARATORS)
                 count = len(digits)
