@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from aistrale.privacy.vocabulary import PERSON_AFTER_STRONG, PERSON_BEFORE, PLACE_BEFORE, STREET_LOWER
+from aistrale.privacy.vocabulary import (
+    PERSON_AFTER_STRONG,
+    PERSON_BEFORE,
+    PLACE_BEFORE,
+    STREET_LOWER,
+    STREET_LOWER_PREFIXES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,15 +68,19 @@ END: Final = 256
 SPACE: Final = 512
 DOT: Final = 1024
 KIND: Final = 2048
-"""How `BESIDE_LOWER` begins."""
-AFTER_BITS: Final = 4095 & ~NUMBER
+"""How such a kind begins."""
+AGAIN: Final = 4096
+"""How a street's number may go on, or what stands between."""
+AFTER_BITS: Final = 8191 & ~NUMBER
 # Before it.
-EMPLOYED: Final = 4096
+EMPLOYED: Final = 8192
 """How words end that an employer follows."""
+DIGIT: Final = 16384
+"""A digit, with at most one character behind it."""
 # Of the text.
-CODE: Final = 8192
+CODE: Final = 32768
 """The text is a program."""
-ANY: Final = 16384
+ANY: Final = 65536
 """Always there."""
 
 _PROGRAM_ENDS: Final = frozenset("(=@/\\[{_")
@@ -83,7 +93,10 @@ BESIDE_LOWER: Final = frozenset(
     + [" u. ", " c/ "]
 )
 """How it goes on, four characters, after a street's name that its kind in small letters follows."""
-_KINDS: Final = frozenset(beside[:3] for beside in BESIDE_LOWER)
+_KINDS: Final = frozenset(
+    [beside[:3] for beside in BESIDE_LOWER]
+    + [f" {word}{mark}" for word in STREET_LOWER if len(word) == 1 for mark in " .,;?!\n"]
+)
 _LEGAL_STARTS: Final = frozenset(
     f"{mark}{letter}" for mark in (", ", " ") for letter in ("I", "L", "C", "P", "G", "S", "B", "N", "A")
 ) | frozenset(
@@ -100,9 +113,16 @@ WORKS: Final = (
 _WORK_ENDS: Final = frozenset(cue[-2:] + " " for cue in WORKS) | frozenset(cue[-1] + ": " for cue in WORKS)
 
 
+# What a street's number begins with.
+_MARKS: Final = frozenset("#nN")
+
+
 def _after(key: str) -> int:
     """What three characters after a run say."""
-    first, two = key[:1], key[:2]
+    first, two, last = key[:1], key[:2], key[-1:]
+    again = (two == ", " and (last.isdigit() or last.islower() or last in _MARKS)) or (
+        first == " " and (key[1:2].isdigit() or key[1:2] in _MARKS or key in _KINDS)
+    )
     return (
         PROGRAM * (first in _PROGRAM_ENDS)
         | NUMBER * (key[1:2] in _DIGITS or (two == ", " and key[2:].isdigit()))
@@ -116,12 +136,14 @@ def _after(key: str) -> int:
         | END * (first in {"", "\n", "\r"})
         | SPACE * (first == " ")
         | DOT * (first == ".")
+        | AGAIN * again
     )
 
 
 def _before(key: str) -> int:
     """What three characters before a run say: "14 Rue", "14, Rue", "14b Rue"."""
-    return NUMBER * (key[-2:-1] in _DIGITS or key[-3:-2] in _DIGITS) | EMPLOYED * (key in _WORK_ENDS)
+    number = key[-2:-1] in _DIGITS or key[-3:-2] in _DIGITS
+    return NUMBER * number | EMPLOYED * (key in _WORK_ENDS) | DIGIT * (key[-2:-1].isdigit() or key[-3:-2].isdigit())
 
 
 AFTER: Final = Memo(_after, 4096)
@@ -139,6 +161,8 @@ WHERE: Final = 8
 """A place may follow it, though it is not known to be one."""
 SAID: Final = 16
 FORMER: Final = 32
+STREET_KIND: Final = 128
+"""A word such as "rue"."""
 MATTERS: Final = 64
 """What no list knows is looked at after it."""
 
@@ -174,6 +198,7 @@ def _word_bits(word: str) -> int:
         | WHERE * (word in PLACE_BEFORE and word in PLACE_CUES)
         | SAID * (word in SPEECH)
         | FORMER * former
+        | STREET_KIND * (word in STREET_LOWER_PREFIXES)
         | MATTERS * (former or word in _MATTERS_BEFORE)
     )
 

@@ -18,6 +18,7 @@ from aistrale.privacy.recognizers._beside import (
     BEFORE,
     BESIDE_LOWER,
     COMMA,
+    EMPLOYED,
     IS,
     KIND,
     MATTERS,
@@ -25,11 +26,12 @@ from aistrale.privacy.recognizers._beside import (
     PROGRAM,
     UPPER,
     VERB,
+    WORKS,
     word_bits,
 )
 from aistrale.privacy.recognizers._lower import lower_names
 from aistrale.privacy.recognizers._plan import DECIDED, NOTHING, PLANS, UNKNOWN, Plan
-from aistrale.privacy.recognizers._run import Run, Walk
+from aistrale.privacy.recognizers._run import Run, Walk, before_of, word_after
 from aistrale.privacy.recognizers.address import street_at
 from aistrale.privacy.recognizers.location import is_named_as_place, place_in
 from aistrale.privacy.recognizers.organization import organization_in
@@ -56,6 +58,9 @@ _CODE_ENDS: Final = (";\n", "{\n", "):\n", ")\n", "},\n", "),\n", " = ")
 _TELLING: Final = 16384
 # No further from it stands a place of which the next is the country.
 _NEAR: Final = 4
+_NUMBERED: Final = NUMBER | KIND
+# Of which no more than the first characters are known.
+_DOUBTFUL: Final = EMPLOYED | IS | VERB
 # No further from a person stands the next one of a row.
 _ROW: Final = 8
 # A language or a text in it rather than a people.
@@ -130,21 +135,25 @@ def _look(plan: Plan, start: int, walk: Walk) -> None:
         return
     beside = after | BEFORE[text[start - 3 : start] if start > 2 else text[:start]] | walk.beside
     if (
-        beside & (NUMBER | KIND)
+        beside & _NUMBERED
         and plan.street
         and (beside & NUMBER or text[end : end + 4] in BESIDE_LOWER)
-        and _is_street(plan, start, walk)
+        and street_at(plan.street_words(), start, end, walk, beside)
     ):
         return
-    one: Plan | None = plan
     if plan.kind != DECIDED:
-        one = _inner(plan, start, beside, walk)
-        if one is None:
+        if plan.kind == UNKNOWN and not _matters(start, end, beside, walk):
+            if plan.waits is not None:
+                walk.waiting.append((start, start + plan.waits[1], "?"))
             return
-        plan = one
+        plan = plan.inner()
     found = walk.found
+    heeds = beside & plan.heeds
+    if heeds and heeds & _DOUBTFUL:
+        beside = _verified(start, end, beside, heeds, text)
+        heeds &= beside
     if (
-        beside & plan.heeds
+        heeds
         or start - walk.last_person < plan.row
         or (plan.says and word_bits(text, start) & plan.says)
         or (plan.near and found and start - found[-1].end < _NEAR)
@@ -161,41 +170,30 @@ def _look(plan: Plan, start: int, walk: Walk) -> None:
         walk.waiting.append((start + first, start + last, letter))
 
 
-def _inner(plan: Plan, start: int, beside: int, walk: Walk) -> Plan | None:
-    """What a name is without its possessive, or that no list knows, if something beside it says that it may be one."""
-    if plan.kind == UNKNOWN:
-        text = walk.text
-        end = start + plan.length
-        if not (
-            start - walk.last_person < _ROW
-            or beside & UPPER
-            or word_bits(text, start) & MATTERS
-            or (beside & IS and text[end : end + 5] == " is a")
-            or (
-                beside & VERB
-                and text[end] == " "
-                and text[end + 1 : end + 14].partition(" ")[0].rstrip(".,:;!?") in PERSON_AFTER_STRONG
-            )
-        ):
-            if plan.waits is not None:
-                first, last, letter = plan.waits
-                walk.waiting.append((start + first, start + last, letter))
-            return None
-    return plan.inner()
+def _matters(start: int, end: int, beside: int, walk: Walk) -> bool:
+    """Whether what stands beside a word that no list knows may make it a name."""
+    return (
+        start - walk.last_person < _ROW
+        or bool(beside & UPPER)
+        or bool(word_bits(walk.text, start) & MATTERS)
+        or (beside & IS > 0 and walk.text[end : end + 5] == " is a")
+        or (beside & VERB > 0 and walk.text[end] == " " and word_after(walk.text, end) in PERSON_AFTER_STRONG)
+    )
 
 
-def _is_street(plan: Plan, start: int, walk: Walk) -> bool:
-    """Report the address of a run that has a number beside it; whether there is one."""
-    words, shape = plan.street_words()
-    end = start + plan.length
-    if len(words) < len(plan.words):
-        end -= len(plan.words[-1]) + 1
-    return street_at(Run(walk.text, start, end, words, shape), walk)
+def _verified(start: int, end: int, beside: int, heeds: int, text: str) -> int:
+    """What stands beside a run, without that of which the first characters only looked like it."""
+    if heeds & EMPLOYED and not before_of(text, start).lower().rstrip(":").endswith(WORKS):
+        beside &= ~EMPLOYED
+    if heeds & IS and text[end : end + 5] != " is a":
+        beside &= ~IS
+    if heeds & VERB and word_after(text, end) not in PERSON_AFTER_STRONG:
+        beside &= ~VERB
+    return beside
 
 
 def _decide(plan: Plan, start: int, beside: int, walk: Walk) -> None:
     """A run whose neighbours decide."""
-    end = start + plan.length
     if plan.owned:
         beside &= ~AFTER_BITS
     letter = plan.letter
@@ -203,7 +201,7 @@ def _decide(plan: Plan, start: int, beside: int, walk: Walk) -> None:
         letter = _known(plan, start, beside, walk)
         if not letter:
             return
-    run = Run(walk.text, start, end, plan.words, letter or plan.shape, beside=beside)
+    run = Run(walk.text, start, start + plan.length, plan.words, letter or plan.shape.replace("Y", "S"), beside=beside)
     if not (organization_in(run, walk) or persons_in(run, walk)):
         place_in(run, walk)
 

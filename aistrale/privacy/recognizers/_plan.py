@@ -14,10 +14,11 @@ from aistrale.privacy.lexicon import letters
 from aistrale.privacy.recognizers import _beside as beside
 from aistrale.privacy.recognizers._beside import Memo
 from aistrale.privacy.recognizers._run import letter_of, span_of
+from aistrale.privacy.recognizers.address import Street
 from aistrale.privacy.recognizers.location import PLACE_SCORES, known_place
 from aistrale.privacy.recognizers.organization import FIRST_OF_FIRM, ends_open, formed_at, leading
 from aistrale.privacy.recognizers.person import GREETINGS, ONE, full_names, unknown_name
-from aistrale.privacy.vocabulary import PLACE_HEADS, UNITS
+from aistrale.privacy.vocabulary import PLACE_HEADS
 
 DECIDED: Final = 0
 """It names something or nothing, unless one of the neighbours that it heeds stands there."""
@@ -49,6 +50,7 @@ class Plan:
 
     __slots__ = (
         "_inner",
+        "_street",
         "found",
         "heeds",
         "kind",
@@ -93,6 +95,7 @@ class Plan:
         # The parts of a run that full stops part, and where they begin.
         self.pieces: tuple[tuple[int, Plan], ...] = ()
         self._inner: Plan | None = None
+        self._street: Street | None = None
 
     def inner(self) -> Plan:
         """What its word comes to where it is looked at; worked out when it is needed."""
@@ -113,17 +116,11 @@ class Plan:
             self._inner = plan
         return self._inner
 
-    def street_words(self) -> tuple[list[str], str]:
-        """The words that may name a street, without that of a flat behind them, and a letter for each."""
-        words, shape = self.words, self.street_shape()
-        if len(words) > 1 and words[-1].rstrip(".") in UNITS:
-            return words[:-1], shape[:-1]
-        return words, shape
-
-    def street_shape(self) -> str:
-        if not self.shape:
-            self.shape = letter_of(self.words[0])
-        return self.shape
+    def street_words(self) -> Street:
+        """What of it may be the name of a street; worked out when it is needed."""
+        if self._street is None:
+            self._street = Street(self.words, self.shape or letter_of(self.words[0]))
+        return self._street
 
 
 NOTHING: Final = Plan([], "", 0)
@@ -274,7 +271,7 @@ def _several(words: list[str], shape: str, length: int) -> Plan:
     plan = Plan(words, shape, length)
     if not shape.strip("wXvGZ"):
         return plan
-    plan.shape = shape = shape.replace("Y", "S")
+    shape = shape.replace("Y", "S")
     plan.heeds = _FIRMS
     first = leading(words)
     if "O" in shape or "o" in shape:

@@ -59,7 +59,7 @@ class Run:
     def before(self) -> str:
         """What stands before it, up to 48 characters, without blanks and quotes at its end."""
         if self._before is None:
-            self._before = self.text[max(0, self.start - _BEFORE) : self.start].rstrip(_BLANK)
+            self._before = before_of(self.text, self.start)
         return self._before
 
     @property
@@ -72,12 +72,7 @@ class Run:
     @property
     def word_after(self) -> str:
         """The word in small letters that follows after a blank."""
-        text, end = self.text, self.end
-        if text[end : end + 1] == ",":
-            end += 1
-        if text[end : end + 1] != " ":
-            return ""
-        return text[end + 1 : end + 14].partition(" ")[0].rstrip(".,:;!?\"'")
+        return word_after(self.text, self.end)
 
     @property
     def begins(self) -> bool:
@@ -117,6 +112,20 @@ class Walk:
             end -= 2
         self.found.append(Finding(start, end, "PERSON", score, "person"))
         self.last_person = end
+
+
+def before_of(text: str, start: int) -> str:
+    """What stands before a place in a text, up to 48 characters, without blanks and quotes at its end."""
+    return text[start - _BEFORE if start > _BEFORE else 0 : start].rstrip(_BLANK)
+
+
+def word_after(text: str, end: int) -> str:
+    """The word in small letters that follows a place in a text after a blank, or after a comma and a blank."""
+    if text[end : end + 1] == ",":
+        end += 1
+    if text[end : end + 1] != " ":
+        return ""
+    return text[end + 1 : end + 14].partition(" ")[0].rstrip(".,:;!?\"'")
 
 
 def span_of(words: list[str], first: int, last: int) -> tuple[int, int]:

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.lexicon import is_place, letters
-from aistrale.privacy.recognizers._run import letter_of
+from aistrale.privacy.recognizers._beside import AGAIN, DIGIT, KIND, STREET_KIND, Memo, word_bits
+from aistrale.privacy.recognizers._run import before_of, letter_of
 from aistrale.privacy.vocabulary import (
     STATES,
     STREET_ENDINGS,
     STREET_LOWER,
-    STREET_LOWER_PREFIXES,
     STREET_PREFIXES,
     STREET_SUFFIXES,
+    UNITS,
 )
 
 if TYPE_CHECKING:
-    from aistrale.privacy.recognizers._run import Run, Walk
+    from aistrale.privacy.recognizers._run import Walk
 
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĀ-ɏΆ-ΫЀ-ЯԱ-ՖḀ-\u1eff"
 _NUMBER: Final = r"\d{1,5}(?:[A-Za-z](?!\w))?(?:[-/]\d{1,4}[A-Za-z]?)?"
@@ -42,8 +43,14 @@ _POSTCODE: Final = re.compile(
 _LETTER_POSTCODE: Final = re.compile(
     r"(?:[A-Z]\d[A-Z] \d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[A-Z]{1,2}-\d{4,5})(?!\w)"
 )
-_UNIT_GAPS: Final = frozenset((" ", ",", "\n"))
+# How a word for a flat may begin, and a line on which it stands.
+_UNIT_STARTS: Final = frozenset("AaSsUuRrFfBbPpDdWwEe\u00c9\u00e9Ll#\n")
+_GAP_STARTS: Final = frozenset(" ,\n")
 _STREET_TAILS: Final = frozenset(ending[-2:] for ending in STREET_ENDINGS)
+# Between a number and a street.
+_NUMBER_GAPS: Final = frozenset(", \n\r\t\xa0")
+_LEAST: Final = 3
+_MOST_PIECES: Final = 4
 _REGIONS: Final = frozenset("Rr")
 _NO_PLACES: Final = frozenset("wTXN")
 _STATE: Final = re.compile(r"[A-Z]{2,3}(?![\w.])")
@@ -57,39 +64,86 @@ _CUES: Final = (
 _NOT_STREETS: Final = frozenset("XNZTt")
 
 
-def street_at(run: Run, walk: Walk) -> bool:
+class Street:
+    """What of a run may be a street's name.
+
+    Args:
+        words: Its words.
+        shape: A letter for each.
+    """
+
+    __slots__ = ("cut", "numbered", "plain", "shape", "words")
+
+    def __init__(self, words: list[str], shape: str) -> None:
+        # How many characters a word for a flat takes at its end.
+        self.cut = 0
+        if len(words) > 1 and words[-1].rstrip(".") in UNITS:
+            self.cut = len(words[-1]) + 1
+            words, shape = words[:-1], shape[:-1]
+        self.words = words
+        self.shape = shape
+        self.numbered = _first_word(words, shape, numbered=True)
+        self.plain = _first_word(words, shape, numbered=False)
+
+
+def street_at(street: Street, start: int, end: int, walk: Walk, beside: int) -> bool:
     """Report the address whose street a run is; whether it is one."""
-    text, words = walk.text, run.words
-    before = _number_before(text, run.start)
-    after = _NUMBER_AFTER.match(text, run.end)
+    text = walk.text
+    if street.cut:
+        end -= street.cut
+        beside |= AGAIN | KIND
+    before = -1
+    if beside & DIGIT or text[start - 2 : start - 1] in _NUMBER_GAPS or start < _LEAST:
+        before = _number_before(text, start)
+    after = _NUMBER_AFTER.match(text, end) if beside & AGAIN else None
     lower = after[1] if after else None
     if lower and lower.lower() not in STREET_LOWER:
         after = lower = None
     if before < 0 and after is None:
         return False
-    first, sure = _first_word(run, numbered=before >= 0)
-    end = after.end() if after else run.end
+    first, sure = street.plain if before < 0 else street.numbered
+    stop = after.end() if after else end
     if lower:
         sure = True
-        end += text[end : end + 1] == "."
-    elif after is None:
-        kind = _lower_street(text, end)
+        stop += text[stop : stop + 1] == "."
+    elif after is None and beside & KIND:
+        kind = _lower_street(text, stop)
         sure = sure or kind > 0
-        end += kind
-    unit = _UNIT.match(text, end) if text[end : end + 1] in _UNIT_GAPS else None
-    if not sure and not _plausible(run, first, before, after, unit):
+        stop += kind
+    unit = _unit_after(text, stop)
+    prefixed = (not sure or (before < 0 and not first)) and word_bits(text, start) & STREET_KIND > 0
+    sure = sure or prefixed
+    if not sure and (
+        (after is None and unit is None) or not _plausible(street.shape[first:], (text, start), before, after, unit)
+    ):
         return False
-    start = run.start if not first else run.span(first, len(words))[0]
-    if not first and before < 0 and run.word_before in STREET_LOWER_PREFIXES:
+    begin = start
+    if first:
+        begin += sum(map(len, street.words[:first])) + first
+        if before >= 0:
+            before = -1
+            if after is None:
+                return False
+    elif before < 0 and prefixed:
         # "12 rue La Fontaine", "ul. Polna 14": the small word is part of the street.
-        start = _prefix_start(text, start)
-        before = _number_before(text, start)
-    if first and before >= 0:
-        before = -1
-        if after is None:
-            return False
-    _emit(walk, (start, end), (before, after is not None), unit, 0.9 if sure else 0.7)
+        begin = _prefix_start(text, start)
+        before = _number_before(text, begin)
+    _emit(walk, (begin, stop), (before, after is not None), unit, 0.9 if sure else 0.7)
     return True
+
+
+def _unit_after(text: str, end: int) -> re.Match[str] | None:
+    """The flat that follows."""
+    mark = text[end : end + 1]
+    if mark not in _GAP_STARTS:
+        return None
+    if mark != "\n":
+        follows = text[end + 1 : end + 2]
+        if mark == "," and follows == " ":
+            follows = text[end + 2 : end + 3]
+        if follows not in _UNIT_STARTS:
+            return None
+    return _UNIT.match(text, end)
 
 
 def _prefix_start(text: str, start: int) -> int:
@@ -112,9 +166,8 @@ def _number_before(text: str, start: int) -> int:
     return end - len(word)
 
 
-def _first_word(run: Run, *, numbered: bool) -> tuple[int, bool]:
+def _first_word(words: list[str], shape: str, *, numbered: bool) -> tuple[int, bool]:
     """Where in a run the street begins, and whether a word tells that it is one."""
-    words, shape = run.words, run.shape
     count = len(words)
     if count > 1 and not STREET_PREFIXES.isdisjoint(words):
         for at, word in enumerate(words[:-1]):
@@ -130,7 +183,7 @@ def _first_word(run: Run, *, numbered: bool) -> tuple[int, bool]:
     for word in words:
         if word[-2:] in _STREET_TAILS and len(word) > 6 and word.lower().endswith(STREET_ENDINGS):
             return first, True
-    return first, run.word_before in STREET_LOWER_PREFIXES
+    return first, False
 
 
 def _lower_street(text: str, end: int) -> int:
@@ -141,25 +194,28 @@ def _lower_street(text: str, end: int) -> int:
     return len(word) + 1 if word in STREET_LOWER and word.islower() else 0
 
 
-def _plausible(run: Run, first: int, before: int, after: re.Match[str] | None, unit: re.Match[str] | None) -> bool:
+def _plausible(
+    shape: str, place: tuple[str, int], before: int, after: re.Match[str] | None, unit: re.Match[str] | None
+) -> bool:
     """Whether it is an address though no word says street."""
-    shape = run.shape[first:]
     if len(shape) > 4 or not _NOT_STREETS.isdisjoint(shape):
         return False
     if shape.strip("w") == "":
         return unit is not None and before >= 0 and after is not None
     if unit:
         return True
-    if before >= 0 and after:
+    if after is None:
+        return False
+    text, start = place
+    if before >= 0:
         # "Java 17 Spring 6": the first number belongs to the word before it.
-        ahead = run.text[max(0, before - 24) : before].rstrip(" ")
+        ahead = text[max(0, before - 24) : before].rstrip(" ")
         word = ahead[max(ahead.rfind(" "), ahead.rfind("\n")) + 1 :]
         return "w" not in shape and not word[:1].isupper()
     return (
-        after is not None
-        and len(after[2]) > 1
+        len(after[2]) > 1
         and shape[-1] in "ULCPSFD"
-        and f" {run.before.lower().rstrip(':')}".endswith(_CUES)
+        and f" {before_of(text, start).lower().rstrip(':')}".endswith(_CUES)
     )
 
 
@@ -207,7 +263,10 @@ def _solid_end(pieces: list[tuple[int, int, str]], end: int) -> int:
 def _tail(text: str, at: int) -> list[tuple[int, int, str]]:
     """The places, states and postcodes that follow a street."""
     pieces: list[tuple[int, int, str]] = []
-    for _ in range(4):
+    while len(pieces) < _MOST_PIECES and text[at : at + 1] in _GAP_STARTS:
+        # Prose goes on, in most cases.
+        if text[at] == " " and "a" <= text[at + 1 : at + 2] <= "z":
+            break
         gap = _GAP.match(text, at)
         if gap is None:
             break
@@ -228,31 +287,51 @@ def _piece(text: str, after: re.Match[str], *, inside: bool) -> tuple[int, int, 
         inside: Whether another part stands before it.
     """
     at, gap = after.end(), after.group()
-    if text[at : at + 1].isdigit():
+    two = text[at : at + 2]
+    if "a" <= two[:1] <= "z":
+        return None
+    if two[:1].isdigit():
         match = _POSTCODE.match(text, at)
         solid = match is not None and (inside or len(match.group()) > 4 or "\n" in gap)
         return (at, match.end(), "POSTCODE") if match and solid else None
-    if match := _LETTER_POSTCODE.match(text, at):
-        return at, match.end(), "POSTCODE"
-    if (match := _STATE.match(text, at)) and (
-        match[0] in STATES or (inside and _POSTCODE.match(text, match.end() + 1))
-    ):
-        return at, match.end(), "STATE"
+    if not "a" <= two[1:] <= "z":
+        if match := _LETTER_POSTCODE.match(text, at):
+            return at, match.end(), "POSTCODE"
+        if (match := _STATE.match(text, at)) and (
+            match[0] in STATES or (inside and _POSTCODE.match(text, match.end() + 1))
+        ):
+            return at, match.end(), "STATE"
     match = _PLACE.match(text, at)
     if match is None:
         return None
-    name = match.group()
+    bits = _PLACES[match.group()]
+    if bits & _REGION:
+        return at, match.end(), "REGION"
+    if not bits & _CREDIBLE or gap.count("\n") > 1 or (gap == " " and not bits & _SURE):
+        return None
+    return at, match.end(), "PLACE"
+
+
+def _place_bits(name: str) -> int:
+    """What the name after a street may be."""
     get = letters().get
     letter = get(name)
     words = name.split(" ")
     # "Milford New Zealand": the place and its country.
     if letter in _REGIONS or (len(words) > 1 and (get(words[-1]) in _REGIONS or get(" ".join(words[-2:])) in _REGIONS)):
-        return at, match.end(), "REGION"
+        return _REGION
     first = get(words[0]) or letter_of(words[0])
-    if first in _NO_PLACES and not (is_place(name) or is_place(name.title())):
-        return None
-    if gap.count("\n") > 1:
-        return None
-    if gap == " " and not (name.isupper() or (letter and letter in "CP") or is_place(name)):
-        return None
-    return at, match.end(), "PLACE"
+    place = is_place(name)
+    bits = 0
+    if first not in _NO_PLACES or place or is_place(name.title()):
+        bits |= _CREDIBLE
+    if name.isupper() or (letter and letter in "CP") or place:
+        bits |= _SURE
+    return bits
+
+
+# Of the name of a place: a country or state is part of it; it may be a place; it is one.
+_REGION: Final = 1
+_CREDIBLE: Final = 2
+_SURE: Final = 4
+_PLACES: Final = Memo(_place_bits, 4096)
