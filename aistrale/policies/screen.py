@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from aistrale.policies.texts import rewrite
 from aistrale.privacy.dlp import judge
@@ -24,6 +24,7 @@ from aistrale.types import (
     ReasoningPart,
     RefusalPart,
     ReplyEnd,
+    ReplyStart,
     Request,
     StreamError,
     Switched,
@@ -144,11 +145,15 @@ class Screen:
             return self._start(cast("BlockStart", event))
         if kind is BlockEnd:
             ended = cast("BlockEnd", event)
-            return [*self._flush(lambda key: key == (ended.choice, ended.block)), event]
+            return [*self._flush(lambda key: key == (ended.choice, ended.block)), self._noted(ended)]
         if kind is Finish:
-            choice = cast("Finish", event).choice
-            return [*self._flush(lambda key: key[0] == choice), event]
-        if kind in {ReplyEnd, StreamError, Switched}:
+            finished = cast("Finish", event)
+            return [*self._flush(lambda key: key[0] == finished.choice), self._noted(finished)]
+        if kind is ReplyStart:
+            return (self._noted(cast("ReplyStart", event)),)
+        if kind is ReplyEnd:
+            return [*self.finish(), self._noted(cast("ReplyEnd", event))]
+        if kind in {StreamError, Switched}:
             return [*self.finish(), event]
         if kind is Whole:
             return (Whole(screened(cast("Whole", event).completion, self._judge)),)
@@ -157,6 +162,14 @@ class Screen:
     def finish(self) -> Iterable[Event]:
         """Judge and give all that is held."""
         return list(self._flush(lambda _: True))
+
+    def _noted(self, event: _Noted) -> _Noted:
+        """An event whose fields that the hub does not know are judged."""
+        wire = event.wire
+        if wire is None or not wire.fields:
+            return event
+        messages = _rewritten([Message("assistant", wire=wire)], self._judge)
+        return event if messages is None else replace(event, wire=messages[0].wire)
 
     def _delta(self, event: _Delta) -> Iterable[Event]:
         key = event.choice, event.block
@@ -180,6 +193,7 @@ class Screen:
         ]
 
 
+_Noted = TypeVar("_Noted", BlockEnd, Finish, ReplyStart, ReplyEnd)
 _Delta = TextDelta | ReasoningDelta | ArgumentsDelta
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -29,6 +30,7 @@ from aistrale.types import (
     ReasoningDelta,
     ReasoningPart,
     ReplyEnd,
+    ReplyStart,
     TextDelta,
     TextPart,
     ToolCallPart,
@@ -162,6 +164,16 @@ def test_what_is_no_text_passes_at_once():
     made, _ = screen()
     for event in (UsageUpdate(Usage(input=1)), Other("openai_chat", "ping")):
         assert list(made.feed(event)) == [event]
+
+
+@pytest.mark.parametrize("event", [Finish("stop"), ReplyStart("id", "m"), ReplyEnd(), BlockEnd(0)], ids=repr)
+def test_fields_that_the_hub_does_not_know_are_looked_at(event):
+    tap = screen()[0]
+    noted = replace(event, wire=Wire("openai_chat", {"record": MAIL, "signature": MAIL, "other": "kept"}))
+    (given,) = tap.feed(noted)
+    assert given.wire.fields == {"record": "[[EMAIL_ADDRESS]]", "signature": MAIL, "other": "kept"}
+    plain = replace(event, wire=Wire("openai_chat", {"other": "kept"}))
+    assert list(tap.feed(plain)) == [plain]
 
 
 def test_thoughts_are_looked_at():
