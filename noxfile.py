@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 HOME_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Most vendors' SDKs bring httpx2 with them; the environment without it has only the SDK built on httpx.
-EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2"}
+EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2,phone"}
 GATED = ("aistrale/core/*", "aistrale/dialects/*", "aistrale/policies/*")
 GATE_PERCENT = 95
 MEASURED = ROOT / ".coverage.httpx2"
@@ -205,6 +205,13 @@ assert importlib.metadata.version("aistrale") == aistrale.__version__, aistrale.
 assert importlib.resources.files("aistrale").joinpath("py.typed").is_file(), "py.typed is not in the wheel"
 print("installed:", aistrale.__version__, aistrale.__file__)
 """
+
+
+@nox.session
+def leaks(session: nox.Session) -> None:
+    """The suite of `pii-leak-benchmark` against redaction and rules, behind a gateway of a few lines."""
+    session.install("-e", ".[httpx2]", "pii-leak-benchmark>=0.6")
+    session.run("python", "tools/leak_benchmark.py", *session.posargs, env=hidden_environment())
 
 
 @nox.session

@@ -1,7 +1,7 @@
 """Runs the suite of the package `pii-leak-benchmark` against aistrale, which is not a gateway: a few lines make one.
 
 The suite plays both ends: a client that sends personal data to a gateway's URL, and the model provider behind it. The
-gateway here is a loopback server whose every request goes through `httpx.Client(transport=aistrale.transport())`.
+gateway here is a loopback server whose every request goes through aistrale's transport, as `aistrale.transport()` makes it.
 
 Two profiles: what the provider gets to see and whether the caller gets its own values back (version 1), and what of
 values that the provider itself puts into its answers reaches the caller, cut at every place (version 2).
@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 import aistrale
+from aistrale.default import get_engine
+from aistrale.dropin.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +38,28 @@ RULE = {
 }
 
 
+FINISH = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
+DONE = b"data: [DONE]"
+
+
+class Finishing(httpx.HTTPTransport):
+    """The wire to the suite's provider, which leaves out the finish reason: without it a stream counts as cut off."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it, and put the finish reason into a streamed answer."""
+        response = super().handle_request(request)
+        body = response.read()
+        response.close()
+        if DONE in body and b"finish_reason" not in body:
+            body = body.replace(DONE, FINISH + DONE)
+        headers = [item for item in response.headers.raw if item[0].lower() != b"content-length"]
+        return httpx.Response(response.status_code, headers=headers, content=body)
+
+
 @contextmanager
 def gateway(upstream: str) -> Iterator[str]:
     """A gateway in front of an upstream; its URL up to /v1."""
-    http = httpx.Client(transport=aistrale.transport(), trust_env=False, timeout=30)
+    http = httpx.Client(transport=Transport(get_engine, Finishing()), trust_env=False, timeout=30)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
