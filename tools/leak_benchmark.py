@@ -1,7 +1,7 @@
 """Runs the suite of the package `pii-leak-benchmark` against aistrale, which is not a gateway: a few lines make one.
 
 The suite plays both ends: a client that sends personal data to a gateway's URL, and the model provider behind it. The
-gateway here is a loopback server whose every request goes through aistrale's transport, as `aistrale.transport()` makes it.
+gateway here is a loopback server whose every request goes through the transport that `aistrale.transport()` makes.
 
 Two profiles: what the provider gets to see and whether the caller gets its own values back (version 1), and what of
 values that the provider itself puts into its answers reaches the caller, cut at every place (version 2).
