@@ -111,7 +111,7 @@ class Protection:
         wanted = (STRICT if own.types is None else own.types & STRICT) - own.except_types - {"SECRET", "PASSWORD"}
         if not own.redact:
             return []
-        return [finding for finding in self._sure.scan(text.replace("%40", "@")) if finding.type in wanted]
+        return [finding for finding in self._sure.scan(text) if finding.type in wanted]
 
     # --- vaults --------------------------------------------------------------------------------------------------
 
