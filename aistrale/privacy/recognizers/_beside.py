@@ -24,7 +24,7 @@ V = TypeVar("V")
 _LONGEST_KEY: Final = 64
 
 
-class Memo(dict[str, V], Generic[V]):
+class Memo(Generic[V]):
     """What has been worked out for a string; begins anew where it grows too large.
 
     Args:
@@ -32,20 +32,27 @@ class Memo(dict[str, V], Generic[V]):
         most: How many it keeps, of strings of no more than 64 characters.
     """
 
-    __slots__ = ("_make", "_most")
+    __slots__ = ("_kept", "_make", "_most", "get")
 
     def __init__(self, make: Callable[[str], V], most: int) -> None:
-        super().__init__()
         self._make = make
         self._most = most
+        self._kept: dict[str, V] = {}
+        self.get: Callable[[str], V | None] = self._kept.get
+        """What is known of a string; None: nothing yet. The mere look-up, since it meets every word."""
 
-    def __missing__(self, key: str) -> V:
+    def make(self, key: str) -> V:
+        """Work it out, and keep it."""
         value = self._make(key)
         if len(key) <= _LONGEST_KEY:
-            if len(self) >= self._most:
-                self.clear()
-            self[key] = value
+            if len(self._kept) >= self._most:
+                self._kept.clear()
+            self._kept[key] = value
         return value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
 
 
 # After a run.
@@ -77,11 +84,11 @@ EMPLOYED: Final = 8192
 """How words end that an employer follows."""
 DIGIT: Final = 16384
 """A digit, with at most one character behind it."""
-# Of the text.
-CODE: Final = 32768
-"""The text is a program."""
-ANY: Final = 65536
+ANY: Final = 32768
 """Always there."""
+# Of the text.
+CODE: Final = 65536
+"""The text is a program."""
 
 _PROGRAM_ENDS: Final = frozenset("(=@/\\[{_")
 _COMMAS: Final = frozenset((", ", " ,"))
@@ -124,7 +131,8 @@ def _after(key: str) -> int:
         first == " " and (key[1:2].isdigit() or key[1:2] in _MARKS or key in _KINDS)
     )
     return (
-        PROGRAM * (first in _PROGRAM_ENDS)
+        ANY
+        | PROGRAM * (first in _PROGRAM_ENDS)
         | NUMBER * (key[1:2] in _DIGITS or (two == ", " and key[2:].isdigit()))
         | KIND * (key in _KINDS)
         | LEGAL * (key in _LEGAL_STARTS)
@@ -143,7 +151,9 @@ def _after(key: str) -> int:
 def _before(key: str) -> int:
     """What three characters before a run say: "14 Rue", "14, Rue", "14b Rue"."""
     number = key[-2:-1] in _DIGITS or key[-3:-2] in _DIGITS
-    return NUMBER * number | EMPLOYED * (key in _WORK_ENDS) | DIGIT * (key[-2:-1].isdigit() or key[-3:-2].isdigit())
+    return (
+        ANY | NUMBER * number | EMPLOYED * (key in _WORK_ENDS) | DIGIT * (key[-2:-1].isdigit() or key[-3:-2].isdigit())
+    )
 
 
 AFTER: Final = Memo(_after, 4096)
@@ -203,24 +213,26 @@ def _word_bits(word: str) -> int:
     )
 
 
-def _word_of(end: str) -> int:
-    words = end.split()
+def _word_of(word: str) -> int:
+    words = word.split()
     return _word_bits(words[-1].rstrip(':,.?!;-"').lower()) if words else _NO_WORD
 
 
 _WORDS: Final = Memo(_word_of, 8192)
+_known: Final = _WORDS.get
 
 
 def word_bits(text: str, start: int) -> int:
-    """What the word before a run says.
+    """What the word before a run says; may say too much where there is no blank between them.
 
     Args:
         text: The whole text.
         start: Where the run begins.
     """
-    least = start - 18 if start > 18 else 0
-    at = text.rfind(" ", least, start - 1 if start else 0)
-    bits = _WORDS[text[at + 1 if at >= 0 else least : start]]
+    word = text[start - 19 if start > 19 else 0 : start - 1 if start else 0].rpartition(" ")[2]
+    bits = _known(word)
+    if bits is None:
+        bits = _WORDS.make(word)
     return bits if bits >= 0 else _word_bits(word_before(text, start))
 
 

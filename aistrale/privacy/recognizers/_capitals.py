@@ -15,12 +15,15 @@ from aistrale.privacy.recognizer import Triggers
 from aistrale.privacy.recognizers._beside import (
     AFTER,
     AFTER_BITS,
+    ANY,
     BEFORE,
     BESIDE_LOWER,
     COMMA,
     EMPLOYED,
+    FIRM,
     IS,
     KIND,
+    LEGAL,
     MATTERS,
     NUMBER,
     PROGRAM,
@@ -30,7 +33,7 @@ from aistrale.privacy.recognizers._beside import (
     word_bits,
 )
 from aistrale.privacy.recognizers._lower import lower_names
-from aistrale.privacy.recognizers._plan import DECIDED, NOTHING, PLANS, UNKNOWN, Plan
+from aistrale.privacy.recognizers._plan import PLANS, UNKNOWN
 from aistrale.privacy.recognizers._run import Run, Walk, before_of, word_after
 from aistrale.privacy.recognizers.address import street_at
 from aistrale.privacy.recognizers.location import is_named_as_place, place_in
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aistrale.privacy.recognizer import Candidate
+    from aistrale.privacy.recognizers._plan import Plan
 
 # Capitals of the scripts that have them; where a block mixes both cases (Latin Extended) the walk looks again.
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĀ-ɏΆ-ΫЀ-ЯԱ-ՖḀ-\u1eff"
@@ -58,9 +62,13 @@ _CODE_ENDS: Final = (";\n", "{\n", "):\n", ")\n", "},\n", "),\n", " = ")
 _TELLING: Final = 16384
 # No further from it stands a place of which the next is the country.
 _NEAR: Final = 4
+# The look-ups that every run takes.
+_planned: Final = PLANS.get
+_after: Final = AFTER.get
+_before: Final = BEFORE.get
 _NUMBERED: Final = NUMBER | KIND
-# Of which no more than the first characters are known.
 _DOUBTFUL: Final = EMPLOYED | IS | VERB
+_FIRMS: Final = EMPLOYED | IS | LEGAL | FIRM | ANY
 # No further from a person stands the next one of a row.
 _ROW: Final = 8
 # A language or a text in it rather than a people.
@@ -99,22 +107,47 @@ class Capitals:
 def _walk(text: str) -> list[Finding]:
     """Everything that a text names which has capitals."""
     walk = Walk(text, code=_is_code(text))
+    found, waiting, always = walk.found, walk.waiting, walk.beside
     for match in _RUN.finditer(text):
-        plan = PLANS[match.group()]
-        if plan is NOTHING:
-            continue
-        start = match.start()
-        if start < walk.done:
-            continue
-        if plan.pieces:
-            for offset, piece in plan.pieces:
-                if start + offset >= walk.done:
-                    _look(piece, start + offset, walk)
-        else:
-            _look(plan, start, walk)
-    if (walk.waiting or walk.lines) and walk.found:
+        plans = _planned(match[0])
+        if plans is None:
+            plans = PLANS.make(match[0])
+        for offset, planned in plans:
+            start = match.start() + offset
+            plan, end = planned, start + planned.length
+            tail = text[end : end + 3]
+            after = _after(tail) or AFTER.make(tail)
+            if after & PROGRAM or start < walk.done:
+                continue
+            head = text[start - 3 : start] or text[:start]
+            beside = after | always | (_before(head) or BEFORE.make(head))
+            if (
+                beside & _NUMBERED
+                and plan.street
+                and (beside & NUMBER or text[end : end + 4] in BESIDE_LOWER)
+                and street_at(plan.street_words(), start, end, walk, beside)
+            ):
+                continue
+            if plan.kind and (plan.kind != UNKNOWN or _matters(start, end, beside, walk)):
+                plan = plan.inner()
+            if (
+                beside & plan.heeds
+                or start - walk.last_person < plan.row
+                or (plan.says and word_bits(text, start) & plan.says)
+                or (plan.near and found and start - found[-1].end < _NEAR)
+            ) and _decided(plan, start, beside, walk):
+                continue
+            for first, last, kind, score, recognizer in plan.found:
+                found.append(Finding(start + first, start + last, kind, score, recognizer))
+            if plan.last:
+                walk.last_person = start + plan.last
+                walk.names += plan.names
+            if plan.waits is not None:
+                first, last, kind = plan.waits
+                waiting.append((start + first, start + last, kind))
+    if (waiting or walk.lines) and found:
         settle_waiting(walk)
-    return walk.found
+    return found
 
 
 def _without_capitals(text: str) -> list[Finding]:
@@ -124,50 +157,6 @@ def _without_capitals(text: str) -> list[Finding]:
     if len(titled) == len(text):
         found += [finding for finding in _walk(titled) if finding.recognizer == "address"]
     return found
-
-
-def _look(plan: Plan, start: int, walk: Walk) -> None:
-    """A run, or what a full stop left of one."""
-    text = walk.text
-    end = start + plan.length
-    after = AFTER[text[end : end + 3]]
-    if after & PROGRAM:
-        return
-    beside = after | BEFORE[text[start - 3 : start] if start > 2 else text[:start]] | walk.beside
-    if (
-        beside & _NUMBERED
-        and plan.street
-        and (beside & NUMBER or text[end : end + 4] in BESIDE_LOWER)
-        and street_at(plan.street_words(), start, end, walk, beside)
-    ):
-        return
-    if plan.kind != DECIDED:
-        if plan.kind == UNKNOWN and not _matters(start, end, beside, walk):
-            if plan.waits is not None:
-                walk.waiting.append((start, start + plan.waits[1], "?"))
-            return
-        plan = plan.inner()
-    found = walk.found
-    heeds = beside & plan.heeds
-    if heeds and heeds & _DOUBTFUL:
-        beside = _verified(start, end, beside, heeds, text)
-        heeds &= beside
-    if (
-        heeds
-        or start - walk.last_person < plan.row
-        or (plan.says and word_bits(text, start) & plan.says)
-        or (plan.near and found and start - found[-1].end < _NEAR)
-    ):
-        _decide(plan, start, beside, walk)
-        return
-    for first, last, kind, score, recognizer in plan.found:
-        found.append(Finding(start + first, start + last, kind, score, recognizer))
-    if plan.last:
-        walk.last_person = start + plan.last
-        walk.names += plan.names
-    if plan.waits is not None:
-        first, last, letter = plan.waits
-        walk.waiting.append((start + first, start + last, letter))
 
 
 def _matters(start: int, end: int, beside: int, walk: Walk) -> bool:
@@ -181,29 +170,38 @@ def _matters(start: int, end: int, beside: int, walk: Walk) -> bool:
     )
 
 
-def _verified(start: int, end: int, beside: int, heeds: int, text: str) -> int:
-    """What stands beside a run, without that of which the first characters only looked like it."""
-    if heeds & EMPLOYED and not before_of(text, start).lower().rstrip(":").endswith(WORKS):
-        beside &= ~EMPLOYED
-    if heeds & IS and text[end : end + 5] != " is a":
-        beside &= ~IS
-    if heeds & VERB and word_after(text, end) not in PERSON_AFTER_STRONG:
-        beside &= ~VERB
-    return beside
-
-
-def _decide(plan: Plan, start: int, beside: int, walk: Walk) -> None:
-    """A run whose neighbours decide."""
+def _decided(plan: Plan, start: int, beside: int, walk: Walk) -> bool:
+    """Report what a run names that has something of interest beside it; whether it had."""
+    text, end = walk.text, start + plan.length
+    heeds = beside & plan.heeds
+    if heeds & _DOUBTFUL:
+        # No more than the first characters of these are known.
+        if heeds & EMPLOYED and not before_of(text, start).lower().rstrip(":").endswith(WORKS):
+            heeds ^= EMPLOYED
+        if heeds & IS and text[end : end + 5] != " is a":
+            heeds ^= IS
+        if heeds & VERB and word_after(text, end) not in PERSON_AFTER_STRONG:
+            heeds ^= VERB
+        if not (
+            heeds
+            or start - walk.last_person < plan.row
+            or (plan.says and word_bits(text, start) & plan.says)
+            or (plan.near and walk.found and start - walk.found[-1].end < _NEAR)
+        ):
+            return False
     if plan.owned:
         beside &= ~AFTER_BITS
     letter = plan.letter
     if letter:
         letter = _known(plan, start, beside, walk)
         if not letter:
-            return
-    run = Run(walk.text, start, start + plan.length, plan.words, letter or plan.shape.replace("Y", "S"), beside=beside)
-    if not (organization_in(run, walk) or persons_in(run, walk)):
+            return True
+    run = Run(text, start, end, plan.words, letter or plan.shape.replace("Y", "S"), beside=beside)
+    # A firm needs one of these, or a shape that decides it in any case.
+    firm = (heeds & _FIRMS or letter or plan.found) and organization_in(run, walk)
+    if not (firm or persons_in(run, walk)):
         place_in(run, walk)
+    return True
 
 
 def _known(plan: Plan, start: int, beside: int, walk: Walk) -> str:

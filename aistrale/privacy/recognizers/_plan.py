@@ -60,7 +60,6 @@ class Plan:
         "names",
         "near",
         "owned",
-        "pieces",
         "row",
         "says",
         "shape",
@@ -92,8 +91,6 @@ class Plan:
         # Whether it may be a street, and whether a possessive follows.
         self.street = True
         self.owned = False
-        # The parts of a run that full stops part, and where they begin.
-        self.pieces: tuple[tuple[int, Plan], ...] = ()
         self._inner: Plan | None = None
         self._street: Street | None = None
 
@@ -127,22 +124,23 @@ NOTHING: Final = Plan([], "", 0)
 """Of what names nothing, whatever stands beside it."""
 
 
-def _plan_of(name: str) -> Plan:
-    """What a run comes to, as it stands in the text."""
+def _plans_of(name: str) -> tuple[tuple[int, Plan], ...]:
+    """What a run comes to, as it stands in the text: where its parts begin, and what each comes to."""
     letter = letters().get(name)
     if letter is None:
         if "." in name:
             return _parted(name)
         if name[-1] in "'\u2019-":
             name = name[:-1]
-    return _whole(name, letter)
+    plan = _whole(name, letter)
+    return () if plan is NOTHING else ((0, plan),)
 
 
-PLANS: Final = Memo(_plan_of, 8192)
+PLANS: Final = Memo(_plans_of, 8192)
 """What runs come to."""
 
 
-def _parted(name: str) -> Plan:
+def _parted(name: str) -> tuple[tuple[int, Plan], ...]:
     """A run with full stops: those of initials and titles are inside a name, others end one."""
     known = letters()
     words: list[str] = []
@@ -160,14 +158,7 @@ def _parted(name: str) -> Plan:
             words = []
     if words:
         pieces.append((at, _piece(words)))
-    pieces = [piece for piece in pieces if piece[1] is not NOTHING]
-    if not pieces:
-        return NOTHING
-    if len(pieces) == 1 and not pieces[0][0]:
-        return pieces[0][1]
-    plan = Plan([], "", len(name))
-    plan.pieces = tuple(pieces)
-    return plan
+    return tuple([piece for piece in pieces if piece[1] is not NOTHING])
 
 
 def _piece(words: list[str]) -> Plan:

@@ -130,12 +130,12 @@ def word_after(text: str, end: int) -> str:
 
 def span_of(words: list[str], first: int, last: int) -> tuple[int, int]:
     """Where words `first` to `last` (not included) stand in a run; a possessive at their end is left out."""
-    start = sum(map(len, words[:first])) + first if first else 0
-    end = start + sum(map(len, words[first:last])) + last - first - 1
     word = words[last - 1]
+    start = sum(map(len, words[:first])) + first if first else 0
+    end = start + (len(word) if last - first == 1 else sum(map(len, words[first:last])) + last - first - 1)
     if word[-2:] in {"'s", "\u2019s"}:
         end -= 2
-    elif word[-1:] in "'\u2019":
+    elif word[-1] in "'\u2019":
         end -= 1
     return start, end
 

@@ -304,7 +304,10 @@ def _piece(text: str, after: re.Match[str], *, inside: bool) -> tuple[int, int, 
     match = _PLACE.match(text, at)
     if match is None:
         return None
-    bits = _PLACES[match.group()]
+    name = match[0]
+    bits = _PLACES.get(name)
+    if bits is None:
+        bits = _PLACES.make(name)
     if bits & _REGION:
         return at, match.end(), "REGION"
     if not bits & _CREDIBLE or gap.count("\n") > 1 or (gap == " " and not bits & _SURE):

@@ -38,6 +38,7 @@ GREETINGS: Final = frozenset(
 _QUOTED: Final = frozenset(("> ", "? ", "* ", "- ", "| "))
 ONE: Final = frozenset("SFfCLUDr")
 _ROW_GAPS: Final = frozenset((", ", " and ", ", and ", " & ", " or "))
+_ROW_STARTS: Final = frozenset(gap[:2] for gap in _ROW_GAPS)
 _PLACES: Final = frozenset(("in", "from", "to"))
 
 
@@ -194,12 +195,17 @@ def report(run: Run, walk: Walk, first: int, last: int, score: float) -> None:
 def settle_waiting(walk: Walk) -> None:
     """Report single words that the text elsewhere shows to be names, or that stand in a row with one."""
     text, names = walk.text, frozenset(walk.names)
-    people = {finding.start for finding in walk.found if finding.type == "PERSON"}
+    people: set[int] | None = None
     for start, end, letter in reversed(walk.waiting):
-        row = letter in "SFLUDCf" and any(end + len(gap) in people and text.startswith(gap, end) for gap in _ROW_GAPS)
-        if row or text[start:end] in names:
+        proven = text[start:end] in names
+        if not proven and letter in "SFLUDCf" and text[end : end + 2] in _ROW_STARTS:
+            if people is None:
+                people = {finding.start for finding in walk.found if finding.type == "PERSON"}
+            proven = any(end + len(gap) in people and text.startswith(gap, end) for gap in _ROW_GAPS)
+        if proven:
             walk.found.append(Finding(start, end, "PERSON", 0.6, "person"))
-            people.add(start)
+            if people is not None:
+                people.add(start)
     if walk.lines:
         _settle_lines(walk)
 
