@@ -68,7 +68,10 @@ async def client(provider, judge, sim):
 
 
 def sent(sim):
-    return [json.dumps(received.body, ensure_ascii=False) + received.path for received in sim.requests]
+    """Everything that arrived of each request."""
+    return [
+        json.dumps([received.body, received.path, received.headers], ensure_ascii=False) for received in sim.requests
+    ]
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
@@ -169,7 +172,7 @@ def test_only_the_texts_of_a_request_differ(begin, judge, sim):
     judge.run(body)
     begin()
     judge.run(body)
-    plain, redacted = sent(sim)
+    plain, redacted = (json.dumps(received.body, ensure_ascii=False) for received in sim.requests)
     assert redacted == plain.replace(EMAIL, "[[EMAIL_1]]").replace(CARD, "[[CARD_1]]")
 
 

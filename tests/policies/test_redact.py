@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import pickle
+import traceback
 from itertools import pairwise
 
 import pytest
@@ -12,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import aistrale
-from aistrale.errors import DLPViolation, RedactionError
+from aistrale.errors import AistraleError, DLPViolation, RedactionError
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.recognizer import Triggers
-from aistrale.testing import Say, simulator
+from aistrale.testing import Broken, Fault, Say, simulator
 from aistrale.types import MediaPart, Message, Tool
 
 MODELS = ["openai/gpt-5-mini", "anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash", "groq/llama-3.3-70b-versatile",
@@ -306,6 +309,61 @@ def test_the_pipeline_says_so(make):
 def test_dlp_errors_and_redaction_errors_say_that_nothing_was_sent():
     assert issubclass(RedactionError, aistrale.errors.PolicyError)
     assert issubclass(DLPViolation, aistrale.errors.PolicyError)
+
+
+STEPS = [None, Fault(status=400, message="Bad prompt: Write to [[EMAIL_1]]"), Fault(status=500), Broken(wreck="bad_json"),
+         Broken(wreck="error_midway"), Broken(wreck="truncate"), Broken(wreck="reset")]  # fmt: skip
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: repr(step)[:32])
+@pytest.mark.parametrize("model", MODELS)
+def test_canaries(make, sim, tmp_path, caplog, capfd, model, step, streamed):  # noqa: PLR0917 - fixtures and table
+    caplog.set_level(logging.DEBUG)
+    files = {
+        "ledger": f"sqlite:///{tmp_path}/ledger.sqlite3",
+        "cache": {"store": f"sqlite:///{tmp_path}/cache.sqlite3"},
+    }
+    events = []
+    client = make(**files, on_event=events.append)
+    sim.script(Say(text="Dear [[EMAIL_1]]: [[CARD_1]].") if step is None else step)
+    things, errors = [], []
+    try:
+        if streamed:
+            with client.stream(PROMPT, model=model) as stream:
+                things += [stream, *list(stream), stream.completion]
+        else:
+            things.append(client.run(PROMPT, model=model))
+    except AistraleError as error:
+        errors.append(error)
+    assert bool(errors) == (step is not None)
+    client.flush()
+    engine = client._engine
+    calls = client.ledger.calls(5)
+    things += [
+        client,
+        client.pipeline,
+        engine.settings,
+        engine.protection,
+        engine.protection.redactor({}),
+        *calls,
+        *events,
+    ]
+    for call in calls:
+        things += client.ledger.attempts(call.call_id)
+    out, err = capfd.readouterr()
+    shown = "\n".join([*map(repr, things), caplog.text, out, err])
+    for error in errors:
+        shown += f"{error}{error!r}{error.args!r}{''.join(traceback.format_exception(error))}"
+    arrived = [json.dumps([each.body, each.path, each.headers], ensure_ascii=False) for each in sim.requests]
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert arrived
+    assert kept
+    for canary in (EMAIL, "jo.roe", CARD):
+        assert canary not in shown
+        assert not any(canary in each for each in arrived)
+        assert not any(canary.encode() in each for each in kept)
+        assert not any(canary.encode() in pickle.dumps(error) for error in errors)
 
 
 @pytest.fixture(scope="module")
