@@ -114,6 +114,9 @@ class PostalAddress:
         """Where the words before "Box" begin; -1: they are none of a post office's."""
         before = text[start - 16 if start > 16 else 0 : start].rstrip(" ")
         if before[-1:].isdigit() or before[-1:] == ",":
+            ahead = before.lower()
+            if "psc" not in ahead and "cmr" not in ahead and "unit" not in ahead:
+                return -1
             unit = _BOX_UNIT.search(text, start - 16 if start > 16 else 0, start)
             return unit.start() if unit else -1
         lower = before.lower()
