@@ -36,6 +36,7 @@ FILES: Final = (
     "secret_vendors",
     "secret_assignment",
     "secret_connection",
+    "secret_companion",
     "secret_jwt",
     "secret_pem",
 )  # fmt: skip

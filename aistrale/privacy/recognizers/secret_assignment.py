@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.recognizer import Triggers
-from aistrale.privacy.recognizers.secret_shape import filler, naming, plausible, randomness, wordy
+from aistrale.privacy.recognizers.secret_companion import COMPANION, companions, ids
+from aistrale.privacy.recognizers.secret_shape import filler, naming, plausible, randomness, template, wordy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,7 +86,9 @@ _PAIRS: Final = re.compile(r"\w=[^;=\n]{1,64};[\w \"'&]{0,40}\Z")
 _OPTION: Final = re.compile(r"(?:^|[\s\"'])--?[A-Za-z][\w-]{0,32}\Z")
 _LOGIN: Final = re.compile(r"\b(?:login|user)[ \t]+\S{1,64}\s+\Z")
 _PAIR: Final = re.compile(r"[^\n]{0,80}?\S@\S{3,64}[ \t]?[/:|][ \t]?(\S{6,64})")
-_ARGUMENTS: Final = re.compile(r"s?\([ \t]?[\"'][^\"'\n]{1,64}[\"'],[ \t]{0,4}[\"']([^\"'\s]{4,64})[\"']")
+_ARGUMENTS: Final = re.compile(r"s?\([ \t]?[\"']([^\"'\n]{1,64})[\"'],[ \t]{0,4}[\"']([^\"'\s]{4,64})[\"']")
+# `--deskey answer-17.bin`: where the key is. `--recv-keys` takes fingerprints.
+_FILE: Final = re.compile(r"[\w-]\.[a-z]{2,4}\Z")
 _SIGNED: Final = re.compile(r"\w{2,64}[!@#$^&*+~][\w!@#$^&*+~-]{0,64}")
 # How much of a value is judged, and how far on the next may begin in a refused one.
 _JUDGED: Final = 256
@@ -138,6 +141,7 @@ class AssignedSecret:
                     end = identifier(text, done).end()  # type: ignore[union-attr]  # it matches the empty string
                     done = end if end - at > 2 * _LONG_NAME else done
                 at = low.find(stem, done)
+        ids(text, low, found)
         return found
 
     def _named(self, text: str, at: int, end: int, stem: bytes, found: list[Finding]) -> int:
@@ -146,7 +150,8 @@ class AssignedSecret:
             self._pair(text, end, found)
             return end
         whole = _IDENTIFIER.match(text, end).end()  # type: ignore[union-attr]  # it matches the empty string
-        tie = _TIE.match(text, whole) if whole - end <= _LONG_NAME else None
+        listed = text.startswith(("recv-", "RECV-"), at - 5)
+        tie = _TIE.match(text, whole) if whole - end <= _LONG_NAME and not listed else None
         if tie is None or not (_SOME if stem in _PASSWORD_STEMS else _MORE).match(text, tie.end()):
             return whole
         value = _value(text, tie)
@@ -154,11 +159,17 @@ class AssignedSecret:
         if value is None or (rest is not None and (rest[0].lower() != "id" or randomness(value.text) < 2)):
             return tie.end()
         if stem in _PASSWORD_STEMS:
-            if _is_password(text, at, end, value, stem):
+            behind = found[-1].end if found and found[-1].end <= at else 0
+            sure = _is_password(text, at, end, value, stem)
+            if sure:
                 self._both(value.start, value.end, found)
+            companions(text, at, (value.start, value.end), found, behind, sure=sure)
+            if sure:
                 return value.end
         elif _is_secret(value, _weak(text, at, stem), text):
+            behind = found[-1].end if found and found[-1].end <= at else 0
             found.append(Finding(value.start, value.end, "SECRET", _SCORE, self.name))
+            companions(text, at, (value.start, value.end), found, behind, sure=True)
             return value.end
         return tie.end() if value.quoted else min(value.end, tie.end() + _JUDGED)
 
@@ -169,8 +180,10 @@ class AssignedSecret:
             start = pair.start(1)
             self._both(start, start + len(pair[1].rstrip(".,)")), found)
         pair = _ARGUMENTS.match(text, end)
-        if pair is not None and not filler(pair[1]) and not naming(pair[1]):
-            self._both(*pair.span(1), found)
+        if pair is not None and not filler(pair[2]) and not naming(pair[2]):
+            self._both(*pair.span(2), found)
+            if not template(pair[1]):
+                found.append(Finding(*pair.span(1), "SECRET", COMPANION, self.name))
 
     def _both(self, start: int, end: int, found: list[Finding]) -> None:
         found.append(Finding(start, end, "SECRET", _SCORE, self.name))
@@ -320,7 +333,7 @@ def _weak(text: str, at: int, stem: bytes) -> bool:
 def _is_secret(value: _Value, weak: bool, text: str) -> bool:  # noqa: FBT001
     """Whether it is the value of a token or key, by how firmly it is tied to the name."""
     said = value.text
-    if " " in said or "://" in said or said[:1] in "$%/<{[(-@*":
+    if " " in said or "://" in said or said[:1] in "$%/<{[(-@*" or (value.tie == "space" and _FILE.search(said)):
         return False
     if value.scheme:
         return _basic(said) or (plausible(said, 8) and not _CALL.search(said))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.recognizer import Triggers
-from aistrale.privacy.recognizers.secret_shape import filler, randomness
+from aistrale.privacy.recognizers.secret_companion import COMPANION
+from aistrale.privacy.recognizers.secret_shape import filler, naming, randomness, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,9 +17,23 @@ if TYPE_CHECKING:
 
 # RFC 3986 section 3.2.1, and the characters that people forget to encode. A password holds no slash, or the last @
 # would be unknown.
-_USERINFO: Final = re.compile(r"[^\s/@:\"'`<>\\]{0,128}(?::(?P<password>[^\s/\"'`<>\\]{1,200}))?@(?=[\w\[.%*$-])")
+_USERINFO: Final = re.compile(
+    r"(?P<user>[^\s/@:\"'`<>\\]{0,128})(?::(?P<password>[^\s/\"'`<>\\]{1,200}))?@(?=[\w\[.%*$-])"
+)
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9%+/_-]{40,120}={0,2}")
-_USER_OPTION: Final = re.compile(r"[ =\t]{0,3}[\"']?[\w.@{}\\-]{1,64}[\"']?:[\"']?(?P<password>[^\s\"'`]{3,128})")
+_USER_OPTION: Final = re.compile(
+    r"[ =\t]{0,3}(?P<q>[\"'])?(?P<user>[\w.@{}\\~!$%-]{0,80})[\"']?:"
+    r"(?:[\"']?(?P<password>[^\s\"'`]{3,128})|(?(q)[\"']|(?=\s|\Z)))"
+)
+# Several hosts, each with a user and a password: `user:secret@one:1,user:secret@two:2/...`.
+_NEXT_HOST: Final = re.compile(r"@[\w.-]{1,128}(?::\d{1,5})?,([^\s/@:]{1,128}):([^\s/@,]{1,128})(?=@)")
+# Where an address and the secrets that open it stand in one string, the address is one half of a pair.
+_ENDPOINT: Final = re.compile(
+    r"([^\s;\"'`<>]{1,128});[ ]?(?:Id=(?P<id>[^\s;\"']{1,80});[ ]?Secret=|SharedAccess|AccessKey=|AccountKey=)"
+)
+_DIRECTORY: Final = re.compile(
+    r"([^\s\"']{1,128})[\"'],\s{0,24}[\"']([^\s\"',]{1,80})[\"'],\s{0,24}[\"']([^\s\"']{4,80})[\"']"
+)
 # An address and a password, as lists of leaked ones have them: `jo@example.com:...`, `jo@example.com / ...`.
 _COMBINED: Final = re.compile(
     r"@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?:[:|;] ?| / )"
@@ -26,6 +41,8 @@ _COMBINED: Final = re.compile(
 )
 _COMMAND: Final = 400
 _LONG: Final = 20
+_SCHEME: Final = 16
+_SAID: Final = frozenset({"pass", "passwd", "password", "pw", "pwd"})
 
 
 class ConnectionSecret:
@@ -53,34 +70,74 @@ class ConnectionSecret:
         return self._option(text, end)
 
     def _option(self, text: str, at: int) -> Iterable[Finding]:
-        """The password of curl's option for a user, within the length of a long command."""
-        for name in (" -u", " --user"):
+        """The user and password of curl's option for them, within the length of a long command."""
+        for name in ("-u", "--user"):
             place = text.find(name, at, at + _COMMAND)
-            option = _USER_OPTION.match(text, place + len(name)) if place >= 0 else None
-            if option is not None and not filler(option["password"]):
-                start, end = option.span("password")
-                while end - start > 1 and text[end - 1] in "})":
-                    end -= 1
-                return self._both(start, end)
+            option = _USER_OPTION.match(text, place + len(name)) if place > 0 and text[place - 1].isspace() else None
+            if option is None or filler(option["password"] or option["user"]):
+                continue
+            found = [] if template(option["user"]) else self._user(*option.span("user"))
+            if option["password"] is None:
+                # A key in place of the user has an empty password.
+                return found if _strong(option["user"]) else ()
+            start, end = option.span("password")
+            while end - start > 1 and text[end - 1] in "})":
+                end -= 1
+            return (*found, *self._both(start, end))
         return ()
 
     def _url(self, text: str, at: int) -> Iterable[Finding]:
         user = _USERINFO.match(text, at, at + 330)
         if user is None:
-            return ()
+            return self._address(text, at)
         start, end = user.span("password")
         if start < 0:
             name = text[at : user.end() - 1]
             if len(name) < _LONG or not randomness(name):
                 return ()
             return (Finding(at, user.end() - 1, "SECRET", 0.85, self.name),)
-        return () if filler(text[start:end]) or text[start] in "{$%[(" else self._both(start, end)
+        if filler(text[start:end]) or text[start] in "{$%[(":
+            return ()
+        # Documentation says user and password; no one is called so.
+        found = [] if text[start:end] in _SAID and naming(user["user"]) else self._user(*user.span("user"))
+        while (more := _NEXT_HOST.search(text, start, user.end())) is not None:
+            found += [*self._both(start, more.start()), *self._user(*more.span(1))]
+            start = more.start(2)
+        return (*found, *self._both(start, end))
+
+    def _address(self, text: str, at: int) -> Iterable[Finding]:
+        """The address that a key beside it opens, and who opens a directory (LDAP) as programs are told it."""
+        begin = at - 3
+        while begin > 0 and at - begin < _SCHEME and text[begin - 1].isalnum():
+            begin -= 1
+        endpoint = _ENDPOINT.match(text, at)
+        if endpoint is not None:
+            found = self._user(begin, endpoint.end(1))
+            return found if endpoint["id"] is None else found + self._user(*endpoint.span("id"))
+        if text[begin : at - 3].upper() not in ("LDAP", "LDAPS", "WINNT"):
+            return ()
+        directory = _DIRECTORY.match(text, at)
+        if directory is None or filler(directory[3]):
+            return ()
+        return (
+            *self._user(begin, directory.end(1)),
+            *self._user(*directory.span(2)),
+            *self._both(*directory.span(3)),
+        )
+
+    def _user(self, start: int, end: int) -> list[Finding]:
+        return [Finding(start, end, "SECRET", COMPANION, self.name)] if end > start else []
 
     def _both(self, start: int, end: int) -> Iterable[Finding]:
         return (
             Finding(start, end, "SECRET", 1.0, self.name),
             Finding(start, end, "PASSWORD", 1.0, self.name),
         )
+
+
+def _strong(said: str) -> bool:
+    """Whether it has digits and signs or both cases, as what is no name."""
+    return len(said) > 7 and any(map(str.isdigit, said)) and not said.isalnum() | said.islower() | said.isupper()
 
 
 RECOGNIZERS = (ConnectionSecret(),)

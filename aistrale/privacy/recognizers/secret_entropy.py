@@ -24,7 +24,8 @@ _GROUPS: Final = re.compile(r"[0-9A-Za-z]{4,12}(?:-[0-9A-Za-z]{4,12}){3,8}")
 # What makes a random value something else: a checksum, a version, an identifier that is no secret.
 _PUBLIC: Final = re.compile(
     r"sha-?\d|md5|hash|integrity|checksum|digest|commit|\brev|fingerprint|etag|blob|\bcrc|thumbprint|signature|public|nonce"
-    r"|\bsalt\b|keyid|key_id|key id|[#@/\\]\Z|keyboard|monkey|author\b|authors|issue|accessib|tokeniz|accession|def \Z"
+    r"|\bsalt\b|keyid|key_id|key id|[#@/\\]\Z|keyboard|monkey|author\b|authors|issue|recv-keys"
+    r"|accessib|tokeniz|accession|def \Z"
 )
 _WORD: Final = re.compile(r"(?<![a-z])[a-z]{2,}")
 _OTHER: Final = frozenset(
@@ -147,7 +148,8 @@ def _said(before: str) -> int:
         line = before.rstrip("\"' \t\n")
         line = line[line.rfind("\n") + 1 :]
         if len(line) > _SHORT:
-            return 0
+            # "Use this password to go on:" and then the password in a line of its own.
+            return int(line.endswith(":") and _CUE.search(line) is not None and _PUBLIC.search(line) is None)
     cues = [cue.end() for cue in _CUE.finditer(line)] if _STEM.search(line) is not None else None
     if cues:
         # "the token endpoint refused request 3fe..." says nothing about what may be an identifier.

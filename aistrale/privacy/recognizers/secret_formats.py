@@ -102,7 +102,7 @@ hcaik_ hcamk_ hcbik_ hcxik_ a40                                 # Honeycomb
 logfire_ pylf_v1_ w36                                           # Logfire
 sl. w60                                                         # Dropbox
 EAAA a60                                                        # Square, Facebook
-EAAC EAAG EAAB EAAD EAAF EAAH a60                               # Facebook
+EAAB EAAC EAAD EAAE EAAF EAAG EAAH EAAI EAAJ EAAK EAAL EAAM EAAN EAAO a60                               # Facebook
 IGQV IGAA w60                                                   # Instagram
 sq0atp- sq0csp- sq0idp- sq0idb- sq0sws- w20                     # Square
 sandbox-sq0atb- sandbox-sq0csb- sandbox-sq0idb- sandbox-sq0idp- w20      # Square
@@ -151,7 +151,8 @@ bedrock-api-key- ABSK b60                                       # Amazon Bedrock
 AIza w35                                                        # Google API key
 GOCSPX- w24                                                     # Google, OAuth client secret
 ya29. w40                                                       # Google, OAuth access token
-AKIA ASIA ABIA ACCA A3T AGPA AROA AIPA ANPA u16                 # AWS
+AKIA ASIA ABIA ACCA AGPA AROA AIPA AIDA ANPA ANVA u16           # AWS
+A3T0 A3T1 A3T2 A3T3 A3T4 A3T5 A3T6 A3T7 A3T8 A3T9 A3TX u16      # AWS, older
 amzn.mws. w36                                                   # Amazon MWS
 amzn1.oa2-cs.v1. h60                                            # Login with Amazon
 LTAI a16                                                        # Alibaba Cloud
@@ -168,7 +169,7 @@ sbp_ sb_secret_ sb_publishable_ x22                             # Supabase
 napi_ neon_ l40                                                 # Neon
 AVNS_ w18                                                       # Aiven
 fnA w38                                                         # Fauna
-xoxb- xoxa- xoxp- xoxr- xoxs- xoxo- xoxe- xoxc- xoxd- xoxe.xoxp- xoxe.xoxb- xapp- b20   # Slack
+xoxb- xoxa- xoxp- xoxr- xoxs- xoxo- xoxe- xoxc- xoxd- xoxe.xoxp- xoxe.xoxb- xapp- b14   # Slack
 SK AC h32                                                       # Twilio
 xwfp- w40                                                       # Slack
 aio_ a28                                                        # Adafruit IO
@@ -214,6 +215,7 @@ SHAPED: Final = (
     ("00", r"00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{60,200}"),  # Salesforce, session
     ("00", r"00(?![0-9a-f]{40}(?![A-Za-z0-9_-]))[A-Za-z0-9_-]{40}(?![A-Za-z0-9_-])"),  # Okta
     ("00", r"\d{6,16}-[0-9a-z]{32}\.apps\.googleusercontent\.com"),  # Google, OAuth client
+    ("00", r"\d{1,4}-[A-Za-z0-9]{64}(?![A-Za-z0-9])"),  # TrueNAS
     ("pk", r"pk_\d{5,10}_[A-Z0-9]{24,40}"),  # ClickUp
     ("AA", r"AAAA[A-Za-z0-9_-]{7}:[A-Za-z0-9_-]{120,180}"),  # Firebase Cloud Messaging
     ("ac", r"access_token\$(?:production|sandbox)\$[0-9a-z]{10,24}\$[0-9a-f]{32}"),  # Braintree
@@ -242,6 +244,8 @@ MARKED: Final = (
     ("AzCa", r"[A-Za-z0-9]{33}AzCa[A-P][A-Za-z0-9]{5}="),  # Azure Cache for Redis
     ("+ACR", r"[A-Za-z0-9+/]{42}\+ACR[A-D][A-Za-z0-9]{5}"),  # Azure Container Registry
     ("NRAL", r"[0-9a-f]{36}NRAL"),  # New Relic, licence
+    ("/api/v1/", r"(?<=/api/v1/)[A-Za-z0-9]{20}(?=/(?:telemetry|attributes|rpc|claim))"),  # ThingsBoard, device
+    ("s-s4t2", r"s-s4t2(?:ud|af)-[0-9a-f]{64}"),  # 42, client secret
     ("_mmk", r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk"),  # MaxMind
     ("-us", r"[0-9a-f]{32}-us\d{1,2}(?![A-Za-z0-9])"),  # Mailchimp
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
 from aistrale.privacy.recognizer import Triggers
+from aistrale.privacy.recognizers.secret_companion import COMPANION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,8 @@ _HASH: Final = re.compile(
     r"|(?:argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]{0,12}|bcrypt-sha256|7|gy)\$[./A-Za-z0-9=,+$-]{30,300}"
     r"|krb5[a-z]{2,8}\$[^\s]{40,4096})"
 )
+# htpasswd and shadow have a user in the line before the hash.
+_USER: Final = re.compile(r"(?:\A|[\s\"'])([A-Za-z_][\w.@-]{0,63}):\Z")
 
 
 class PrivateKey:
@@ -66,9 +69,17 @@ class PasswordHash:
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """All of them in a text."""
-        return [
-            Finding(match.start(), match.end(), "SECRET", 1.0, self.name) for match in _HASH.finditer(candidate.text)
-        ]
+        text = candidate.text
+        found: list[Finding] = []
+        if "$" not in text:
+            return found
+        for match in _HASH.finditer(text):
+            start = match.start()
+            user = _USER.search(text, max(0, start - 80), start) if text[start - 1 : start] == ":" else None
+            if user is not None:
+                found.append(Finding(*user.span(1), "SECRET", COMPANION, self.name))
+            found.append(Finding(start, match.end(), "SECRET", 1.0, self.name))
+        return found
 
 
 RECOGNIZERS = (PrivateKey(), PasswordHash())

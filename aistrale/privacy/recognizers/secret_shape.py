@@ -53,6 +53,11 @@ def filler(value: str) -> bool:
     return len(set(value)) < max(3, min(4, len(value) // 8)) or _FILLER.search(value) is not None
 
 
+def template(value: str) -> bool:
+    """Whether it says what is to be put there, however short it is: `<user>`, `${USER}`, `your-name`."""
+    return _FILLER.search(value[:_SEEN]) is not None
+
+
 def naming(value: str) -> bool:
     """Whether it consists of words that say what stands there: `user_password`, `accessToken`, `None`."""
     value = value[:_SEEN].rstrip(":.!? ")

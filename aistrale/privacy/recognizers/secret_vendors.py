@@ -9,7 +9,7 @@ from aistrale.privacy.finding import Finding
 from aistrale.privacy.recognizer import Triggers
 from aistrale.privacy.recognizers.secret_entropy import by_context
 from aistrale.privacy.recognizers.secret_formats import CLASSES, MARKED, PREFIXED, SHAPED
-from aistrale.privacy.recognizers.secret_shape import filler, plausible, randomness
+from aistrale.privacy.recognizers.secret_shape import filler, plausible, randomness, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,15 +17,19 @@ if TYPE_CHECKING:
     from aistrale.privacy.recognizer import Candidate
 
 _SCORE: Final = 0.95
-# A digit before a letter in a word of seventeen characters and more: random values have it, words do not. The
+# What has an issuer's format and is an example, by the look of it.
+_LIKE: Final = 0.6
+_EXAMPLE: Final = re.compile(r"(?i)example|foobar|undefined")
+_GLUE: Final = frozenset("-_.")
+# A digit before a letter in a word of twenty characters and more: random values have it, words do not. The
 # look-behind and the fixed length keep it linear.
 _TRIGGER: Final = re.compile(
-    r"[0-9](?:[A-Za-z_](?:(?<=[A-Za-z0-9_\-+/.]{10})|[A-Za-z0-9_\-+/.~]{8})|(?![0-9])(?<=[A-Za-z0-9_-]{17}))"
+    r"[0-9](?:[A-Za-z_](?:(?<=[A-Za-z0-9_\-+/.]{10})|[A-Za-z0-9_\-+/.~]{8})|(?![0-9])(?<=[A-Za-z0-9_-]{20}))"
 )
 _REST: Final = re.compile(r"[A-Za-z0-9_\-+/.~%:|$=!]{0,1024}")
 _DATA: Final = re.compile(r"[A-Za-z0-9_\-+/=]*")
 _JOINED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+/.~%:|$=!")
-_PIECE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9/.]")
+_PIECE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9/.-]")
 _SCHEME: Final = re.compile(r"https?://(?:[A-Za-z0-9-]{1,32}\.)?\Z")
 # How far a token may begin before the digit that gave it away, and how many of its parts are looked at.
 _LOOK: Final = 200
@@ -36,8 +40,11 @@ _LIKE_WORDS: Final = (
     "test_ live_ key- API- prod- rel- api- mob- sdk- sess- beam_ polar_ hawk. napi_ neon_ age1 lmnr_ dapi"
 )
 _WORDS: Final = frozenset(_LIKE_WORDS.split())
-# What a token can begin with that begins with a number: two digits, or one and a stroke or a dot.
-_DIGITS: Final = (*(f"{number:02d}" for number in range(100)), *(f"{number}/" for number in range(10)))
+# What a token can begin with that begins with a number: two digits, or one and a stroke.
+_DIGITS: Final = (
+    *(f"{number:02d}" for number in range(100)),
+    *(f"{number}{sign}" for number in range(10) for sign in "/-"),
+)
 
 
 def _tables() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
@@ -100,11 +107,14 @@ class VendorSecret:
                 break
             for prefix, pattern in formats:
                 match = pattern.match(text, at)
-                if match is not None and _holds(prefix, match.group(1)) and not _inside(prefix, text, at):
+                if match is None or _inside(prefix, text, at):
+                    continue
+                score = _score(prefix, match.group(1))
+                if score:
                     done = match.end()
                     if not prefix and (scheme := _SCHEME.search(text, max(0, at - 48), at)):
                         at = scheme.start()
-                    found.append(Finding(at, _tidy(text, done), "SECRET", _SCORE, self.name))
+                    found.append(Finding(at, _tidy(text, done), "SECRET", score, self.name))
                     break
         return done > start or self._marked(text, start, end, found)
 
@@ -121,18 +131,42 @@ class VendorSecret:
         return False
 
 
+class Digitless:
+    """Tokens of a few formats in which a digit need not be."""
+
+    name = VendorSecret.name
+    types = ("SECRET",)
+    triggers = Triggers(literals=("AKIA", "xox"))
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """The token that begins there."""
+        text, at = candidate.text, candidate.start
+        if at and (text[at - 1].isalnum() or text[at - 1] == "_"):
+            return ()
+        for prefix, pattern in _TABLE[text[at : at + 2]]:
+            match = pattern.match(text, at)
+            score = _score(prefix, match.group(1)) if match is not None else 0
+            if match is not None and score:
+                return (Finding(at, _tidy(text, match.end()), "SECRET", score, self.name),)
+        return ()
+
+
 def _inside(prefix: str, text: str, at: int) -> bool:
     """Whether a beginning that is like a word goes on one: the `key-` of `my-key-`."""
     return prefix in _WORDS and at > 0 and text[at - 1] in "-_"
 
 
-def _holds(prefix: str, body: str) -> bool:
-    """Whether what follows a prefix is a value and no word or placeholder."""
+def _score(prefix: str, body: str) -> float:
+    """How sure it is that what follows a prefix is a value; 0 for a word or what is to be replaced by a value."""
     if not prefix:
-        return True
+        return _SCORE
     if len(prefix) < _SHORT or prefix in _WORDS:
-        return randomness(body) > 0 or (len(body) >= 20 and "_" not in body and "-" not in body and plausible(body, 20))
-    return len(set(body)) > 3 and not filler(body)
+        plain = len(body) >= 20 and "_" not in body and "-" not in body and plausible(body, 20)
+        return _SCORE if plain or randomness(body) else 0.0
+    if len(set(body)) > 3 and not filler(body):
+        return _SCORE
+    # A documented example has the issuer's format too, and nothing is lost by hiding it.
+    return 0.0 if len(set(body) - _GLUE) < 3 or template(_EXAMPLE.sub("", body)) else _LIKE
 
 
 def _tidy(text: str, end: int) -> int:
@@ -142,4 +176,4 @@ def _tidy(text: str, end: int) -> int:
     return end
 
 
-RECOGNIZERS = (VendorSecret(),)
+RECOGNIZERS = (VendorSecret(), Digitless())

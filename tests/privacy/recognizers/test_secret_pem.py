@@ -61,7 +61,8 @@ def test_talk_about_keys_is_no_key() -> None:
     ],
 )
 def test_hashes_of_passwords(value: str) -> None:
-    assert found(f"root:{value}:19000") == [value]
+    assert found(f"root:{value}:19000") == ["root", value]
+    assert found(f"hash: {value}") == [value]
 
 
 @pytest.mark.parametrize("text", ["$1$2", "costs $5 or $6", "echo $1$2$3 > $6", "s/$/$2a$/", "a$2b$c"])

@@ -68,6 +68,44 @@ def test_formats_that_are_no_mere_prefix(token: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "token",
+    [
+        "AKIA" + "Q7WDEXAMPLE2RK9Z",
+        "ghp_" + "EXAMPLE" * 5 + "00",
+        "xoxb-" + "0000-00000-NOTAREALEXAMPLETOKEN",
+        "glpat-" + "ThisIsAnExample" + "00000",
+    ],
+)
+def test_examples_in_an_issuers_format_count_a_little(token: str) -> None:
+    assert [(finding.end - finding.start, finding.score) for finding in SCANNER.scan(f"use {token} here")] == [
+        (len(token), 0.6)
+    ]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "AKIA" + "QWDRKZSLXVBNFHTJ",
+        "A3T" + "0QWDRKZSLXVBNFHTJ",
+        "xoxb-" + "12-345-" + MIXED[:12],
+        "3-" + MIXED + MIXED[:31],
+        "s-s4t2" + "ud-" + HEX + HEX,
+        "EAA" + "M" + MIXED * 2,
+    ],
+)
+def test_formats_with_few_digits_or_none(token: str) -> None:
+    assert found(f"use {token} here") == [token]
+
+
+def test_the_token_of_a_device_in_an_address() -> None:
+    assert found(f"https://things.example/api/v1/{MIXED[:20]}/telemetry") == [MIXED[:20]]
+
+
+def test_a_password_in_a_line_of_its_own_after_one_that_says_so() -> None:
+    assert found(f"Please use the following password to go on with the setup:\n\n{HEX}\n\nGood luck.") == [HEX]
+
+
+@pytest.mark.parametrize(
     "around", ['"{}"', "({})", "x={},", "https://{}@github.com/a/b", "<k>{}</k>", "key: {}\n", "{}."]
 )
 def test_what_stands_around_a_token_is_no_part_of_it(around: str) -> None:
@@ -114,7 +152,11 @@ def test_nothing_but_random_in_quotes_needs_no_word(text: str) -> None:
         "the-secret-of-section-42-b-and-other-stories",
         "ghp" + "_" + "x" * 36,
         "sk-" + "your-api-key-goes-in-here-2024",
-        "AKIA" + "IOSFODNN7" + "EXAMPLE",
+        "AKIA" + "X" * 16,
+        "tvly-" + "x" * 32,
+        "xoxb-" + "0" * 10 + "-" + "0" * 12 + "-" + "x" * 24,
+        "sk-proj-" + "x" * 40,
+        f"gpg --recv-keys {HEX}a1b2c3d4",
         "sk-chasing-dots-are-fun2-see-how-they-go",
     ],
 )
