@@ -29,7 +29,7 @@ _USER_OPTION: Final = re.compile(
 _NEXT_HOST: Final = re.compile(r"@[\w.-]{1,128}(?::\d{1,5})?,([^\s/@:]{1,128}):([^\s/@,]{1,128})(?=@)")
 # Where an address and the secrets that open it stand in one string, the address is one half of a pair.
 _ENDPOINT: Final = re.compile(
-    r"([^\s;\"'`<>]{1,128});[ ]?(?:Id=(?P<id>[^\s;\"']{1,80});[ ]?Secret=|SharedAccess|AccessKey=|AccountKey=)"
+    r"([^\s;\"'`<>]{1,128}+);[ ]?(?:Id=(?P<id>[^\s;\"']{1,80});[ ]?Secret=|SharedAccess|AccessKey=|AccountKey=)"
 )
 _DIRECTORY: Final = re.compile(
     r"([^\s\"']{1,128})[\"'],\s{0,24}[\"']([^\s\"',]{1,80})[\"'],\s{0,24}[\"']([^\s\"']{4,80})[\"']"
@@ -42,6 +42,8 @@ _COMBINED: Final = re.compile(
 _COMMAND: Final = 400
 _LONG: Final = 20
 _SCHEME: Final = 16
+_SEMICOLON: Final = 130
+_DIRECTORIES: Final = ("LDAP", "LDAPS", "WINNT")
 _SAID: Final = frozenset({"pass", "passwd", "password", "pw", "pwd"})
 
 
@@ -107,15 +109,16 @@ class ConnectionSecret:
 
     def _address(self, text: str, at: int) -> Iterable[Finding]:
         """The address that a key beside it opens, and who opens a directory (LDAP) as programs are told it."""
+        endpoint = _ENDPOINT.match(text, at) if text.find(";", at, at + _SEMICOLON) >= 0 else None
+        scheme = text[max(0, at - 8) : at - 3].upper()
+        if endpoint is None and not scheme.endswith(_DIRECTORIES):
+            return ()
         begin = at - 3
         while begin > 0 and at - begin < _SCHEME and text[begin - 1].isalnum():
             begin -= 1
-        endpoint = _ENDPOINT.match(text, at)
         if endpoint is not None:
             found = self._user(begin, endpoint.end(1))
             return found if endpoint["id"] is None else found + self._user(*endpoint.span("id"))
-        if text[begin : at - 3].upper() not in ("LDAP", "LDAPS", "WINNT"):
-            return ()
         directory = _DIRECTORY.match(text, at)
         if directory is None or filler(directory[3]):
             return ()
