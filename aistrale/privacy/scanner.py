@@ -7,7 +7,7 @@ from bisect import bisect_left
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from aistrale.privacy.recognizer import Candidate
+from aistrale.privacy.recognizer import MOST_AROUND, Candidate
 from aistrale.privacy.view import Hints, read_again
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ MIN_SCORE: Final = 0.5
 """Below it a finding is a mere possibility, and is not reported by default."""
 
 # A number: groups of digits, parted as people part them. Bounded, so that a table of numbers is many candidates.
-_NUMBER: Final = re.compile(r"[0-9]++(?:(?:[ .\-/]|\)[ \-./]?| ?\(| - )[0-9]++){0,19}+")
+# The first digit by itself: the search then skips all else without trying a match there.
+_NUMBER: Final = re.compile(r"[0-9][0-9]*+(?:(?:[ .\-/]|\)[ \-./]?| ?\(| - )[0-9]++){0,19}+")
 _SEPARATORS: Final = str.maketrans("", "", " .-/()")
 # Longer tokens are data.
 _MOST_TOKEN: Final = 512
@@ -30,10 +31,48 @@ _MOST_DIGITS: Final = 64
 # How many types one value may be reported as.
 _MOST_TYPES: Final = 8
 _WORD: Final = re.compile(r"\w+")
+# What most often stands beside a number, and parts it from words; the empty text: an end.
+_APART: Final = frozenset({"", *map(chr, range(128))} - {"_", *filter(str.isalnum, map(chr, range(128)))})
+
+
+class _Asks:
+    """Whom to ask about numbers or words of one count.
+
+    Args:
+        always: Those who are asked whatever stands near.
+        cues: The words of which one must be near for the others.
+        every: All, in order; with the words of which each wants one near, none for those who want none.
+    """
+
+    __slots__ = ("always", "cues", "every")
+
+    def __init__(self) -> None:
+        self.always: list[Ask] = []
+        self.cues: frozenset[str] = frozenset()
+        self.every: list[tuple[frozenset[str], Ask]] = []
+
+    def add(self, cues: frozenset[str], ask: Ask) -> None:
+        """Ask this one as well, near one of these words; none: always."""
+        self.every.append((cues, ask))
+        self.cues |= cues
+        if not cues:
+            self.always.append(ask)
+
+    def find(self, candidate: Candidate, found: list[Finding]) -> None:
+        """Ask about a number or word."""
+        asks = self.always
+        if self.cues:
+            spoken = candidate.spoken
+            alone = candidate.end - candidate.start + MOST_AROUND >= len(candidate.text)
+            if alone or not self.cues.isdisjoint(spoken):
+                asks = [ask for cues, ask in self.every if alone or not cues or not cues.isdisjoint(spoken)]
+        for ask in asks:
+            if seen := ask(candidate):
+                found += seen
 
 
 class _Tables:
-    """Whom to ask about a number or word, by how many characters it has.
+    """Whom to ask about a number or word, by how many characters it has; None for nobody.
 
     Args:
         most: The greatest count that is told apart.
@@ -42,17 +81,19 @@ class _Tables:
     __slots__ = ("grouped", "plain")
 
     def __init__(self, most: int) -> None:
-        self.plain: list[list[Ask]] = [[] for _ in range(most + 1)]
-        self.grouped: list[list[Ask]] = [[] for _ in range(most + 1)]
+        self.plain: list[_Asks | None] = [None] * (most + 1)
+        self.grouped: list[_Asks | None] = [None] * (most + 1)
 
-    def add(self, counts: Iterable[int], ask: Ask) -> None:
+    def add(self, counts: Iterable[int], cues: frozenset[str], ask: Ask) -> None:
         """Ask it about these counts, and in several groups, of which it may be some, about greater ones too."""
         most = len(self.plain) - 1
         wanted = {min(count, most) for count in counts}
-        for count in wanted:
-            self.plain[count].append(ask)
-        for count in range(min(wanted, default=most + 1), most + 1):
-            self.grouped[count].append(ask)
+        least = min(wanted, default=most + 1)
+        for table, asked in ((self.plain, wanted), (self.grouped, range(least, most + 1))):
+            for count in asked:
+                asks = table[count] or _Asks()
+                asks.add(cues, ask)
+                table[count] = asks
 
 
 class Scanner:
@@ -76,8 +117,8 @@ class Scanner:
                 self._literals.setdefault(literal, []).append(ask)
             if triggers.whole:
                 self._whole.append(ask)
-            self._numbers.add(triggers.digits, ask)
-            self._tokens.add(triggers.tokens, ask)
+            self._numbers.add(triggers.digits, triggers.cues, ask)
+            self._tokens.add(triggers.tokens, triggers.cues, ask)
 
     def scan(self, text: str) -> list[Finding]:
         """Everything sensitive in a text, in order.
@@ -111,30 +152,28 @@ class Scanner:
 
     def _find_numbers(self, text: str, found: list[Finding], hints: Hints) -> None:
         done = 0
-        plain = self._numbers.plain
+        plain, grouped, apart = self._numbers.plain, self._numbers.grouped, _APART
         for match in _NUMBER.finditer(text):
             start, end = match.span()
             if start < done:
                 continue
             digits = match[0]
-            before, after = text[start - 1 : start], text[end : end + 1]
-            if before.isalnum() or after.isalnum() or before == "_" or after == "_":
+            if (text[start - 1 : start] not in apart and _touches(text, start - 1)) or (
+                text[end : end + 1] not in apart and _touches(text, end)
+            ):
                 done = self._find_word(text, start, end, found, hints)
                 continue
             if digits.isdigit():
                 count = end - start
-                asks = plain[min(count, _MOST_DIGITS)]
+                asks = plain[count] if count < _MOST_DIGITS else plain[-1]
             else:
                 digits = digits.translate(_SEPARATORS)
                 count = len(digits)
                 if end - start >= 2 * count - 1:
                     hints.singles.append(start)
-                asks = self._numbers.grouped[min(count, _MOST_DIGITS)]
-            if asks:
-                candidate = Candidate(text, start, end, digits)
-                for ask in asks:
-                    if seen := ask(candidate):
-                        found += seen
+                asks = grouped[count] if count < _MOST_DIGITS else grouped[-1]
+            if asks is not None:
+                asks.find(Candidate(text, start, end, digits), found)
 
     def _find_word(self, text: str, start: int, end: int, found: list[Finding], hints: Hints) -> int:
         """Ask about the word that a number is part of; where it ends."""
@@ -147,11 +186,8 @@ class Scanner:
             hints.underlined.append((start, end))
         tables = self._tokens
         asks = (tables.grouped if count < end - start else tables.plain)[min(count, _MOST_TOKEN)]
-        if asks:
-            candidate = Candidate(text, start, end)
-            for ask in asks:
-                if seen := ask(candidate):
-                    found += seen
+        if asks is not None:
+            asks.find(Candidate(text, start, end), found)
         return end
 
 
@@ -200,6 +236,11 @@ _start_of: Final = attrgetter("start")
 
 def _strength(finding: Finding) -> tuple[float, int, int]:
     return -finding.score, finding.start - finding.end, finding.start
+
+
+def _touches(text: str, at: int) -> bool:
+    """Whether a letter, digit or underscore stands there."""
+    return 0 <= at < len(text) and _in_word(text[at])
 
 
 def _in_word(character: str) -> bool:

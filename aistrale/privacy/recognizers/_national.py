@@ -13,7 +13,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from aistrale.privacy.finding import Finding
-from aistrale.privacy.recognizer import Triggers
+from aistrale.privacy.recognizer import LOOK_AHEAD, LOOK_BACK, Triggers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -210,6 +210,12 @@ class NationalIds:
                 places.setdefault(_UNKNOWN.sub("*", whole) if "*" in shape else whole, []).append(kind)
         self._exact = {seen.encode(): _Row.of(places) for seen, places in exact.items()}
         self._plain = {len(seen): rows for seen, rows in self._exact.items() if seen.isdigit()}
+        # Of a few digits only what stands beside them can make something.
+        self._beside = {
+            count: ("".join(row.before for row in rows), "".join(row.after for row in rows))
+            for count, rows in self._plain.items()
+            if all(row.before or row.after for row in rows)
+        }
         self._vague = {seen.encode(): _Row.of(places) for seen, places in vague.items()}
         self._cues = frozenset(cue.partition("+")[0] for kind in kinds for cue in kind.cues | kind.lands)
         self._runs = tuple(sorted(cue for cue in self._cues if _UNSPACED.search(cue)))
@@ -224,8 +230,14 @@ class NationalIds:
         """What the number or word there may be."""
         text, start, end, digits = candidate.text, candidate.start, candidate.end, candidate.digits
         if digits:
-            if len(digits) == end - start:
-                rows = self._plain.get(end - start)
+            count = len(digits)
+            if count == end - start:
+                beside = self._beside.get(count)
+                if beside is not None and (
+                    (not start or text[start - 1] not in beside[0]) and (end == len(text) or text[end] not in beside[1])
+                ):
+                    return ()
+                rows = self._plain.get(count)
                 return self._look(candidate, rows) if rows else ()
             rows = self._exact.get(text[start:end].encode().translate(_SHAPE))
             return self._look(candidate, rows) if rows else self._inside(candidate)
@@ -256,11 +268,14 @@ class NationalIds:
 
     def _words(self, candidate: Candidate) -> frozenset[str]:
         """The words nearby; of scripts that do not part words, the cues that stand there."""
-        found = candidate.words
-        if candidate.before.isascii() and candidate.after.isascii():
-            return found
+        if candidate.text[max(0, candidate.start - LOOK_BACK) : candidate.end + LOOK_AHEAD].isascii():
+            return candidate.words
         around = f"{candidate.before} {candidate.after}"
-        return found.union([cue for cue in self._runs if cue in around])
+        return candidate.words.union([cue for cue in self._runs if cue in around])
+
+    def _named(self, candidate: Candidate, cues: frozenset[str]) -> bool:
+        """Whether one of the words stands near it."""
+        return candidate.near(cues) or not cues.isdisjoint(self._words(candidate))
 
     def _inside(self, candidate: Candidate) -> Iterator[Finding]:
         """Values that are some of the groups of a number, as in "44051401458 120.50"; only where words name them."""
@@ -268,7 +283,7 @@ class NationalIds:
         written = text[offset : candidate.end]
         if " " not in written or not written.isascii():
             return
-        if self._cues.isdisjoint(self._words(candidate)) and not _listed(text, offset, candidate.end):
+        if not self._named(candidate, self._cues) and not _listed(text, offset, candidate.end):
             return
         shape = written.encode().translate(_SHAPE)
         groups = [match.span() for match in _GROUP.finditer(written)]
@@ -293,13 +308,16 @@ class NationalIds:
         text = candidate.text
         if _is_amount(text, start, end):
             return []
+        listed = len(text) <= _MOST_LISTED and _listed(text, start, end)
+        # Most numbers are nothing: the words nearby tell so before anything is computed.
+        if not (listed or group.bare or self._named(candidate, group.words)):
+            return []
         written = text[start:end]
         value = written if written.isdecimal() else written.translate(_PARTS).upper()
-        # A checksum costs less than the words nearby.
         if len(group.kinds) == 1 and not group.kinds[0].grade(value):
             return []
         capitals = written == written.upper()
-        if _listed(text, start, end):
+        if listed:
             return self._findings({kind: ALONE if kind.alone else 0.0 for kind in group.kinds}, value, start, end)
         scores = group.scores(self._words(candidate))
         if not capitals:

@@ -21,6 +21,8 @@ _ROUTING: Final = re.compile(r"(?<![\d-])(?:\d{9}|\d{4}-\d{4}-\d)(?![\d-])")
 _ACCOUNT: Final = re.compile(
     r"(?<![a-z])(?:accounts?|acct|acc|a/c)(?:\W{1,3}(?:number|numbers|no|nr|num|id|is|was|of|with|ending)){0,4}\W{0,4}\Z"
 )
+# What `_ACCOUNT` begins with and what names a sort code: without one of these words there is nothing.
+_NAMES: Final = cues("account accounts acct acc c sort sorting sortcode sortcodes")
 _NOT_BANK: Final = cues("user twitter github email service aws azure support customer card")
 _MOST_DIGITS: Final = 17
 _SORT_CUES: Final = frozenset({"sort", "sortcode"})
@@ -32,7 +34,7 @@ class Routing:
 
     name = "aba_routing"
     types = ("ABA_ROUTING_NUMBER",)
-    triggers = Triggers(digits=(9,))
+    triggers = Triggers(digits=(9,), cues=_ROUTING_CUES)
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number, with words or emptiness around it."""
@@ -59,7 +61,7 @@ class BankAccount:
 
     name = "bank_account"
     types = ("US_BANK_NUMBER", "UK_BANK_ACCOUNT", "UK_SORT_CODE")
-    triggers = Triggers(digits=range(6, 18))
+    triggers = Triggers(digits=range(6, 18), cues=_NAMES)
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number behind such words."""

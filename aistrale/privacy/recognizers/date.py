@@ -64,9 +64,12 @@ _NAME_DAY: Final = re.compile(
 _NAME_BEFORE: Final = re.compile(r"(?<![^\W_])" + _MONTHS + r"(?:\.?,?\s|[-/])\Z", re.IGNORECASE)
 _NUMERALS: Final = "0123456789"
 _SEPARATORS: Final = frozenset("-/.")
+_CENTURIES: Final = frozenset({"18", "19", "20"})
 _JOINERS: Final = frozenset(" -/.º")
-# Of months in the languages above, of "of" and "de", and the space behind "15.".
-_FIRST_LETTERS: Final = frozenset("JFMASONDEOjfmasondeoéÉ ")
+# What the names of months begin with, and "of" and "de".
+_HEADS: Final = frozenset(
+    (*(month[:3] for month in _NAMES_OF_MONTHS), *(word + space for word in ("of", "de") for space in " \n\t\r\xa0"))
+)
 # The last three characters of what may be the name of a month and what stands behind it.
 _TAILS: Final = frozenset((month + mark)[-3:] for month in _NAMES_OF_MONTHS for mark in ("", ".", ","))
 
@@ -74,6 +77,11 @@ _YEAR_CUE: Final = re.compile(
     r"(?<![^\W_])(?:(?:in|since|during|until|till|by|from|before|after|circa|around|early|late|mid|anno|fiscal|calendar"
     r"|(?:spring|summer|autumn|fall|winter|act|class|end|beginning|start|half|quarter|election|crisis|season) (?:of|in)"
     r"|of the year|born|founded|established|graduated|im jahr|seit|en|nel)\s|(year\s))\Z"
+)
+# With what the one before and the one below end: the rest of the text need not be looked at.
+_BEFORE_YEAR: Final = cues(
+    "in since during until till by from before after circa around early late mid anno fiscal calendar of year born",
+    "founded established graduated jahr seit en nel a an the",
 )
 _ARTICLE: Final = re.compile(r"(?<![^\W_])(?:an?|the)\s\Z")
 _CAPITAL: Final = re.compile(r"\s[A-Z][a-z]{2,}")
@@ -98,15 +106,12 @@ class Date:
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The date that a number begins or ends."""
-        text, start, end, digits = candidate.text, candidate.start, candidate.end, candidate.digits
-        count = len(digits)
+        start, end, count = candidate.start, candidate.end, len(candidate.digits)
         if count == end - start:
-            if count > 4:
-                return () if count != 8 else self._compact(candidate)
-            if count == 4:
-                return self._year(candidate)
-            return self._day(candidate) if count < 3 else ()
-        if not text[start].isdigit():
+            if count < 3:
+                return self._day(candidate)
+            return self._year(candidate) if count == 4 else self._compact(candidate)
+        if not candidate.text[start].isdigit():
             return ()
         if count == 0 and end - start <= 4:
             return self._day(candidate)
@@ -135,11 +140,14 @@ class Date:
     def _at(self, candidate: Candidate, start: int) -> tuple[int, float] | None:
         """Where a date that begins there ends, and how sure it is."""
         text = candidate.text
-        if text[start : start + 5].lstrip(_NUMERALS)[:1] not in _SEPARATORS:
+        head = text[start : start + 5]
+        rest = head.lstrip(_NUMERALS)
+        size = len(head) - len(rest)
+        if size == 3 or rest[:1] not in _SEPARATORS:
             return None
-        match = _YEAR_FIRST.match(text, start)
-        if match is not None:
-            return match.end(), self._score(candidate)
+        if size == 4:
+            match = _YEAR_FIRST.match(text, start)
+            return None if match is None else (match.end(), self._score(candidate))
         match = _YEAR_LAST.match(text, start)
         if match is not None:
             first, separator, second, year = match.groups()
@@ -164,7 +172,7 @@ class Date:
         """One or two digits: beside the name of a month."""
         text, start, end = candidate.text, candidate.start, candidate.end
         following = text[end : end + 1]
-        if following in _JOINERS and text[end + 1 : end + 2] in _FIRST_LETTERS:
+        if following in _JOINERS and (text[end + 1 : end + 4].lower() in _HEADS or text[end + 1 : end + 2] == " "):
             match = _DAY_NAME.match(text, start)
             if match is not None and (match.group(2) or not _is_word(match.group(1)) or candidate.near(_BIRTH)):
                 return (Finding(start, match.end(), "DATE_TIME", self._score(candidate), self.name),)
@@ -184,7 +192,7 @@ class Date:
 
     def _year(self, candidate: Candidate) -> Iterable[Finding]:
         text, start, end = candidate.text, candidate.start, candidate.end
-        if text[start : start + 2] not in ("19", "20", "18"):
+        if candidate.digits[:2] not in _CENTURIES:
             return ()
         last = text[start - 1 : start]
         if last == "" or last not in " \n-/":
@@ -193,7 +201,9 @@ class Date:
             named = _NAME_BEFORE.search(text, max(0, start - 12), start)
             if named is not None:
                 return (Finding(named.start(), end, "DATE_TIME", self._score(candidate), self.name),)
-        if last in "-/" or _UNIT.match(candidate.after):
+        if last in "-/" or not (said := candidate.said) or said[-1] not in _BEFORE_YEAR:
+            return ()
+        if _UNIT.match(candidate.after):
             return ()
         before = text[max(0, start - 24) : start].lower()
         cue = _YEAR_CUE.search(before)

@@ -29,7 +29,7 @@ class Imei:
 
     name = "imei"
     types = ("IMEI",)
-    triggers = Triggers(digits=(15,))
+    triggers = Triggers(digits=(15,), cues=_IMEI_CUES)
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number near such a word."""

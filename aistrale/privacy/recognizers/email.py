@@ -24,6 +24,8 @@ _AT: Final = re.compile(
 # RFC 5322 allows more than that before the @. What it leaves out (`=`, `/`, `{`, ...) parts an address from what
 # stands before it far more often than it is part of one.
 _LOCAL: Final = re.compile(r"[\w.+'-]{1,64}\Z")
+# Pieces of the commands below.
+_COMMANDS: Final = ("sh", "scp", "sync", "sftp")
 _QUOTED: Final = re.compile(r'(?<![\w"])"(?=[^"]{0,62}\w)[\w.+\-()!#$&\' ]{1,62}"\Z')
 # `https://user:secret@host` and `git@host:owner/repository`: the @ of a place, not of a person.
 _USER_OF_URL: Final = re.compile(r"://[^\s/?#@]{0,64}\Z")
@@ -53,9 +55,7 @@ class Email:
             if real or _certain(text, match):
                 if end < len(text) and text[end] in "(:" and _is_place(text, end, real=real):
                     continue
-                if _USER_OF_URL.search(text, max(0, start - LOOK_BACK), start):
-                    continue
-                if _COMMAND.search(text, max(0, start - LOOK_BACK), start):
+                if _is_login(text, start):
                     continue
                 found.append(Finding(start, end, "EMAIL_ADDRESS", 1.0 if real else 0.5, self.name))
                 done = end
@@ -67,12 +67,24 @@ def _start(text: str, least: int, at: int) -> int:
     if text[at - 1] == '"':
         quoted = _QUOTED.search(text, least, at)
         return -1 if quoted is None else quoted.start()
-    local = _LOCAL.search(text, least, at)
+    words = text[least:at].rsplit(None, 1)
+    local = _LOCAL.search(words[-1]) if words else None
     if local is None:
         return -1
     value = local.group().rpartition("..")[2]
     value = value.lstrip(".'+-")
     return at - len(value) if value else -1
+
+
+def _is_login(text: str, start: int) -> bool:
+    """Whether what stands before makes it the user of a URL or of a command that connects."""
+    least = start - LOOK_BACK if start > LOOK_BACK else 0
+    before = text[least:start]
+    if "://" in before and _USER_OF_URL.search(before):
+        return True
+    if not before[-1:].isspace() or not any(map(before.__contains__, _COMMANDS)):
+        return False
+    return _COMMAND.search(text, least, start) is not None
 
 
 def _certain(text: str, match: re.Match[str]) -> bool:

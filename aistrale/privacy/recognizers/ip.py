@@ -58,7 +58,9 @@ class Ipv4:
         text, start = candidate.text, candidate.start
         count = len(candidate.digits)
         if (
-            candidate.end - start > _LONGEST_ROW
+            # Four digits without a separator are no four numbers.
+            candidate.end - start == count
+            or candidate.end - start > _LONGEST_ROW
             or text.count(".", start, candidate.end) < 3
             or (count > _MOST_DIGITS and candidate.end - start >= 2 * count - 1)
         ):

@@ -109,24 +109,22 @@ _LABELS: Final = (
 )
 
 
+_CUES: Final = frozenset[str]().union(*(label.cues for label in _LABELS))
+
+
 class Labelled:
     """The labels."""
 
     name = "labelled"
     types = tuple(dict.fromkeys(label.type for label in _LABELS))
-    triggers = Triggers(digits=range(6, 16), tokens=range(6, 17))
-
-    def __init__(self) -> None:
-        self._cues = frozenset[str]().union(*(label.cues for label in _LABELS))
+    triggers = Triggers(digits=range(6, 16), tokens=range(6, 17), cues=_CUES)
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The value that begins there, if a label stands before it."""
-        if self._cues.isdisjoint(candidate.words):
-            return ()
         return [found for label in _LABELS if (found := self._value(candidate, label)) is not None]
 
     def _value(self, candidate: Candidate, label: _Label) -> Finding | None:
-        if label.cues.isdisjoint(candidate.words) or label.label.search(candidate.before) is None:
+        if not candidate.near(label.cues) or label.label.search(candidate.before) is None:
             return None
         text, start, end = candidate.text, candidate.start, candidate.end
         rest = _DASHED.match(text, end)

@@ -36,7 +36,7 @@ class Npi:
 
     name = "us_npi"
     types = ("US_NPI",)
-    triggers = Triggers(digits=(10,))
+    triggers = Triggers(digits=(10,), cues=_NPI_CUES)
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number, with words or emptiness around it."""
@@ -71,7 +71,7 @@ class Dea:
 
     name = "us_dea"
     types = ("MEDICAL_LICENSE",)
-    triggers = Triggers(tokens=(9,))
+    triggers = Triggers(tokens=(9,), cues=_DEA_CUES)
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number, with words or emptiness around it."""

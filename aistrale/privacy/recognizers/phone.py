@@ -79,10 +79,12 @@ _OTHER: Final = cues(
 _LONGEST_ROW: Final = 48
 _EXTENSION: Final = re.compile(r",?\s?(?:x|ext\.?|extension|durchwahl|poste)\s?\d{1,6}(?!\w)", re.IGNORECASE)
 _WITH_EXTENSION: Final = re.compile(r"(\d[\d .\-()/]{6,22}?)x\d{1,6}")
-_NO_DIGITS: Final = "".join(chr(code) if chr(code).isdigit() else " " for code in range(128))
+_NO_DIGITS: Final = bytes(code if chr(code).isdigit() else 32 for code in range(128)).ljust(256)
 _DIGITS: Final = re.compile(r"\d+")
 # 3-3-4 of the North American plan, also as a part of a row of numbers.
 _AMERICAN: Final = re.compile(r"(?<![\d.\-/])(?:1[ .-])?([2-9]\d\d)(\) ?|[ .-])(\d{3})([ .-])(\d{4})(?![\d/]|[.-]\d)")
+_NOT_BEFORE: Final = frozenset("-./$€£#")
+_LONGEST_BARE: Final = 13
 _CODE_LIKE: Final = re.compile(r"-[A-Za-z]{1,2}(?![A-Za-z])|-?\d")
 _TURKISH: Final = re.compile(r"(?:90|0)?[2-5]\d{9}")
 _PHILIPPINE: Final = re.compile(r"(?:63|0)9\d{9}")
@@ -105,13 +107,11 @@ class Phone:
             found = self._international(candidate)
             if found:
                 return found
-        if before in ("-", ".", "/", "$", "€", "£", "#") or (
-            text[end : end + 1] == "-" and _CODE_LIKE.match(text, end)
-        ):
+        if before in _NOT_BEFORE or (text[end : end + 1] == "-" and _CODE_LIKE.match(text, end)):
             return ()
-        if len(digits) == end - start:
-            return self._bare(candidate)
-        return self._grouped(candidate)
+        if len(digits) < end - start:
+            return self._grouped(candidate)
+        return self._bare(candidate) if len(digits) <= _LONGEST_BARE else ()
 
     def _international(self, candidate: Candidate) -> list[Finding]:
         text, start = candidate.text, candidate.start
@@ -152,8 +152,6 @@ class Phone:
     def _bare(self, candidate: Candidate) -> Iterable[Finding]:
         """Digits without separators: only words, or the trunk prefix of mobile networks, tell."""
         digits, count = candidate.digits, len(candidate.digits)
-        if count > 13:
-            return ()
         score = 0.0
         if count >= 7:
             score = said_to_be_phone(candidate, grouped=False)
@@ -178,7 +176,7 @@ class Phone:
         count = len(digits)
         if count > _LONGEST:
             return self._american(candidate)
-        groups = text[start:end].translate(_NO_DIGITS).split()
+        groups = text[start:end].encode().translate(_NO_DIGITS).decode().split()
         if len(groups) > 7:
             return ()
         sizes = list(map(len, groups))
@@ -273,7 +271,10 @@ def _is_labelled(candidate: Candidate) -> bool:
 
 def _nearest(said: list[str]) -> str:
     """The last word that names something."""
-    return next((word for word in said[:-4:-1] if word not in _FILLERS), "")
+    for word in said[:-4:-1]:
+        if word not in _FILLERS:
+            return word
+    return ""
 
 
 def _is_other(candidate: Candidate) -> bool:
@@ -281,7 +282,7 @@ def _is_other(candidate: Candidate) -> bool:
     if _nearest(candidate.said) not in _OTHER:
         return False
     before = candidate.before
-    return before[-1] != "\n" and any(character.isalpha() for character in before[-5:])
+    return before[-1] != "\n" and any(map(str.isalpha, before[-5:]))
 
 
 def _is_date(groups: list[str], sizes: list[int], text: str, start: int) -> bool:

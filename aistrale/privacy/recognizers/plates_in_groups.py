@@ -26,6 +26,7 @@ _IN_REST: Final = re.compile(r"([ -])[A-HJ-NP-Z]{1,3}\1\d{4}(?!\w)")
 _DISTINCT: Final = 0.6
 _REACH: Final = 64
 _MOST_ALONE: Final = 16
+_NAMED_WITHIN: Final = 16
 
 
 class TurkishPlate:
@@ -38,7 +39,7 @@ class TurkishPlate:
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The plate that begins with the two digits."""
         text, start, end = candidate.text, candidate.start, candidate.end
-        if end - start != 2:
+        if end - start != 2 or text[end : end + 1] != " ":
             return ()
         rest = _TR_REST.match(text, end)
         if rest is None or not "01" <= candidate.digits <= "81":
@@ -59,7 +60,7 @@ class IndianPlate:
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The plate whose office the two digits are."""
         text, start, end = candidate.text, candidate.start, candidate.end
-        if end - start != 2 or start < 3 or text[start - 1] not in " -" or text[start - 3 : start - 1] not in _STATES:
+        if text[start - 3 : start - 1] not in _STATES or end - start != 2 or start < 3 or text[start - 1] not in " -":
             return ()
         rest = _IN_REST.match(text, end)
         if rest is None or (start > 3 and text[start - 4].isalnum()):
@@ -124,8 +125,8 @@ class GermanPostcode:
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number, if a region has its first two digits (Deutsche Post)."""
         start, end = candidate.start, candidate.end
-        before = candidate.text[max(0, start - 16) : start]
-        if end - start != 5 or ("PLZ" not in before and "ostleitzahl" not in before):
+        before = candidate.text[start - _NAMED_WITHIN if start > _NAMED_WITHIN else 0 : start]
+        if ("PLZ" not in before and "ostleitzahl" not in before) or end - start != 5:
             return ()
         if candidate.digits[:2] in {"00", "05", "43", "62"} or candidate.digits == "01000":
             return ()

@@ -118,7 +118,7 @@ class UsPassport:
 
     name = "us_passport"
     types = ("US_PASSPORT",)
-    triggers = Triggers(digits=(9,), tokens=(9,))
+    triggers = Triggers(digits=(9,), tokens=(9,), cues=_PASSPORT_CUES)
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number, with words or emptiness around it."""
@@ -156,7 +156,7 @@ class UsDriverLicense:
 
     name = "us_driver_license"
     types = ("US_DRIVER_LICENSE",)
-    triggers = Triggers(digits=range(6, 15), tokens=range(4, 16))
+    triggers = Triggers(digits=range(6, 15), tokens=range(4, 16), cues=_LICENSE_CUES)
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The number behind or before words such as "driver's license"."""
