@@ -28,7 +28,7 @@ _LOCAL: Final = re.compile(r"[\w.+'-]{1,64}\Z")
 _COMMANDS: Final = ("sh", "scp", "sync", "sftp")
 _QUOTED: Final = re.compile(r'(?<![\w"])"(?=[^"]{0,62}\w)[\w.+\-()!#$&\' ]{1,62}"\Z')
 # `https://user:secret@host` and `git@host:owner/repository`: the @ of a place, not of a person.
-_USER_OF_URL: Final = re.compile(r"://[^\s/?#@]{0,64}\Z")
+_USER_OF_URL: Final = re.compile(r"://[^\s/?#@]{0,64}(?:@[^\s/?#@,;]{0,32})?\Z")
 _COMMAND: Final = re.compile(r"\b(?:ssh|scp|rsync|sftp|mosh)\s(?:-[\w-]{1,16}\s(?:\d{1,5}\s)?){0,4}\Z")
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aistrale.privacy import default_scanner
 from aistrale.privacy.recognizers.email import RECOGNIZERS
 from aistrale.privacy.scanner import Scanner
 
@@ -74,3 +75,9 @@ def test_an_unknown_top_level_domain_is_less_sure() -> None:
 )
 def test_any_plain_address_is_found_to_the_letter(address: str) -> None:
     assert found(f"To: {address}, thanks") == [address]
+
+
+def test_half_a_password_is_no_address() -> None:
+    text = "mongodb+srv://u:D1fficultP%40ssw0rd@cluster0.example.net/db"
+    kinds = {finding.type for finding in default_scanner().scan(text)}
+    assert "EMAIL_ADDRESS" not in kinds
