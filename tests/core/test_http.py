@@ -391,8 +391,9 @@ def test_deadline_while_sending(drive, serve, post):
     async def scenario(client):
         start = time.monotonic()
         with pytest.raises(HttpTimeout) as caught:
-            await post(client, server.url, body=b"x" * 12_000_000, within=0.3)
-        assert 0.3 <= time.monotonic() - start < PROMPT
+            # Long enough to connect on a busy machine.
+            await post(client, server.url, body=b"x" * 12_000_000, within=1.2)
+        assert 1.2 <= time.monotonic() - start < PROMPT
         assert caught.value.phase == "write"
         assert client.stats()["active"] == 0
 

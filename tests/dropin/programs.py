@@ -335,7 +335,7 @@ class Report:
             told = Counter(dict(ask("SELECT outcome, count(*) FROM calls GROUP BY outcome")))
             # On a busy machine a stream may have arrived whole before it is left, which is a success.
             late = self.outcomes()["abandoned"] - told["abandoned"]
-            assert 0 <= late <= counts["left"] // 2, (told, counts)
+            assert 0 <= late <= counts["left"] * 3 // 4, (told, counts)
             assert told + Counter(abandoned=late) - Counter(success=late) == self.outcomes(), (told, counts)
             assert ask("SELECT count(*) FROM intents WHERE settled = 0") == [(0,)]
             # Every request that arrived is in the books.

@@ -34,6 +34,7 @@ from aistrale.errors import (
     ContentFilterError,
     ContextLengthError,
     DeadlineExceeded,
+    DecryptionError,
     DLPViolation,
     InvalidRequestError,
     ModelLoadingError,
@@ -46,12 +47,14 @@ from aistrale.errors import (
     QueueTimeout,
     QuotaExceededError,
     RateLimitError,
+    RedactionError,
     ResidencyError,
     ResponseError,
     ServerError,
     StreamInterrupted,
     Suspended,
     TLSError,
+    VaultFull,
 )
 from aistrale.reliability import verdict
 from aistrale.reliability.verdict import Verdict, judge
@@ -209,7 +212,9 @@ ROWS = [
     (QueueFull("full"), "queue", "never", "yes", "ignore", False),
     (QueueTimeout("late"), "queue", "never", "yes", "ignore", False),
     (BudgetExceeded("spent"), "policy", "never", "yes", "ignore", False),
-    *((kind("no"), "policy", "never", "never", "ignore", False) for kind in (DLPViolation, ResidencyError, AccessDenied)),
+    *((kind("no"), "policy", "never", "never", "ignore", False) for kind in
+      (DLPViolation, RedactionError, VaultFull, ResidencyError, AccessDenied)),
+    (DecryptionError("sealed"), "internal", "never", "never", "ignore", False),
     (ConfigurationError("what?"), "configuration", "never", "never", "ignore", False),
     (AllTargetsFailed("all", [ServerError("down")]), "internal", "never", "never", "ignore", False),
     (Suspended("io"), "internal", "never", "never", "ignore", False),
