@@ -38,6 +38,7 @@ class Triggers:
         digits: Counts of digits of a number that it may be: a run of digits in groups that are parted by one space,
             dot, dash, slash or parenthesis. Asked of numbers that have no letter, digit or underscore beside them.
             A number in several groups may hold more digits than the value, so it is asked about those too.
+        groups: The same for what is always parted: asked only of numbers in several groups, of so many digits or more.
         tokens: Lengths of a word of letters and digits (and `_`) with at least one digit and one letter that it may be.
         literals: Rare pieces of text, case-sensitive. Asked about each place where one stands.
         whole: Whether it is asked once about the whole text, whatever it says. For what has no anchor; it must then be
@@ -48,6 +49,7 @@ class Triggers:
     """
 
     digits: Iterable[int] = ()
+    groups: Iterable[int] = ()
     tokens: Iterable[int] = ()
     literals: tuple[str, ...] = ()
     whole: bool = False

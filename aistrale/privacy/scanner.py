@@ -84,11 +84,18 @@ class _Tables:
         self.plain: list[_Asks | None] = [None] * (most + 1)
         self.grouped: list[_Asks | None] = [None] * (most + 1)
 
-    def add(self, counts: Iterable[int], cues: frozenset[str], ask: Ask) -> None:
-        """Ask it about these counts, and in several groups, of which it may be some, about greater ones too."""
+    def add(self, counts: Iterable[int], cues: frozenset[str], ask: Ask, groups: Iterable[int] = ()) -> None:
+        """Ask it about these counts, and in several groups, of which it may be some, about greater ones too.
+
+        Args:
+            counts: How many characters.
+            cues: The words of which it wants one near.
+            ask: The recognizer.
+            groups: How many characters in groups alone.
+        """
         most = len(self.plain) - 1
         wanted = {min(count, most) for count in counts}
-        least = min(wanted, default=most + 1)
+        least = min((*wanted, *groups), default=most + 1)
         for table, asked in ((self.plain, wanted), (self.grouped, range(least, most + 1))):
             for count in asked:
                 asks = table[count] or _Asks()
@@ -117,7 +124,7 @@ class Scanner:
                 self._literals.setdefault(literal, []).append(ask)
             if triggers.whole:
                 self._whole.append(ask)
-            self._numbers.add(triggers.digits, triggers.cues, ask)
+            self._numbers.add(triggers.digits, triggers.cues, ask, triggers.groups)
             self._tokens.add(triggers.tokens, triggers.cues, ask)
 
     def scan(self, text: str) -> list[Finding]:

@@ -75,9 +75,9 @@ def _check_declared(recognizer: Recognizer) -> None:
             f"{name!r} declares the type {kind!r}; types are capitals, digits and '_'",
         )
     _expect(isinstance(triggers, Triggers), f"{name!r} has triggers that are no Triggers")
-    counts = (*triggers.digits, *triggers.tokens)
+    counts = (*triggers.digits, *triggers.groups, *triggers.tokens)
     _expect(triggers.whole or bool(triggers.literals or counts), f"{name!r} has no trigger, so nobody ever asks it")
-    again = (*triggers.digits, *triggers.tokens)
+    again = (*triggers.digits, *triggers.groups, *triggers.tokens)
     _expect(counts == again, f"{name!r} has triggers that can be read once only")
 
 

@@ -268,14 +268,18 @@ class NationalIds:
 
     def _words(self, candidate: Candidate) -> frozenset[str]:
         """The words nearby; of scripts that do not part words, the cues that stand there."""
+        return candidate.words.union(self._unspaced(candidate))
+
+    def _unspaced(self, candidate: Candidate) -> Sequence[str]:
+        """The cues nearby that are parts of what looks like a word."""
         if candidate.text[max(0, candidate.start - LOOK_BACK) : candidate.end + LOOK_AHEAD].isascii():
-            return candidate.words
+            return ()
         around = f"{candidate.before} {candidate.after}"
-        return candidate.words.union([cue for cue in self._runs if cue in around])
+        return [cue for cue in self._runs if cue in around]
 
     def _named(self, candidate: Candidate, cues: frozenset[str]) -> bool:
         """Whether one of the words stands near it."""
-        return candidate.near(cues) or not cues.isdisjoint(self._words(candidate))
+        return candidate.near(cues) or not cues.isdisjoint(self._unspaced(candidate))
 
     def _inside(self, candidate: Candidate) -> Iterator[Finding]:
         """Values that are some of the groups of a number, as in "44051401458 120.50"; only where words name them."""

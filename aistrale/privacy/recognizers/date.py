@@ -89,7 +89,6 @@ _UNIT: Final = re.compile(
     r"\s?(?:bytes?|bits?|kb|mb|gb|ms|milli|micro|nano|sec|min|hours?|days?|steps?|items?|lines?|rows?|col|records?|times|points?|pixels?"
     r"|px|x\s?\d|hz|mhz|rpm|km|miles?|met|feet|kg|usd|eur|dollars?|euros?|people|users?|words?|char|files?|tests?|iter|epochs?|samples?|tokens?|cases|elements|entries|%|\*|\+|-|=|/)"
 )
-# It begins with what the search jumps to.
 _WEEKDAY: Final = re.compile(r"day(?![\w-])(\s(?:morning|afternoon|evening|night|noon)(?!\w))?")
 _WEEKDAY_BEFORE: Final = re.compile(
     r"(?<![^\W_])((?:on|this|by|until|till|before|after|meet|since|from|(?<!the\s)(?:next|last))\s)?((?:sun|mon|tues|wednes|thurs|fri|satur))\Z",
@@ -235,17 +234,18 @@ class Weekday:
 
     name = "weekday"
     types = ("DATE_TIME",)
-    triggers = Triggers(whole=True)
+    triggers = Triggers(literals=("day",))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
-        """The days that a text appoints."""
-        text = candidate.text
-        found = []
-        for match in _WEEKDAY.finditer(text):
-            before = _WEEKDAY_BEFORE.search(text, max(0, match.start() - 16), match.start())
-            if before is not None and (before.group(1) or match.group(1)):
-                found.append(Finding(before.start(2), match.start() + 3, "DATE_TIME", 0.5, self.name))
-        return found
+        """The day, if the text appoints it."""
+        text, start, end = candidate.text, candidate.start, candidate.end
+        match = _WEEKDAY.match(text, start)
+        if match is None:
+            return ()
+        before = _WEEKDAY_BEFORE.search(text, max(0, start - 16), start)
+        if before is None or not (before.group(1) or match.group(1)):
+            return ()
+        return (Finding(before.start(2), end, "DATE_TIME", 0.5, self.name),)
 
 
 def _is_word(month: str) -> bool:

@@ -51,16 +51,14 @@ class Ipv4:
 
     name = "ipv4"
     types = ("IP_ADDRESS",)
-    triggers = Triggers(digits=(4,))
+    triggers = Triggers(groups=(4,))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The address in a number."""
         text, start = candidate.text, candidate.start
         count = len(candidate.digits)
         if (
-            # Four digits without a separator are no four numbers.
-            candidate.end - start == count
-            or candidate.end - start > _LONGEST_ROW
+            candidate.end - start > _LONGEST_ROW
             or text.count(".", start, candidate.end) < 3
             or (count > _MOST_DIGITS and candidate.end - start >= 2 * count - 1)
         ):
