@@ -13,7 +13,7 @@ from aistrale.privacy.recognizer import Triggers
 from aistrale.privacy.recognizers._cues import cues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from aistrale.privacy.recognizer import Candidate
 
@@ -33,7 +33,18 @@ _NAMES_OF_MONTHS: Final = cues(
     "septembre septiembre oct october octobre octubre okt oktober nov november novembre noviembre dec december",
     "dez dezember décembre diciembre enero febrero",
 )
-_MONTHS: Final = "(?:" + "|".join(sorted(_NAMES_OF_MONTHS, key=len, reverse=True)) + ")"
+
+
+def _tree(words: Collection[str]) -> str:
+    """A pattern of these words, the longest first, that tries each letter once and not each word."""
+    rests: dict[str, list[str]] = {}
+    for word in filter(None, words):
+        rests.setdefault(word[0], []).append(word[1:])
+    pattern = "|".join(first + (_tree(rest) if any(rest) else "") for first, rest in sorted(rests.items()))
+    return f"(?:{pattern}){'?' if '' in words else ''}"
+
+
+_MONTHS: Final = _tree(_NAMES_OF_MONTHS)
 # In a longer row of numbers only what stands at its beginning is looked at.
 _MOST_IN_ROW: Final = 4
 _TIME: Final = (
