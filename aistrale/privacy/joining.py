@@ -95,8 +95,11 @@ def _may_be(text: str, found: Break) -> bool:
 
 
 def _addresses(text: str) -> Iterator[Break]:
-    at = text.find("@")
-    while at >= 0:
+    following = text.find("@")
+    while following >= 0:
+        at, following = following, text.find("@", following + 1)
+        if following == at + 1:
+            continue
         first, last = _left(text, at), _right(text, at + 1)
         if last < len(text) and first < at and text[last] in "\r\n":
             end = _next_line(text, last)
@@ -106,7 +109,6 @@ def _addresses(text: str) -> Iterator[Break]:
             found = _split_before(text, first, at)
             if found is not None:
                 yield found
-        at = text.find("@", at + 1)
 
 
 def _split_before(text: str, first: int, at: int) -> Break | None:

@@ -40,7 +40,8 @@ class Triggers:
             A number in several groups may hold more digits than the value, so it is asked about those too.
         groups: The same for what is always parted: asked only of numbers in several groups, of so many digits or more.
         tokens: Lengths of a word of letters and digits (and `_`) with at least one digit and one letter that it may be.
-        literals: Rare pieces of text, case-sensitive. Asked about each place where one stands.
+        literals: Rare pieces of text, case-sensitive. Asked about each place where one stands; of several right after
+            each other about the last.
         whole: Whether it is asked once about the whole text, whatever it says. For what has no anchor; it must then be
             as fast as one regular expression that begins with a narrow class.
         cues: Words in lower case, without which a number or word (`digits`, `tokens`) is nothing unless it stands

@@ -147,10 +147,13 @@ class Scanner:
         for literal, asks in self._literals.items():
             at = text.find(literal)
             while at >= 0:
-                candidate = Candidate(text, at, at + len(literal))
-                for ask in asks:
-                    found += ask(candidate)
-                at = text.find(literal, at + len(literal))
+                end = at + len(literal)
+                following = text.find(literal, end)
+                if following != end:
+                    candidate = Candidate(text, at, end)
+                    for ask in asks:
+                        found += ask(candidate)
+                at = following
         if self._whole:
             candidate = Candidate(text, 0, len(text))
             for ask in self._whole:

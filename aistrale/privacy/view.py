@@ -201,5 +201,3 @@ def _make_sure(more: list[Finding], found: list[Finding], edits: list[Edit]) -> 
                 or (part.start in torn_before and part.start > whole.start)
             ):
                 whole.score = max(whole.score, part.score)
-
-

@@ -52,20 +52,14 @@ class ConnectionSecret:
 
     name = "secret_connection"
     types = ("SECRET", "PASSWORD")
-    triggers = Triggers(literals=("://", "@", "&sig=", "curl"))
+    triggers = Triggers(literals=("://", "&sig=", "curl"))
 
     def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
         """The secret that stands there."""
-        text, at, end = candidate.text, candidate.start, candidate.end
+        text, end = candidate.text, candidate.end
         trigger = candidate.value
         if trigger == "://":
             return self._url(text, end)
-        if trigger == "@":
-            combined = _COMBINED.match(text, at)
-            if combined is None:
-                return ()
-            start, end = combined.span("password")
-            return self._both(start, start + len(text[start:end].rstrip(".,;)")))
         if trigger == "&sig=":
             signature = _SIGNATURE.match(text, end)
             return () if signature is None else (Finding(*signature.span(), "SECRET", 0.95, self.name),)
@@ -132,10 +126,31 @@ class ConnectionSecret:
         return [Finding(start, end, "SECRET", COMPANION, self.name)] if end > start else []
 
     def _both(self, start: int, end: int) -> Iterable[Finding]:
-        return (
-            Finding(start, end, "SECRET", 1.0, self.name),
-            Finding(start, end, "PASSWORD", 1.0, self.name),
-        )
+        return _password(start, end, self.name)
+
+
+class LeakedPassword:
+    """The password behind an address, as lists of leaked ones have them."""
+
+    name = "secret_leaked"
+    types = ("SECRET", "PASSWORD")
+    # The pattern begins with the @, which it finds faster than it could be asked about each.
+    triggers = Triggers(whole=True)
+
+    def recognize(self, candidate: Candidate, /) -> Iterable[Finding]:
+        """All of a text."""
+        text = candidate.text
+        if "@" not in text:
+            return ()
+        found: list[Finding] = []
+        for match in _COMBINED.finditer(text):
+            start, end = match.span("password")
+            found += _password(start, start + len(text[start:end].rstrip(".,;)")), self.name)
+        return found
+
+
+def _password(start: int, end: int, name: str) -> tuple[Finding, Finding]:
+    return Finding(start, end, "SECRET", 1.0, name), Finding(start, end, "PASSWORD", 1.0, name)
 
 
 def _strong(said: str) -> bool:
@@ -143,4 +158,4 @@ def _strong(said: str) -> bool:
     return len(said) > 7 and any(map(str.isdigit, said)) and not said.isalnum() | said.islower() | said.isupper()
 
 
-RECOGNIZERS = (ConnectionSecret(),)
+RECOGNIZERS = (ConnectionSecret(), LeakedPassword())
