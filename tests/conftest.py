@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Times on a busy machine say nothing about the code, so no example is too slow.
-settings.register_profile("untimed", deadline=None)
+# Times on a busy machine say nothing about the code, so no example is too slow. The examples are the same in every run
+# of the same test, so that a run decides about the change that it is made for; HYPOTHESIS_EXPLORE looks for others.
+settings.register_profile("untimed", deadline=None, derandomize="HYPOTHESIS_EXPLORE" not in os.environ)
 settings.load_profile("untimed")
 
 # Anything that gives a key, names an endpoint, or leads traffic elsewhere, for us or for a vendor's SDK.

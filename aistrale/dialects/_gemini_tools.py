@@ -65,6 +65,9 @@ def _entry(entry: JSONObject, field: str) -> list[Tool]:
     nulls: list[str] = []
     for key, value in entry.items():
         if value is None:
+            if not key or any(map(str.isspace, key)):
+                # It would be lost among the words by which it is remembered.
+                raise MalformedBody(f"{field}.{key!r}", "a name without blanks")
             nulls.append(key)
         elif key not in _DECLARATIONS:
             tools.append(Tool(snake(key), hosted={key: value}, wire=Wire(NAME)))

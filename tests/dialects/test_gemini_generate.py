@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aistrale.dialects import gemini_generate as gemini
@@ -333,7 +333,14 @@ CONTENTS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize("name", ["", "\r", "a b", "a\u2003b"])
+def test_a_null_tool_whose_name_has_blanks_is_malformed(name):
+    with pytest.raises(MalformedBody):
+        decode({"tools": [{"googleSearch": {}, name: None}]})
+
+
 @settings(deadline=None)
+@example({"tools": {"0": False, "\r": None}})
 @given(
     st.fixed_dictionaries(
         {}, optional={"contents": st.lists(CONTENTS, max_size=4), "tools": JSON, "systemInstruction": JSON}
