@@ -65,10 +65,7 @@ def _entry(entry: JSONObject, field: str) -> list[Tool]:
     nulls: list[str] = []
     for key, value in entry.items():
         if value is None:
-            if not key or any(map(str.isspace, key)):
-                # It would be lost among the words by which it is remembered.
-                raise MalformedBody(f"{field}.{key!r}", "a name without blanks")
-            nulls.append(key)
+            nulls.append(_one_word(key, field))
         elif key not in _DECLARATIONS:
             tools.append(Tool(snake(key), hosted={key: value}, wire=Wire(NAME)))
     if not tools:
@@ -82,6 +79,13 @@ def _entry(entry: JSONObject, field: str) -> list[Tool]:
         if entry[key] == []:
             _add_word(tools[0], f"empty={key}")
     return tools
+
+
+def _one_word(name: str, field: str) -> str:
+    """A name that can be remembered among words. Raises MalformedBody for one that has blanks."""
+    if name.split() != [name]:
+        raise MalformedBody(f"{field}.{name!r}", "a name without blanks")
+    return name
 
 
 def _add_word(tool: Tool, word: str) -> None:
