@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aistrale.types import JSON, JSONObject
+
+
+OPAQUE: Final = frozenset(
+    {
+        "cache_control", "data", "encrypted_content", "encrypted_index", "encrypted_stdout", "file_data", "file_id",
+        "fileUri", "id", "logprobs", "media_type", "mime_type", "mimeType", "model", "role", "signature",
+        "thoughtSignature", "thought_signature", "type",
+    }
+)  # fmt: skip
+"""Members of bodies of any dialect that machines make for machines: to change one is to break it."""
 
 
 @dataclass(slots=True)

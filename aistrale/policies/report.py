@@ -58,11 +58,7 @@ class Report:
         """
         # What is replaced on the way out is counted where it is replaced.
         if direction == "in" or dry_run or action in {"block", "warn"}:
-            if call.judged is None:
-                call.judged = Counter()
-            before = "dry." if dry_run else ""
-            for kind, count in types.items():
-                call.judged[f"{before}{direction}.{action}.{kind}"] += count
+            _count(call, f"{'dry.' if dry_run else ''}{direction}.{action}", types)
         target = call.target if call.attempt is None else call.attempt.target
         event = PrivacyEvent(
             rule=rule,
@@ -89,6 +85,14 @@ class Report:
                 self.listener(event)
             except Exception as error:  # noqa: BLE001 - the application's own code
                 _log.warning("on_event raised %s for call %s", type(error).__name__, call.id)
+
+
+def _count(call: Call, what: str, types: Mapping[str, int]) -> None:
+    """Add to what the call's row will say."""
+    if call.judged is None:
+        call.judged = Counter()
+    for kind, count in types.items():
+        call.judged[f"{what}.{kind}"] += count
 
 
 def listed(types: Mapping[str, int]) -> str:

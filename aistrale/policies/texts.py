@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar, cast
 
+from aistrale.dialects.slots import OPAQUE
 from aistrale.types import (
     EmbedRequest,
     MediaPart,
@@ -52,14 +53,6 @@ class Change(Protocol):
         ...
 
 
-# Members whose strings are made by machines for machines: to change one is to break it.
-_OPAQUE: Final = frozenset(
-    {
-        "cache_control", "data", "encrypted_content", "encrypted_index", "encrypted_stdout", "file_data", "file_id",
-        "fileUri", "id", "media_type", "mime_type", "mimeType", "model", "role", "signature", "thoughtSignature",
-        "thought_signature", "type",
-    }
-)  # fmt: skip
 _LINKS: Final = frozenset({"url", "image_url", "file_url", "fileUri", "file_uri", "server_url"})
 # What of a JSON Schema is for the model to read; everything else is for the provider's checks.
 _SCHEMA_TEXTS: Final = frozenset({"description", "title"})
@@ -233,7 +226,7 @@ def _walk(value: JSON, path: str, change: Change, kind: Kind) -> JSON:
     new: JSONObject = {}
     for name, item in value.items():
         where = f"{path}.{name}" if path else name
-        if type(item) is str and (name in _OPAQUE or name.endswith("_id")):
+        if type(item) is str and (name in OPAQUE or name.endswith("_id")):
             new[name] = item
         elif type(item) is str and name in _LINKS:
             new[name] = item if item.startswith("data:") or not item else change(where, "link", item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from aistrale.dialects.slots import OPAQUE
 from aistrale.types import (
     ArgumentsDelta,
     BlockEnd,
@@ -34,14 +35,6 @@ if TYPE_CHECKING:
 Field = Literal["text", "reasoning", "arguments"]
 _Key = tuple[int, int, Field]
 
-# Made by machines for machines; what is signed must stay as it is.
-_OPAQUE: Final = frozenset(
-    {
-        "data", "encrypted_content", "encrypted_index", "encrypted_stdout", "file_data", "file_id", "id", "logprobs",
-        "media_type", "mime_type", "mimeType", "model", "role", "signature", "thoughtSignature", "thought_signature",
-        "type",
-    }
-)  # fmt: skip
 _JSON_TEXTS: Final = frozenset({"arguments", "partial_json"})
 
 
@@ -266,7 +259,7 @@ class RestoreTap:
         return self._restorer.restore_value(value)
 
     def _member(self, name: str, value: JSON) -> JSON:
-        if name in _OPAQUE and type(value) is not dict:
+        if name in OPAQUE and type(value) is not dict:
             return value
         if name in _JSON_TEXTS and type(value) is str:
             return self._restorer.restore(value, json=True)
