@@ -475,10 +475,15 @@ class Cost:
     Args:
         usd: US dollars; None when unknown, which is not zero.
         reason: Why it is unknown or estimated.
+        estimated: Whether what was used had to be estimated: the amount is then our best guess, or a lower bound.
+        book: Version and digest of the price book that it was computed with, "2026-11-27+0123456789ab"; None where no
+            price was looked up.
     """
 
     usd: Decimal | None = None
     reason: str | None = None
+    estimated: bool = False
+    book: str | None = None
 
     def __str__(self) -> str:
         note = f" ({self.reason})" if self.reason else ""

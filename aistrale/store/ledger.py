@@ -21,9 +21,11 @@ from aistrale.store.records import (
     COLUMNS,
     AttemptRow,
     CallRow,
+    CountRow,
     IntentRow,
     Row,
     RowType,
+    ScoreRow,
     encode_row,
     values,
 )
@@ -39,14 +41,24 @@ T = TypeVar("T")
 R = TypeVar("R", IntentRow, AttemptRow, CallRow)
 
 BUSY_SECONDS: Final = 0.5
-_TABLES: Final[dict[RowType, str]] = {IntentRow: "intents", AttemptRow: "attempts", CallRow: "calls"}
+_TABLES: Final[dict[RowType, str]] = {
+    IntentRow: "intents",
+    AttemptRow: "attempts",
+    CallRow: "calls",
+    ScoreRow: "scores",
+    CountRow: "counts",
+}
 _KEYS: Final[dict[RowType, str]] = {
     IntentRow: "call_id, attempt",
     AttemptRow: "call_id, attempt",
     CallRow: "call_id",
+    ScoreRow: "call_id, name",
+    CountRow: "call_id, attempt",
 }
-_JSON_COLUMNS: Final = frozenset({"tags", "lossy", "privacy"})
-_JSON_PLACES: Final = tuple(COLUMNS[CallRow].index(name) for name in ("tags", "lossy", "privacy"))
+_JSON_COLUMNS: Final = frozenset({"tags", "lossy", "privacy", "optimized", "metered"})
+_JSON_PLACES: Final = {
+    cls: tuple(place for place, name in enumerate(COLUMNS[cls]) if name in _JSON_COLUMNS) for cls in _TABLES
+}
 # What SQLite says about a value, as opposed to the state of the file.
 _BAD_VALUE: Final = (
     OverflowError,
@@ -304,7 +316,9 @@ def _store(connection: sqlite3.Connection, cls: RowType, rows: Sequence[Row], ba
         for row in rows:
             _store_one(connection, cls, row, batch)
     keys = [
-        (row.call_id, row.attempt) for row in rows if not isinstance(row, CallRow) and _key(row) not in batch.settled
+        (row.call_id, row.attempt)
+        for row in rows
+        if isinstance(row, (IntentRow, AttemptRow)) and _key(row) not in batch.settled
     ]
     with contextlib.suppress(*_BAD_VALUE):
         # A row that had to wait in memory may come after the one that settles it.
@@ -330,10 +344,9 @@ def _dump(row: Row, batch: _Batch) -> list[object]:
     columns = list(values(row))
     if isinstance(row, IntentRow):
         return [*columns, batch.writer, _key(row) in batch.settled]
-    if isinstance(row, CallRow):
-        for place in _JSON_PLACES:
-            columns[place] = _json_of(columns[place])
-    if row.cost is not None and exact_amount(row.cost) is None:
+    for place in _JSON_PLACES[type(row)]:
+        columns[place] = _json_of(columns[place])
+    if isinstance(row, (AttemptRow, CallRow)) and row.cost is not None and exact_amount(row.cost) is None:
         place = COLUMNS[type(row)].index("cost")
         columns[place : place + 2] = [None, "the cost is not a number"]
     return columns

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Outcome: TypeAlias = Literal["success", "error", "cancelled", "interrupted", "abandoned"]
 UsageSource: TypeAlias = Literal["reported", "estimated"]
@@ -42,6 +42,11 @@ class IntentRow:
         streamed: Whether a stream was asked for.
         estimated_input_tokens: What we count before sending, tokens.
         max_output_tokens: The limit that the request sets, tokens.
+        messages: How many messages the request holds.
+        prefix: Fingerprint of what stands before the conversation (tools and system text), keyed with a secret of this
+            installation; the same prefix has the same fingerprint, and nothing else can be learned from it.
+        prefix_tokens: What we count for that prefix, tokens.
+        last_tokens: What we count for the last message, tokens. The last four: since schema version 3.
     """
 
     call_id: str
@@ -53,6 +58,10 @@ class IntentRow:
     streamed: bool
     estimated_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    messages: int | None = None
+    prefix: str | None = None
+    prefix_tokens: int | None = None
+    last_tokens: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,6 +123,9 @@ class AttemptRow(UsageColumns):
         status: HTTP status.
         request_id: The provider's id of the exchange.
         retry_after: Seconds that the provider asked us to wait.
+        book: Version and digest of the price book that the cost was computed with; None where no price was looked up.
+        metered: What was priced, where the columns of tokens do not say it all: see `aistrale.cost.meter`. With it and
+            the book a bill can be computed again. The last two: since schema version 3.
     """
 
     call_id: str
@@ -132,6 +144,8 @@ class AttemptRow(UsageColumns):
     status: int | None = None
     request_id: str | None = None
     retry_after: float | None = None
+    book: str | None = None
+    metered: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,6 +176,10 @@ class CallRow(UsageColumns):
         privacy: How many values were found and what was done about them, by `direction.action.type`:
             "out.redact.EMAIL_ADDRESS", "in.block.CREDIT_CARD"; with "dry." before it where it was only reported. Since
             schema version 2.
+        avoided: US dollars, as text, that a remembered answer had cost when it was asked for; None where a provider was
+            asked.
+        optimized: What automatic optimisation changed in the request, by the names of `aistrale.cost.optimize`. The
+            last two: since schema version 3.
     """
 
     call_id: str
@@ -185,12 +203,58 @@ class CallRow(UsageColumns):
     degraded: str | None = None
     lossy: list[str] = field(default_factory=list)
     privacy: dict[str, int] = field(default_factory=dict)
+    avoided: str | None = None
+    optimized: list[str] = field(default_factory=list)
 
 
-Row: TypeAlias = IntentRow | AttemptRow | CallRow
-RowType: TypeAlias = type[IntentRow] | type[AttemptRow] | type[CallRow]
+@dataclass(slots=True, kw_only=True)
+class ScoreRow:
+    """How good an answer was, as the application judged it; a later score of the same name replaces an earlier one.
 
-_KINDS: dict[str, RowType] = {"i": IntentRow, "a": AttemptRow, "c": CallRow}
+    Since schema version 3.
+
+    Args:
+        call_id: Id of the call.
+        name: What was judged: "quality" by default.
+        at: When, epoch seconds (UTC).
+        score: 0 (useless) to 1 (perfect).
+    """
+
+    call_id: str
+    name: str
+    at: float
+    score: float
+
+
+@dataclass(slots=True, kw_only=True)
+class CountRow:
+    """What we counted for a prompt beside what its provider reported: counters are calibrated with it.
+
+    Since schema version 3.
+
+    Args:
+        call_id: Id of the call.
+        attempt: Number of the attempt within the call.
+        at: When, epoch seconds (UTC).
+        provider: Who counted.
+        model: The provider's name of the model.
+        counted: Tokens by our counter, before any calibration.
+        actual: Tokens that the provider reported.
+    """
+
+    call_id: str
+    attempt: int
+    at: float
+    provider: str
+    model: str
+    counted: int
+    actual: int
+
+
+Row: TypeAlias = IntentRow | AttemptRow | CallRow | ScoreRow | CountRow
+RowType: TypeAlias = type[IntentRow] | type[AttemptRow] | type[CallRow] | type[ScoreRow] | type[CountRow]
+
+_KINDS: dict[str, RowType] = {"i": IntentRow, "a": AttemptRow, "c": CallRow, "s": ScoreRow, "t": CountRow}
 COLUMNS: dict[RowType, tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _KINDS.values()}
 _GETTERS: dict[type, tuple[str, Callable[[object], tuple[object, ...]]]] = {
     cls: (kind, cast("Callable[[object], tuple[object, ...]]", attrgetter(*COLUMNS[cls])))
@@ -253,6 +317,12 @@ def decode_row(payload: bytes) -> Row:
     return cls(**dict(zip(columns, array[2:], strict=True)))
 
 
+# How many columns, at the end, came after a version.
+_NEWER: dict[int, dict[RowType, int]] = {1: {IntentRow: 4, AttemptRow: 2, CallRow: 3}}
+_NEWER[2] = {**_NEWER[1], CallRow: 2}
+
+
 def _columns_of(cls: RowType, version: int) -> tuple[str, ...]:
     """The columns that rows of a kind had in a version; new ones were added at the end."""
-    return COLUMNS[cls][:-1] if cls is CallRow and version == 1 else COLUMNS[cls]
+    newer = _NEWER.get(version, {}).get(cls, 0)
+    return COLUMNS[cls][: len(COLUMNS[cls]) - newer]

@@ -38,4 +38,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE rejected (payload TEXT, reason TEXT)",
     ),
     ("ALTER TABLE calls ADD COLUMN privacy TEXT DEFAULT '{}'",),
+    (
+        "ALTER TABLE intents ADD COLUMN messages INTEGER",
+        "ALTER TABLE intents ADD COLUMN prefix TEXT",
+        "ALTER TABLE intents ADD COLUMN prefix_tokens INTEGER",
+        "ALTER TABLE intents ADD COLUMN last_tokens INTEGER",
+        "ALTER TABLE attempts ADD COLUMN book TEXT",
+        "ALTER TABLE attempts ADD COLUMN metered TEXT DEFAULT '{}'",
+        "ALTER TABLE calls ADD COLUMN avoided TEXT",
+        "ALTER TABLE calls ADD COLUMN optimized TEXT DEFAULT '[]'",
+        """CREATE TABLE scores (
+    call_id TEXT NOT NULL, name TEXT NOT NULL, at REAL, score REAL, PRIMARY KEY (call_id, name)) WITHOUT ROWID""",
+        """CREATE TABLE counts (
+    call_id TEXT NOT NULL, attempt INTEGER NOT NULL, at REAL, provider TEXT, model TEXT,
+    counted INTEGER, actual INTEGER, PRIMARY KEY (call_id, attempt)) WITHOUT ROWID""",
+        "CREATE INDEX counts_at ON counts (at)",
+    ),
 )
