@@ -14,7 +14,7 @@ from aistrale._version import __version__
 
 if TYPE_CHECKING:
     from aistrale import cost, errors, policies, testing
-    from aistrale.client import AsyncClient, AsyncStream, Client, Stream
+    from aistrale.client import AsyncClient, Client
     from aistrale.config import Settings
     from aistrale.conversation import Session
     from aistrale.core.call import Call, Clocks, Context
@@ -41,11 +41,12 @@ if TYPE_CHECKING:
     from aistrale.policies.retry import Backoff
     from aistrale.providers.openai_compatible import openai_compatible
     from aistrale.start import init, shutdown
+    from aistrale.streams import AsyncStream, Stream
     from aistrale.types import Completion, Embeddings, Event, Message, Tool, Usage
 
 _HOMES = {
     "aistrale.config": ("Settings",),
-    "aistrale.client": ("AsyncClient", "AsyncStream", "Client", "Stream"),
+    "aistrale.client": ("AsyncClient", "Client"),
     "aistrale.core.call": ("Call", "Clocks", "Context"),
     "aistrale.core.pipeline": ("Pipeline", "Policy"),
     "aistrale.core.reply": ("Reply", "Tap"),
@@ -71,6 +72,7 @@ _HOMES = {
     "aistrale.providers.openai_compatible": ("openai_compatible",),
     "aistrale.conversation": ("Session",),
     "aistrale.start": ("init", "shutdown"),
+    "aistrale.streams": ("AsyncStream", "Stream"),
     "aistrale.types": ("Completion", "Embeddings", "Event", "Message", "Tool", "Usage"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

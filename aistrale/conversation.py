@@ -10,13 +10,13 @@ from aistrale.core.runtime import run_sync
 from aistrale.errors import ConfigurationError
 from aistrale.options import build_messages
 from aistrale.scope import context, current, extended
+from aistrale.streams import AsyncStream, Stream, stream_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import Unpack
 
-    from aistrale.client import AsyncStream, Stream
     from aistrale.core.call import Context
     from aistrale.core.runtime import Runtime
     from aistrale.engine import Engine
@@ -62,8 +62,6 @@ class Session:
 
     def stream(self, prompt: Prompt, **options: Unpack[Options]) -> Stream:
         """The next turn, piece by piece; see Client.stream. It is remembered when it was read to its end."""
-        from aistrale.client import Stream, stream_call
-
         conversation = self._conversation(prompt)
         with context(**self._values):
             call = stream_call(self._engine, self._engine.sync_runtime(), conversation, self._with_system(options))
@@ -71,8 +69,6 @@ class Session:
 
     def stream_async(self, prompt: Prompt, **options: Unpack[Options]) -> AsyncStream:
         """The next turn, piece by piece, on an event loop."""
-        from aistrale.client import AsyncStream, stream_call
-
         conversation = self._conversation(prompt)
         with context(**self._values):
             call = stream_call(self._engine, self._engine.async_runtime(), conversation, self._with_system(options))

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from aistrale.client import AsyncClient, AsyncStream, Client, Stream
+from aistrale.client import AsyncClient, Client
 from aistrale.scope import context, current
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aistrale.engine import Engine
     from aistrale.options import EmbedOptions, Options, Prompt
     from aistrale.scope import ContextValues
+    from aistrale.streams import AsyncStream, Stream
     from aistrale.types import Completion, Embeddings
 
 __all__ = [

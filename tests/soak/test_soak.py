@@ -27,7 +27,7 @@ from aistrale import AsyncClient, Client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aistrale.client import AsyncStream
+    from aistrale.streams import AsyncStream
 
 pytestmark = [
     pytest.mark.soak,
