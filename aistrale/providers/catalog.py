@@ -158,7 +158,7 @@ class Catalog:
     def get(self, provider: str, model: str) -> ModelFacts | None:
         """The facts of a model under any of its names; an unknown snapshot has those of its model."""
         provider = ALIASES.get(provider, provider)
-        for name in _spellings(provider, model.lower()):
+        for name in spellings(provider, model.lower()):
             row = self._index.get((provider, name))
             if row is not None:
                 return self._facts(row)
@@ -197,7 +197,7 @@ def _facts(row: JSONObject, as_of: date, sources: tuple[str, ...]) -> ModelFacts
     return ModelFacts(as_of=as_of, **values)  # type: ignore[arg-type]  # our own data, checked by its tests
 
 
-def _spellings(provider: str, model: str) -> Iterator[str]:
+def spellings(provider: str, model: str) -> Iterator[str]:
     """The name itself, then the names under which the same model may stand in the catalog."""
     yield model
     if provider == "huggingface":
