@@ -10,26 +10,34 @@ from aistrale.store.handle import LedgerHandle, LedgerStatus, NullLedger, open_l
 from aistrale.store.protocol import (
     Cursor,
     Dimension,
+    Exchange,
     Ledger,
+    LedgerQueries,
     LedgerUnavailable,
+    SpendRow,
     SummaryRow,
     UnsettledAttempt,
 )
-from aistrale.store.records import AttemptRow, CallRow, IntentRow, Outcome, Row
+from aistrale.store.records import AttemptRow, CallRow, CountRow, IntentRow, Outcome, Row, ScoreRow
 
 __all__ = [
     "AttemptRow",
     "CallRow",
+    "CountRow",
     "Cursor",
     "Dimension",
+    "Exchange",
     "IntentRow",
     "Ledger",
     "LedgerHandle",
+    "LedgerQueries",
     "LedgerStatus",
     "LedgerUnavailable",
     "NullLedger",
     "Outcome",
     "Row",
+    "ScoreRow",
+    "SpendRow",
     "SummaryRow",
     "UnsettledAttempt",
     "open_ledger",

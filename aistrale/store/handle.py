@@ -9,21 +9,22 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from aistrale.core.worker import Worker, importing
 from aistrale.errors import ConfigurationError
 from aistrale.store.journal import Durability, Journal, JournalStatus
-from aistrale.store.protocol import LedgerQueries, SummaryRow, UnsettledAttempt
+from aistrale.store.protocol import Exchange, LedgerQueries, SpendRow, SummaryRow, UnsettledAttempt
 from aistrale.store.segment import live_writers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from aistrale.store.ledger import SQLiteLedger
-    from aistrale.store.records import AttemptRow, CallRow, Row
+    from aistrale.store.records import AttemptRow, CallRow, CountRow, Row, ScoreRow
     from aistrale.store.shipper import Shipper, ShipperStatus
 
 FILE_NAME: Final = "ledger.sqlite3"
@@ -107,6 +108,46 @@ class NullLedger:
         """No rows."""
         return []
 
+    def spend(
+        self,
+        by: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> list[SpendRow]:
+        """No rows."""
+        return []
+
+    def exchanges(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Exchange]:
+        """None."""
+        return iter(())
+
+    def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:
+        """No rows."""
+        return []
+
+    def scores(self, call_id: str) -> list[ScoreRow]:
+        """No rows."""
+        return []
+
+    def avoided(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Decimal:
+        """Nothing."""
+        return Decimal(0)
+
     def open_intents(self) -> list[UnsettledAttempt]:
         """No rows."""
         return []
@@ -170,6 +211,51 @@ class LocalLedger:
         """See `LedgerHandle.attempts`."""
         ledger = self._ready()
         return [] if ledger is None else ledger.attempts(call_id)
+
+    def spend(
+        self,
+        by: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> list[SpendRow]:
+        """See `LedgerHandle.spend`."""
+        ledger = self._ready()
+        return [] if ledger is None else ledger.spend(by, since, until, where=where)
+
+    def exchanges(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Exchange]:
+        """See `LedgerHandle.exchanges`."""
+        ledger = self._ready()
+        return iter(()) if ledger is None else ledger.exchanges(since, until, where=where, limit=limit)
+
+    def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:
+        """See `LedgerHandle.counts`."""
+        ledger = self._ready()
+        return [] if ledger is None else ledger.counts(since, limit)
+
+    def scores(self, call_id: str) -> list[ScoreRow]:
+        """See `LedgerHandle.scores`."""
+        ledger = self._ready()
+        return [] if ledger is None else ledger.scores(call_id)
+
+    def avoided(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Decimal:
+        """See `LedgerHandle.avoided`."""
+        ledger = self._ready()
+        return Decimal(0) if ledger is None else ledger.avoided(since, until, where=where)
 
     def open_intents(self) -> list[UnsettledAttempt]:
         """See `LedgerHandle.open_intents`."""

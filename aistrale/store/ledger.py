@@ -8,66 +8,44 @@ on the disk, hence `synchronous="FULL"` there. The file is created with mode 060
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import threading
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from aistrale.core.worker import check_fork, locked_in_fork, on_fork
-from aistrale.store.protocol import Cursor, LedgerUnavailable, SummaryRow, UnsettledAttempt
-from aistrale.store.records import (
-    COLUMNS,
-    AttemptRow,
-    CallRow,
-    CountRow,
-    IntentRow,
-    Row,
-    RowType,
-    ScoreRow,
-    encode_row,
-    values,
+from aistrale.store.protocol import Cursor, Exchange, LedgerUnavailable, SpendRow, SummaryRow, UnsettledAttempt
+from aistrale.store.queries import (
+    Place,
+    add_functions,
+    avoided,
+    check_dimensions,
+    choose,
+    exchange_of,
+    exchange_statement,
+    newest,
+    spend,
 )
+from aistrale.store.records import AttemptRow, CallRow, CountRow, IntentRow, Row, ScoreRow
 from aistrale.store.schema import MIGRATIONS
 from aistrale.store.segment import writer_of
-from aistrale.store.summary import add_functions, exact_amount, summarize
+from aistrale.store.summary import seconds_of, summarize
+from aistrale.store.tables import TABLES, Batch, key_of, load, names_of, store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from aistrale.store.queries import Chosen
+
 T = TypeVar("T")
-R = TypeVar("R", IntentRow, AttemptRow, CallRow)
+R = TypeVar("R", IntentRow, AttemptRow, CallRow, ScoreRow, CountRow)
 
 BUSY_SECONDS: Final = 0.5
-_TABLES: Final[dict[RowType, str]] = {
-    IntentRow: "intents",
-    AttemptRow: "attempts",
-    CallRow: "calls",
-    ScoreRow: "scores",
-    CountRow: "counts",
-}
-_KEYS: Final[dict[RowType, str]] = {
-    IntentRow: "call_id, attempt",
-    AttemptRow: "call_id, attempt",
-    CallRow: "call_id",
-    ScoreRow: "call_id, name",
-    CountRow: "call_id, attempt",
-}
-_JSON_COLUMNS: Final = frozenset({"tags", "lossy", "privacy", "optimized", "metered"})
-_JSON_PLACES: Final = {
-    cls: tuple(place for place, name in enumerate(COLUMNS[cls]) if name in _JSON_COLUMNS) for cls in _TABLES
-}
-# What SQLite says about a value, as opposed to the state of the file.
-_BAD_VALUE: Final = (
-    OverflowError,
-    UnicodeError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-)
+EXCHANGES: Final = 1000
+"""How many exchanges are read at once."""
 _forked: list[sqlite3.Connection] = []
 
 
@@ -119,14 +97,14 @@ class SQLiteLedger:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
-            sent = {_key(row) for row in rows if type(row) is IntentRow}
-            over = {_key(row) for row in rows if type(row) is AttemptRow}
+            sent = {key_of(row) for row in rows if type(row) is IntentRow}
+            over = {key_of(row) for row in rows if type(row) is AttemptRow}
             # What begins and ends within the batch, nearly everything, is stored as settled at once.
-            batch = _Batch(writer_of(cursor.segment), sent & over)
-            for cls in _TABLES:
+            batch = Batch(writer_of(cursor.segment), sent & over)
+            for cls in TABLES:
                 chosen = [row for row in rows if type(row) is cls]
                 if chosen:
-                    _store(connection, cls, chosen, batch)
+                    store(connection, cls, chosen, batch)
             connection.execute(
                 "INSERT INTO segments VALUES (?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset",
                 (cursor.segment, cursor.offset),
@@ -167,20 +145,86 @@ class SQLiteLedger:
         """See `LedgerQueries.attempts`."""
         return self._rows(AttemptRow, "WHERE call_id = ? ORDER BY attempt", call_id)
 
+    def spend(
+        self,
+        by: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> list[SpendRow]:
+        """See `LedgerQueries.spend`."""
+        check_dimensions(by)
+        chosen = choose(since, until, where)
+        return self._run(lambda c: spend(c, by, chosen)) or []
+
+    def exchanges(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Exchange]:
+        """See `LedgerQueries.exchanges`."""
+        return self._exchanges(choose(since, until, where), limit)
+
+    def _exchanges(self, chosen: Chosen, limit: int | None) -> Iterator[Exchange]:
+        left = float("inf") if limit is None else limit
+        if left <= 0:
+            return
+        place = None if limit is None else self._run(lambda c: newest(c, chosen, limit))
+        including = True
+        while left > 0:
+            size = int(min(EXCHANGES, left))
+            found = self._batch(exchange_statement(chosen, place, size, including=including), chosen)
+            exchange = None
+            for columns in found:
+                exchange = exchange_of(columns)
+                yield exchange
+            if exchange is None or len(found) < size:
+                return
+            left -= size
+            last = exchange.attempt
+            place, including = Place(last.at, last.call_id, last.attempt), False
+
+    def _batch(self, query: str, chosen: Chosen) -> list[Sequence[object]]:
+        return self._run(lambda c: c.execute(query, chosen.values).fetchall()) or []
+
+    def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:
+        """See `LedgerQueries.counts`."""
+        condition = "WHERE at >= ? ORDER BY at DESC LIMIT ?"
+        return self._rows(CountRow, condition, seconds_of("since", since, float("-inf")), max(0, limit))[::-1]
+
+    def scores(self, call_id: str) -> list[ScoreRow]:
+        """See `LedgerQueries.scores`."""
+        return self._rows(ScoreRow, "WHERE call_id = ? ORDER BY name", call_id)
+
+    def avoided(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Decimal:
+        """See `LedgerQueries.avoided`."""
+        chosen = choose(since, until, where, alone=True)
+        return self._run(lambda c: avoided(c, chosen)) or Decimal(0)
+
     def open_intents(self, live_writers: Collection[str] = ()) -> list[UnsettledAttempt]:
         """See `Ledger.open_intents`."""
-        query = f"SELECT writer, {_names(IntentRow)} FROM intents WHERE settled = 0 ORDER BY at"  # noqa: S608
+        query = f"SELECT writer, {names_of(IntentRow)} FROM intents WHERE settled = 0 ORDER BY at"  # noqa: S608
         found = self._run(lambda c: c.execute(query).fetchall()) or []
         return [
-            UnsettledAttempt(intent=_load(IntentRow, columns), writer=writer)
+            UnsettledAttempt(intent=load(IntentRow, columns), writer=writer)
             for writer, *columns in found
             if writer not in live_writers
         ]
 
-    def _rows(self, cls: type[R], condition: str, value: object) -> list[R]:
-        query = f"SELECT {_names(cls)} FROM {_TABLES[cls]} {condition}"  # noqa: S608 - constants
-        found = self._run(lambda c: c.execute(query, (value,)).fetchall()) or []
-        return [_load(cls, columns) for columns in found]
+    def _rows(self, cls: type[R], condition: str, *bound: object) -> list[R]:
+        query = f"SELECT {names_of(cls)} FROM {TABLES[cls]} {condition}"  # noqa: S608 - constants
+        found = self._run(lambda c: c.execute(query, bound).fetchall()) or []
+        return [load(cls, columns) for columns in found]
 
     # -- the connection ------------------------------------------------------------------------------------
 
@@ -273,98 +317,3 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _names(cls: RowType) -> str:
-    return ", ".join(f'"{column}"' for column in COLUMNS[cls])
-
-
-def _upsert(cls: RowType) -> str:
-    marks = ", ".join("?" * len(COLUMNS[cls]))
-    changes = ", ".join(f'"{column}" = excluded."{column}"' for column in COLUMNS[cls])
-    more, values_more, columns_more = "", "", ""
-    if cls is IntentRow:
-        columns_more, values_more = ", writer, settled", ", ?, ?"
-        more = ", writer = excluded.writer, settled = max(settled, excluded.settled)"
-    return (
-        f"INSERT INTO {_TABLES[cls]} ({_names(cls)}{columns_more}) "  # noqa: S608 - constants
-        f"VALUES ({marks}{values_more}) ON CONFLICT ({_KEYS[cls]}) DO UPDATE SET {changes}{more}"
-    )
-
-
-_UPSERTS: Final = {cls: _upsert(cls) for cls in _TABLES}
-_SETTLE: Final = "UPDATE intents SET settled = 1 WHERE call_id = ? AND attempt = ?"
-_SETTLE_LATE: Final = f"{_SETTLE} AND EXISTS (SELECT 1 FROM attempts WHERE call_id = ? AND attempt = ?)"  # noqa: S608 - a constant
-
-
-class _Batch(NamedTuple):
-    """What the rows of one transaction have in common: who wrote them, and which attempts begin and end in it."""
-
-    writer: str
-    settled: set[str]
-
-
-def _key(row: IntentRow | AttemptRow) -> str:
-    # As text, because a damaged row may hold what cannot be a member of a set.
-    return f"{row.call_id} {row.attempt}"
-
-
-def _store(connection: sqlite3.Connection, cls: RowType, rows: Sequence[Row], batch: _Batch) -> None:
-    try:
-        connection.executemany(_UPSERTS[cls], [_dump(row, batch) for row in rows])
-    except _BAD_VALUE:
-        for row in rows:
-            _store_one(connection, cls, row, batch)
-    keys = [
-        (row.call_id, row.attempt)
-        for row in rows
-        if isinstance(row, (IntentRow, AttemptRow)) and _key(row) not in batch.settled
-    ]
-    with contextlib.suppress(*_BAD_VALUE):
-        # A row that had to wait in memory may come after the one that settles it.
-        if cls is IntentRow:
-            connection.executemany(_SETTLE_LATE, [key * 2 for key in keys])
-        elif cls is AttemptRow:
-            connection.executemany(_SETTLE, keys)
-
-
-def _store_one(connection: sqlite3.Connection, cls: RowType, row: Row, batch: _Batch) -> None:
-    """One row that may be the bad one: cleaned if that is enough, else set aside."""
-    try:
-        connection.execute(_UPSERTS[cls], [_clean(value) for value in _dump(row, batch)])
-    except _BAD_VALUE as error:
-        connection.execute("INSERT INTO rejected VALUES (?, ?)", (encode_row(row).decode(), str(error)))
-
-
-def _clean(value: object) -> object:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _dump(row: Row, batch: _Batch) -> list[object]:
-    columns = list(values(row))
-    if isinstance(row, IntentRow):
-        return [*columns, batch.writer, _key(row) in batch.settled]
-    for place in _JSON_PLACES[type(row)]:
-        columns[place] = _json_of(columns[place])
-    if isinstance(row, (AttemptRow, CallRow)) and row.cost is not None and exact_amount(row.cost) is None:
-        place = COLUMNS[type(row)].index("cost")
-        columns[place : place + 2] = [None, "the cost is not a number"]
-    return columns
-
-
-def _json_of(value: object) -> object:
-    if value == {}:
-        return "{}"
-    if value == []:
-        return "[]"
-    # A row may hold what no version of aistrale writes there; that is for the database to judge.
-    return json.dumps(value) if isinstance(value, (dict, list)) else value
-
-
-def _load(cls: type[R], columns: Sequence[object]) -> R:
-    named = dict(zip(COLUMNS[cls], columns, strict=True))
-    for name in _JSON_COLUMNS & named.keys():
-        named[name] = json.loads(str(named[name]))
-    if "streamed" in named:
-        named["streamed"] = bool(named["streamed"])
-    return cls(**named)  # type: ignore[arg-type]  # our own columns

@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from aistrale.errors import AistraleError
-from aistrale.store.records import TOKEN_BUCKETS, AttemptRow, CallRow, IntentRow, Row
+from aistrale.store.records import TOKEN_BUCKETS, AttemptRow, CallRow, CountRow, IntentRow, Row, ScoreRow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from aistrale.store.records import Outcome
 
 Dimension: TypeAlias = Literal[
     "provider", "model", "target", "region",
@@ -95,6 +97,76 @@ class SummaryRow:
     latency_p95: float | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class SpendRow:
+    """Totals of all attempts with the same key. But for `calls` and the percentiles, rows add up.
+
+    Args:
+        key: A value for each dimension; None where it was not set.
+        calls: How many calls had attempts here; a call with several may stand in several rows.
+        attempts: How many requests were sent.
+        failed: How many of those did not succeed.
+        cost: US dollars of all attempts whose price is known, exact.
+        failed_cost: US dollars of those among them that did not succeed.
+        estimated_cost: US dollars of those whose usage or price is not exact.
+        unpriced: Attempts of unknown price, which `cost` leaves out.
+        tokens: Tokens by bucket, as named in `UsageColumns`; a bucket that no provider told of is absent.
+        latency_p50: Seconds, of attempts that succeeded; percentiles are interpolated linearly.
+        latency_p95: Seconds.
+    """
+
+    key: tuple[str | None, ...] = ()
+    calls: int = 0
+    attempts: int = 0
+    failed: int = 0
+    cost: Decimal = Decimal(0)
+    failed_cost: Decimal = Decimal(0)
+    estimated_cost: Decimal = Decimal(0)
+    unpriced: int = 0
+    tokens: dict[str, int] = field(default_factory=dict)
+    latency_p50: float | None = None
+    latency_p95: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """One settled attempt with what is known of its call.
+
+    Args:
+        attempt: The attempt.
+        intent: What was known before it was sent; None where that was not recorded.
+        route: Name of the route of the call. This and all that follows is None or empty while the call has not ended.
+        user: Who it was for.
+        workspace: Its workspace.
+        project: Its project.
+        session: Its session.
+        name: The name that the application gave it.
+        tags: Labels of the application.
+        kind: "chat" or "embed".
+        model_asked: What the application asked for: a model or a route.
+        call_outcome: How the call ended.
+        degraded: What kind of lesser answer was given, if one was.
+        optimized: What automatic optimisation changed in the request.
+        score: Mean of the scores of the call, 0 to 1; None where nobody judged it.
+    """
+
+    attempt: AttemptRow
+    intent: IntentRow | None = None
+    route: str | None = None
+    user: str | None = None
+    workspace: str | None = None
+    project: str | None = None
+    session: str | None = None
+    name: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    model_asked: str | None = None
+    call_outcome: Outcome | None = None
+    degraded: str | None = None
+    optimized: list[str] = field(default_factory=list)
+    score: float | None = None
+
+
 class LedgerQueries(Protocol):
     """What can be asked of a ledger."""
 
@@ -127,6 +199,96 @@ class LedgerQueries(Protocol):
 
     def attempts(self, call_id: str) -> list[AttemptRow]:
         """The settled attempts of a call, in order; raises `LedgerUnavailable`."""
+        ...
+
+    def spend(
+        self,
+        by: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> list[SpendRow]:
+        """Totals of attempts by several dimensions at once.
+
+        Dimensions are "hour", "day", "month" (UTC, of the attempt), "provider", "model" (written `provider/model`),
+        "target", "region", "outcome" (of the attempt), and of the call "route", "model_asked", "kind", "user",
+        "workspace", "project", "session", "name", "call_outcome", "tag:NAME". Calls that were answered without any
+        attempt do not appear.
+
+        Args:
+            by: Any of these, each once; none gives one total.
+            since: Aware; only attempts sent at or after it.
+            until: Aware; only attempts sent before it.
+            where: Values that dimensions must have; None for those without a value.
+
+        Returns:
+            Rows, by time where a time is among the dimensions, then the most expensive first; none at all where there
+            are no attempts.
+
+        Raises:
+            ConfigurationError: A dimension is unknown, or a time is naive.
+            LedgerUnavailable: The ledger cannot be read.
+        """
+        ...
+
+    def exchanges(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Exchange]:
+        """Settled attempts one by one, the newest last, read in batches; nothing is locked between them.
+
+        Args:
+            since: Aware; only attempts sent at or after it.
+            until: Aware; only attempts sent before it.
+            where: As in `spend`.
+            limit: At most so many, namely the newest; None for all.
+
+        Raises:
+            ConfigurationError: At once, not at the first exchange: a dimension is unknown, a time is naive.
+            LedgerUnavailable: The ledger cannot be read; also while it is iterated over.
+        """
+        ...
+
+    def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:
+        """The newest token counts beside what providers reported, newest last.
+
+        Args:
+            since: Aware; only counts at or after it.
+            limit: At most so many.
+
+        Raises:
+            ConfigurationError: The time is naive.
+            LedgerUnavailable: The ledger cannot be read.
+        """
+        ...
+
+    def scores(self, call_id: str) -> list[ScoreRow]:
+        """What was said about the answer to a call, by name; raises `LedgerUnavailable`."""
+        ...
+
+    def avoided(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Decimal:
+        """US dollars that remembered answers had cost when they were asked for: what was not paid again.
+
+        Args:
+            since: Aware; only calls made at or after it.
+            until: Aware; only calls made before it.
+            where: As in `spend`, of the calls: "target" and "region" are unknown here, "outcome" is the call's.
+
+        Raises:
+            ConfigurationError: A dimension is unknown, or a time is naive.
+            LedgerUnavailable: The ledger cannot be read.
+        """
         ...
 
 
@@ -169,9 +331,11 @@ __all__ = [
     "TOKEN_BUCKETS",
     "Cursor",
     "Dimension",
+    "Exchange",
     "Ledger",
     "LedgerQueries",
     "LedgerUnavailable",
+    "SpendRow",
     "SummaryRow",
     "UnsettledAttempt",
 ]

@@ -308,6 +308,8 @@ def decode_row(payload: bytes) -> Row:
         raise ValueError("the row is nested too deeply") from error
     if end != len(payload) or not isinstance(array, list) or len(array) < 2 or not isinstance(array[0], int):
         raise ValueError("the payload is not a row: expected [version, kind, ...]")
+    if array[0] is True or array[0] < 1:
+        raise ValueError("the payload is not a row: versions begin with 1")
     if array[0] > SCHEMA_VERSION:
         raise NewerRowError(f"the row has schema version {array[0]}; this version reads {SCHEMA_VERSION}")
     cls = _KINDS.get(array[1]) if isinstance(array[1], str) else None
@@ -317,8 +319,10 @@ def decode_row(payload: bytes) -> Row:
     return cls(**dict(zip(columns, array[2:], strict=True)))
 
 
-# How many columns, at the end, came after a version.
-_NEWER: dict[int, dict[RowType, int]] = {1: {IntentRow: 4, AttemptRow: 2, CallRow: 3}}
+# How many columns, at the end, came after a version: all of them where the kind of row did.
+_NEWER: dict[int, dict[RowType, int]] = {
+    1: {IntentRow: 4, AttemptRow: 2, CallRow: 3, ScoreRow: len(COLUMNS[ScoreRow]), CountRow: len(COLUMNS[CountRow])}
+}
 _NEWER[2] = {**_NEWER[1], CallRow: 2}
 
 

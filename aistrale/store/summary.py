@@ -28,7 +28,9 @@ _OF_TIMES: Final = {"hour": "%Y-%m-%dT%H:00Z", "day": "%Y-%m-%d", "month": "%Y-%
 _OF_CALLS: Final = ("route", "model_asked", "kind", "user", "workspace", "project", "session", "name")
 DIMENSIONS: Final = (*_OF_ATTEMPTS, *_OF_TIMES, *_OF_CALLS, "tag", "tag:NAME")
 # Ample for sums of dollar amounts: more digits than any ledger has, so that no addition rounds.
-_EXACT: Final = Context(prec=100)
+EXACT: Final = Context(prec=100)
+_MOST_PLACES: Final = 60
+_MOST_DIGITS: Final = 24
 
 _TOTALS: Final = ", ".join(
     [
@@ -43,29 +45,35 @@ _FAILED: Final = "count(DISTINCT CASE WHEN c.outcome <> 'success' THEN a.call_id
 _JOINED: Final = "attempts a LEFT JOIN calls c USING (call_id)"
 
 
-class _DecimalSum:
+class DecimalSum:
+    """Adds up decimal numbers that are written as text, exactly."""
+
     def __init__(self) -> None:
         self._sum = Decimal(0)
 
     def step(self, text: str | None) -> None:
+        """Add a number; None is not known and not added."""
         if text is not None:
-            self._sum = _EXACT.add(self._sum, Decimal(text))
+            self._sum = EXACT.add(self._sum, Decimal(text))
 
     def finalize(self) -> str:
+        """The sum."""
         return str(self._sum)
 
 
-class _Spread:
+class Spread:
     """Mean, median and 95th percentile of seconds, as a JSON array."""
 
     def __init__(self) -> None:
         self._values: list[float] = []
 
     def step(self, value: float | None) -> None:
+        """Take a value; None is none."""
         if value is not None:
             self._values.append(value)
 
     def finalize(self) -> str | None:
+        """Mean, median, 95th percentile; None without values."""
         values = sorted(self._values)
         if not values:
             return None
@@ -80,19 +88,15 @@ def _percentile(values: list[float], fraction: float) -> float:
 
 
 def exact_amount(text: object) -> str | None:
-    """A cost that can be added up, or None if the text is no finite number."""
+    """A cost that can be added up exactly, or None if the text is no such number."""
     try:
         amount = Decimal(cast("str", text))
     except (InvalidOperation, TypeError, ValueError):
         return None
-    return str(text) if amount.is_finite() else None
-
-
-def add_functions(connection: sqlite3.Connection) -> None:
-    """Make the aggregate functions of the queries known to a connection."""
-    # The stubs know aggregates of integers only.
-    connection.create_aggregate("decimal_sum", 1, _DecimalSum)  # type: ignore[arg-type]
-    connection.create_aggregate("spread", 1, _Spread)  # type: ignore[arg-type]
+    places = amount.as_tuple().exponent
+    # No price has more places, no bill more digits; what has would be rounded in sums, or end them.
+    fits = isinstance(places, int) and places >= -_MOST_PLACES and amount.adjusted() <= _MOST_DIGITS
+    return str(text) if fits else None
 
 
 def summarize(
@@ -100,8 +104,8 @@ def summarize(
 ) -> list[SummaryRow]:
     """See `LedgerQueries.summary`; the connection has the functions of `add_functions`."""
     bounds: dict[str, object] = {
-        "since": _seconds("since", since, float("-inf")),
-        "until": _seconds("until", until, float("inf")),
+        "since": seconds_of("since", since, float("-inf")),
+        "until": seconds_of("until", until, float("inf")),
         "tag": by.removeprefix("tag:"),
     }
     if by in _OF_ATTEMPTS:
@@ -151,7 +155,8 @@ def _select(
 def _call_key(by: str) -> tuple[str, str]:
     """Of a dimension of calls: the key, and what else to join. Times are those of the table that is read."""
     if by in _OF_TIMES:
-        return f"strftime('{_OF_TIMES[by]}', {{table}}.at, 'unixepoch')", ""
+        # Whole seconds: strftime would round half a millisecond before midnight into the next day.
+        return f"strftime('{_OF_TIMES[by]}', CAST({{table}}.at AS INTEGER), 'unixepoch')", ""
     if by in _OF_CALLS:
         return f'c."{by}"', ""
     if by == "tag":
@@ -163,7 +168,8 @@ def _call_key(by: str) -> tuple[str, str]:
     )
 
 
-def _seconds(name: str, moment: datetime | None, default: float) -> float:
+def seconds_of(name: str, moment: datetime | None, default: float) -> float:
+    """A bound as epoch seconds; raises ConfigurationError, field `name`, for a time without a zone."""
     if moment is None:
         return default
     if moment.tzinfo is None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from aistrale.errors import ConfigurationError
 from aistrale.store.ledger import SQLiteLedger
 from aistrale.store.protocol import Cursor, LedgerUnavailable
-from aistrale.store.records import COLUMNS, TOKEN_BUCKETS, AttemptRow, CallRow, IntentRow
+from aistrale.store.records import COLUMNS, TOKEN_BUCKETS, AttemptRow, CallRow, CountRow, IntentRow, ScoreRow
 from aistrale.store.schema import MIGRATIONS
-from aistrale.store.summary import _DecimalSum, _Spread
+from aistrale.store.summary import DecimalSum, Spread
 
 WRITER = "0badb007-4711-1790000000000000000"
 CURSOR = Cursor(f"{WRITER}-00c0ffee", 10)
@@ -80,20 +80,46 @@ def test_the_file_is_in_wal_mode_and_at_the_newest_schema(ledger, path, call):
     assert query(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
-def test_a_file_of_version_1_is_brought_up_to_date_with_its_rows(ledger, path, call):
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_file_of_an_older_version_is_brought_up_to_date_with_its_rows(ledger, path, call, intent, version):
     path.parent.mkdir(parents=True)
     connection = sqlite3.connect(path)
-    for statement in MIGRATIONS[0]:
-        connection.execute(statement)
+    for migration in MIGRATIONS[:version]:
+        for statement in migration:
+            connection.execute(statement)
     connection.execute(
         "INSERT INTO calls (call_id, at, latency, kind, model_asked, outcome, attempts, tags, lossy)"
         " VALUES ('old', 1.0, 1.0, 'chat', 'm', 'success', 1, '{}', '[]')"
     )
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute(
+        "INSERT INTO attempts (call_id, attempt, at, latency, provider, model, target, streamed, outcome, cost)"
+        " VALUES ('old', 1, 1.0, 1.0, 'p', 'm', 'p/m', 0, 'success', '0.25')"
+    )
+    connection.execute(
+        "INSERT INTO intents (call_id, attempt, at, provider, model, target, streamed, writer, settled)"
+        " VALUES ('old', 1, 1.0, 'p', 'm', 'p/m', 0, 'w', 1)"
+    )
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.commit()
     connection.close()
-    ledger.write_batch([call(privacy={"in.block.SECRET": 1})], CURSOR)
-    assert [(row.call_id, row.privacy) for row in ledger.calls()] == [("call-1", {"in.block.SECRET": 1}), ("old", {})]
+    new = call(privacy={"in.block.SECRET": 1}, avoided="0.5", optimized=["whitespace"])
+    ledger.write_batch([new, intent(messages=3, prefix="f", prefix_tokens=2, last_tokens=1)], CURSOR)
+    assert query(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert [(row.call_id, row.privacy, row.avoided, row.optimized) for row in ledger.calls()] == [
+        ("call-1", {"in.block.SECRET": 1}, "0.5", ["whitespace"]),
+        ("old", {}, None, []),
+    ]
+    (attempt,) = ledger.attempts("old")
+    assert (attempt.cost, attempt.book, attempt.metered) == ("0.25", None, {})
+    (exchange,) = ledger.exchanges()
+    assert (exchange.intent.target, exchange.intent.messages, exchange.call_outcome) == ("p/m", None, "success")
+
+
+def test_a_file_of_a_newer_version_is_left_alone(ledger, path, call):
+    path.parent.mkdir(parents=True)
+    query(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    with pytest.raises(LedgerUnavailable, match="newer version"):
+        ledger.write_batch([call()], CURSOR)
 
 
 def test_every_column_of_a_row_has_one_in_its_table(ledger, path, call):
@@ -102,6 +128,8 @@ def test_every_column_of_a_row_has_one_in_its_table(ledger, path, call):
         (IntentRow, "intents", {"writer", "settled"}),
         (AttemptRow, "attempts", set()),
         (CallRow, "calls", set()),
+        (ScoreRow, "scores", set()),
+        (CountRow, "counts", set()),
     ):
         columns = {column[1] for column in query(path, f"PRAGMA table_info({table})")}
         assert columns == {*COLUMNS[cls], *own}
@@ -149,7 +177,7 @@ def test_rows_that_sqlite_cannot_hold_are_cleaned_or_set_aside(ledger, path, cal
     assert all('"big"' in payload and reason for payload, reason in rejected)
 
 
-@pytest.mark.parametrize("cost", ["cheap", "NaN", "Infinity", ""])
+@pytest.mark.parametrize("cost", ["cheap", "NaN", "Infinity", "", "1e999999999", "1e-999999999", "1e60"])
 def test_a_cost_that_is_no_number_is_unknown(ledger, attempt, cost):
     ledger.write_batch([attempt(cost=cost)], CURSOR)
     (row,) = ledger.attempts("call-1")
@@ -280,7 +308,7 @@ def test_what_totals_cannot_be_made_of_is_said(filled):
 
 @given(st.lists(st.decimals(min_value=0, max_value=10**6, places=12), max_size=30))
 def test_money_is_added_up_exactly(amounts):
-    total = _DecimalSum()
+    total = DecimalSum()
     for amount in amounts:
         total.step(str(amount))
     total.step(None)
@@ -291,7 +319,7 @@ def test_money_is_added_up_exactly(amounts):
 def test_percentiles_are_those_of_the_inclusive_method(latencies):
     import json
 
-    spread = _Spread()
+    spread = Spread()
     for latency in latencies:
         spread.step(latency)
     mean, p50, p95 = json.loads(spread.finalize())

@@ -1,0 +1,320 @@
+"""Questions to the ledger over several dimensions at once: the SQL behind `LedgerQueries.spend` and its like.
+
+All questions read attempts by the index of their times and look up the rest by key, so that what a day cost takes as
+long as the day's attempts, however long the ledger is. What differs between databases (the words for times and tags,
+exact sums of money, percentiles) stands in the first block and nowhere else.
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from aistrale.errors import ConfigurationError
+from aistrale.store.protocol import Exchange, SpendRow
+from aistrale.store.records import COLUMNS, TOKEN_BUCKETS, AttemptRow, IntentRow
+from aistrale.store.summary import EXACT, DecimalSum, Spread, seconds_of
+from aistrale.store.tables import json_of, load
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+# -- what is SQLite's -----------------------------------------------------------------------------------------------
+# Whole seconds: strftime would round half a millisecond before midnight into the next day.
+_OF_TIMES: Final = {
+    "hour": "strftime('%Y-%m-%dT%H:00Z', CAST({at} AS INTEGER), 'unixepoch')",
+    "day": "strftime('%Y-%m-%d', CAST({at} AS INTEGER), 'unixepoch')",
+    "month": "strftime('%Y-%m', CAST({at} AS INTEGER), 'unixepoch')",
+}
+# A path finds a key faster, but not every SQLite finds one that JSON writes with escapes.
+_OF_TAG: Final = "json_extract(c.tags, {name})"
+_OF_ANY_TAG: Final = "(SELECT value FROM json_each(c.tags) WHERE key = {name})"
+_PLAIN_TAG: Final = re.compile(r"[A-Za-z0-9_ .:/@+-]+")
+# A known cost with a reason is one that is not exact.
+_ESTIMATED: Final = "(coalesce(a.usage_source, '') = 'estimated' OR a.cost_reason IS NOT NULL)"
+_FAILED: Final = "(coalesce(a.outcome, '') <> 'success')"
+_MONEY: Final = f"spent(a.cost, {_FAILED}, {_ESTIMATED})"
+_LATENCY: Final = "spread(CASE WHEN a.outcome = 'success' THEN a.latency END)"
+# -- what is everybody's --------------------------------------------------------------------------------------------
+_OF_ATTEMPTS: Final = {
+    # The same model name is served by several providers.
+    "model": "a.provider || '/' || a.model",
+    "provider": "a.provider",
+    "target": "a.target",
+    "region": "a.region",
+    "outcome": "a.outcome",
+}
+_OF_CALLS: Final = {
+    **{
+        name: f'c."{name}"'
+        for name in ("route", "model_asked", "kind", "user", "workspace", "project", "session", "name")
+    },
+    "call_outcome": "c.outcome",
+}
+# Of calls without their attempts: who served it in the end stands in the call as well.
+_ALONE: Final = {"model": "c.provider || '/' || c.model", "provider": "c.provider", "outcome": "c.outcome"}
+SPEND_DIMENSIONS: Final = (*_OF_TIMES, *_OF_ATTEMPTS, *_OF_CALLS, "tag:NAME")
+"""What `LedgerQueries.spend` groups by and filters with."""
+
+_JOINED: Final = "attempts a LEFT JOIN calls c ON c.call_id = a.call_id"
+_TOTALS: Final = ", ".join(
+    [
+        "count(DISTINCT a.call_id)",
+        "count(*)",
+        f"count(CASE WHEN {_FAILED} THEN 1 END)",
+        "count(CASE WHEN a.cost IS NULL THEN 1 END)",
+        _MONEY,
+        _LATENCY,
+        *(f"sum(a.{bucket})" for bucket in TOKEN_BUCKETS),
+    ]
+)
+_OF_EXCHANGES: Final = (
+    "route", "user", "workspace", "project", "session", "name", "tags", "kind", "model_asked", "outcome", "degraded",
+    "optimized",
+)  # fmt: skip
+_EXCHANGE: Final = ", ".join(
+    [
+        *(f'a."{column}"' for column in COLUMNS[AttemptRow]),
+        *(f'i."{column}"' for column in COLUMNS[IntentRow]),
+        *(f'c."{column}"' for column in _OF_EXCHANGES),
+        "(SELECT avg(s.score) FROM scores s WHERE s.call_id = a.call_id)",
+    ]
+)
+_WITH_INTENTS: Final = f"{_JOINED} LEFT JOIN intents i ON i.call_id = a.call_id AND i.attempt = a.attempt"
+_ATTEMPT: Final = len(COLUMNS[AttemptRow])
+_INTENT: Final = len(COLUMNS[IntentRow])
+_IN_ORDER: Final = "a.at, a.call_id, a.attempt"
+
+
+class Spent:
+    """Three exact sums in one pass: of all costs, of those of failures, and of those that are estimated."""
+
+    def __init__(self) -> None:
+        self._all = self._failed = self._estimated = Decimal(0)
+
+    def step(self, text: str | None, failed: int, estimated: int) -> None:
+        """Add the cost of one attempt; None is unknown."""
+        if text is None:
+            return
+        amount = Decimal(text)
+        self._all = EXACT.add(self._all, amount)
+        if failed:
+            self._failed = EXACT.add(self._failed, amount)
+        if estimated:
+            self._estimated = EXACT.add(self._estimated, amount)
+
+    def finalize(self) -> str:
+        """The sums, parted by blanks."""
+        return f"{self._all} {self._failed} {self._estimated}"
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Make the aggregate functions of the queries known to a connection."""
+    # The stubs know aggregates of integers only.
+    connection.create_aggregate("spent", 3, Spent)  # type: ignore[arg-type]
+    connection.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
+    connection.create_aggregate("spread", 1, Spread)  # type: ignore[arg-type]
+
+
+class Place(NamedTuple):
+    """Where an attempt stands in the order of `exchanges`."""
+
+    at: float
+    call_id: str
+    attempt: int
+
+
+@dataclass(slots=True)
+class Chosen:
+    """Which attempts are asked for: conditions in SQL, and the values that are bound to them.
+
+    Args:
+        conditions: To be joined by AND; every piece of their text is a constant of this module.
+        values: By the names of the parameters.
+    """
+
+    conditions: list[str]
+    values: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The condition."""
+        return " AND ".join(self.conditions)
+
+    def key(self, by: str, *, at: str = "a.at", alone: bool = False) -> str:
+        """The SQL of a dimension; raises ConfigurationError for one that there is not."""
+        if by in _OF_TIMES:
+            return _OF_TIMES[by].format(at=at)
+        if by in _OF_CALLS:
+            return _OF_CALLS[by]
+        facts = _ALONE if alone else _OF_ATTEMPTS
+        if by in facts:
+            return facts[by]
+        if by.startswith("tag:") and by != "tag:":
+            return self._tag(by.removeprefix("tag:"))
+        if by in _OF_ATTEMPTS:
+            raise ConfigurationError(f"a call without attempts has no {by}.", field="where")
+        raise ConfigurationError(
+            f"the ledger knows no dimension {by!r}; accepted are {', '.join(SPEND_DIMENSIONS)}.", field="by"
+        )
+
+    def _tag(self, tag: str) -> str:
+        name = f"tag{len(self.values)}"
+        plain = _PLAIN_TAG.fullmatch(tag) is not None
+        self.values[name] = f'$."{tag}"' if plain else tag
+        return (_OF_TAG if plain else _OF_ANY_TAG).format(name=f":{name}")
+
+
+def choose(
+    since: datetime | None,
+    until: datetime | None,
+    where: Mapping[str, str | None] | None,
+    *,
+    alone: bool = False,
+) -> Chosen:
+    """The attempts of a question, or with `alone` the calls.
+
+    Args:
+        since: Aware; None for no bound.
+        until: Aware; None for no bound.
+        where: Values of dimensions; None for those without one.
+        alone: Whether calls are asked for, whatever attempts they had.
+
+    Raises:
+        ConfigurationError: A dimension is unknown, a time is naive or no time.
+    """
+    at = "c.at" if alone else "a.at"
+    low, high = seconds_of("since", since, float("-inf")), seconds_of("until", until, float("inf"))
+    chosen = Chosen([f"{at} >= :since", f"{at} < :until"])
+    for by, value in (where or {}).items():
+        if by in _OF_TIMES and value is not None:
+            # As bounds, for which there is an index.
+            begin, end = _span(by, value)
+            low, high = max(low, begin), min(high, end)
+            continue
+        key = chosen.key(by, at=at, alone=alone)
+        if value is None:
+            chosen.conditions.append(f"{key} IS NULL")
+            continue
+        name = f"where{len(chosen.values)}"
+        chosen.values[name] = value
+        chosen.conditions.append(f"{key} = :{name}")
+    chosen.values |= {"since": low, "until": high}
+    return chosen
+
+
+def _span(by: str, value: str) -> tuple[float, float]:
+    """First second of a named hour, day or month, and the first after it."""
+    try:
+        if by == "month":
+            begin = datetime.strptime(value, "%Y-%m").replace(tzinfo=UTC)
+            length = timedelta(days=calendar.monthrange(begin.year, begin.month)[1])
+        elif by == "day":
+            begin = datetime.fromordinal(date.fromisoformat(value).toordinal()).replace(tzinfo=UTC)
+            length = timedelta(days=1)
+        else:
+            begin = datetime.strptime(value, "%Y-%m-%dT%H:00Z").replace(tzinfo=UTC)
+            length = timedelta(hours=1)
+        end = begin + length
+    except (TypeError, ValueError, OverflowError):
+        written = {"month": "2026-11", "day": "2026-11-26", "hour": "2026-11-26T15:00Z"}[by]
+        raise ConfigurationError(f"{value!r} is no {by}; it is written {written}.", field="where") from None
+    return begin.timestamp(), end.timestamp()
+
+
+def check_dimensions(by: Sequence[str]) -> None:
+    """Raises ConfigurationError for a dimension that there is not, that is named twice, or for one word alone."""
+    if isinstance(by, str):
+        raise ConfigurationError(f"by must be a list of dimensions: [{by!r}].", field="by")
+    known = Chosen([])
+    for name in by:
+        known.key(name)
+    if len(set(by)) != len(by):
+        raise ConfigurationError("a dimension is named twice.", field="by")
+
+
+def spend_statement(by: Sequence[str], chosen: Chosen) -> str:
+    """The text of the question behind `spend`."""
+    keys = [chosen.key(name) for name in by]
+    grouped = f" GROUP BY {', '.join(str(place) for place in range(1, len(keys) + 1))}" if keys else ""
+    return f"SELECT {', '.join([*keys, _TOTALS])} FROM {_JOINED} WHERE {chosen.text}{grouped}"  # noqa: S608 - constants
+
+
+def spend(connection: sqlite3.Connection, by: Sequence[str], chosen: Chosen) -> list[SpendRow]:
+    """See `LedgerQueries.spend`; the connection has the functions of `add_functions`."""
+    found = connection.execute(spend_statement(by, chosen), chosen.values).fetchall()
+    rows = [_spend_row(columns, len(by)) for columns in found if columns[len(by) + 1]]
+    times = [place for place, name in enumerate(by) if name in _OF_TIMES]
+
+    def order(row: SpendRow) -> tuple[object, ...]:
+        moments = tuple(row.key[place] or "" for place in times)
+        return moments, -row.cost, -row.attempts, tuple(part or "" for part in row.key)
+
+    return sorted(rows, key=order)
+
+
+def _spend_row(columns: Sequence[Any], keys: int) -> SpendRow:
+    calls, attempts, failed, unpriced, money, spread, *tokens = columns[keys:]
+    cost, failed_cost, estimated_cost = map(Decimal, cast("str", money).split())
+    row = SpendRow(
+        key=tuple(None if part is None else str(part) for part in columns[:keys]),
+        calls=calls,
+        attempts=attempts,
+        failed=failed,
+        cost=cost,
+        failed_cost=failed_cost,
+        estimated_cost=estimated_cost,
+        unpriced=unpriced,
+        tokens={bucket: count for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True) if count is not None},
+    )
+    if spread is not None:
+        _, row.latency_p50, row.latency_p95 = json.loads(spread)
+    return row
+
+
+def exchange_statement(chosen: Chosen, after: Place | None, limit: int, *, including: bool = False) -> str:
+    """The text of the question for the next exchanges; binds `after` into the values of `chosen`."""
+    conditions = chosen.text
+    if after is not None:
+        # The lower bound moves along, so that no batch looks at those before it again.
+        chosen.values |= {"since": after.at, "after_call": after.call_id, "after_attempt": after.attempt}
+        sign = ">=" if including else ">"
+        conditions += f" AND ({_IN_ORDER}) {sign} (:since, :after_call, :after_attempt)"
+    return f"SELECT {_EXCHANGE} FROM {_WITH_INTENTS} WHERE {conditions} ORDER BY {_IN_ORDER} LIMIT {limit:d}"  # noqa: S608 - constants
+
+
+def newest(connection: sqlite3.Connection, chosen: Chosen, count: int) -> Place | None:
+    """The first of the last `count` attempts; None if there are not so many."""
+    descending = ", ".join(f"{column} DESC" for column in _IN_ORDER.split(", "))
+    query = f"SELECT {_IN_ORDER} FROM {_JOINED} WHERE {chosen.text} ORDER BY {descending} LIMIT 1 OFFSET {count - 1:d}"  # noqa: S608 - constants
+    found = connection.execute(query, chosen.values).fetchone()
+    return None if found is None else Place(*found)
+
+
+def exchange_of(columns: Sequence[Any]) -> Exchange:
+    """The columns of `exchange_statement` as an exchange."""
+    intent = columns[_ATTEMPT : _ATTEMPT + _INTENT]
+    *of_call, score = columns[_ATTEMPT + _INTENT :]
+    facts: dict[str, Any] = dict(zip(_OF_EXCHANGES, of_call, strict=True))
+    facts["tags"] = json_of(facts["tags"], dict)
+    facts["optimized"] = json_of(facts["optimized"], list)
+    facts["call_outcome"] = facts.pop("outcome")
+    return Exchange(
+        attempt=load(AttemptRow, columns[:_ATTEMPT]),
+        intent=None if intent[0] is None else load(IntentRow, intent),
+        score=score,
+        **facts,
+    )
+
+
+def avoided(connection: sqlite3.Connection, chosen: Chosen) -> Decimal:
+    """See `LedgerQueries.avoided`."""
+    query = f"SELECT decimal_sum(c.avoided) FROM calls c WHERE {chosen.text} AND c.avoided IS NOT NULL"  # noqa: S608 - constants
+    # Without any row SQLite asks no aggregate function of ours.
+    return Decimal(connection.execute(query, chosen.values).fetchone()[0] or 0)
