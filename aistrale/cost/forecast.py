@@ -75,8 +75,8 @@ def forecast(
     """Forecasts the spend of the days after the last value.
 
     Args:
-        values: Spend of each complete day, oldest first, no gaps. The last three years count. Negative days (credits) count
-            as nothing spent. An array of numpy will do.
+        values: Spend of each complete day, oldest first, no gaps. The last three years count. Negative
+            days (credits) count as nothing spent. An array of numpy will do.
         horizon: How many days, 1 to 730.
         start: The date (UTC) of the first value; without it the days of the forecast have no dates.
         spent_today: What the day after the last value has cost so far, where that day is today. Its forecast is then

@@ -106,12 +106,14 @@ def _unit(rows: Floats) -> Floats:
     """The mean day of the last quarter, of the whole row where that is nothing."""
     recent, whole = _mean(np.abs(rows[:, -91:])), _mean(np.abs(rows))
     unit = np.where(recent > 1e-9 * whole, recent, whole)
-    return np.where(unit > 0, unit, 1.0)
+    positive: Floats = np.where(unit > 0, unit, 1.0)
+    return positive
 
 
 def _mean(rows: Floats) -> Floats:
     present = ~np.isnan(rows)
-    return np.where(present, rows, 0.0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    mean: Floats = np.where(present, rows, 0.0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    return mean
 
 
 def _centred(rows: Floats, days: int, least: int) -> Floats:
@@ -151,7 +153,8 @@ def _weekly(rows: Floats) -> Flags:
     lags = [(centred[:, lag:] * centred[:, :-lag]).sum(axis=1) for lag in range(1, 8)]
     acf = np.stack(lags, axis=1) / np.maximum(power, 1e-12)[:, None]
     bound = ACF_Z * np.sqrt((1 + 2 * (acf[:, :6] ** 2).sum(axis=1)) / np.maximum(count, 1))
-    return (acf[:, 6] > bound) & (count >= 21) & (power > 1e-12)
+    weekly: Flags = (acf[:, 6] > bound) & (count >= 21) & (power > 1e-12)
+    return weekly
 
 
 def _filled(logs: Floats) -> Floats:
@@ -181,7 +184,8 @@ def _level(logs: Floats) -> Floats:
         loss += error
     fitted = level[np.arange(count), loss.argmin(axis=1)]
     usual: Floats = level[:, list(USUAL)].mean(axis=1)
-    return (usual + fitted) / 2
+    both: Floats = (usual + fitted) / 2
+    return both
 
 
 def _trend(logs: Floats) -> Floats:
