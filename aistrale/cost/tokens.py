@@ -1,16 +1,36 @@
-"""How many tokens a request will need, estimated from its length before it is sent."""
+"""How many tokens a request will need and an answer has needed so far, estimated from their length.
+
+Characters only: cheap enough for every call and every piece of a stream, and nothing has to be loaded for it. Counts
+by a real tokenizer are in `aistrale.cost.counters`.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from math import ceil
+from typing import TYPE_CHECKING, Final, cast
 
-from aistrale.types import EmbedRequest, MediaPart, ProviderPart, TextPart, ToolCallPart, ToolResultPart
+from aistrale.types import (
+    ArgumentsDelta,
+    BlockStart,
+    EmbedRequest,
+    MediaPart,
+    ProviderPart,
+    ReasoningDelta,
+    ReasoningPart,
+    RefusalPart,
+    TextDelta,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    UsageUpdate,
+    Whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aistrale.types import JSON, Part, Request
+    from aistrale.types import JSON, Completion, Event, Part, Request, Usage
 
 # Rule of thumb of OpenAI's and Anthropic's documentation for English, and what OpenAI's rate limits count by.
 _CHARACTERS: Final = 4
@@ -45,6 +65,72 @@ def estimate_request(request: Request | EmbedRequest) -> tuple[int, int | None]:
         size += _document(request.output.schema)
     most = request.max_tokens
     return size, None if most is None else most * max(request.n or 1, 1)
+
+
+class StreamCounter:
+    """How many tokens of output a stream has brought so far; a third of a microsecond for each event.
+
+    Text, visible thoughts and arguments of tool calls are counted by their length until the provider says how many
+    tokens it were; from there on what comes is added to that. A report of less than half of what was delivered is that
+    of a beginning (Anthropic counts a few tokens before the first) and changes nothing. Thinking that is not shown is
+    not seen before its report.
+
+    Args:
+        factor: What the tokens by length are multiplied with: actual over estimated, 1.0 where nothing is known.
+    """
+
+    __slots__ = ("_known", "_per_byte", "_size")
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self._per_byte = factor / _CHARACTERS
+        self._size = 0
+        self._known = 0
+
+    def feed(self, event: Event) -> None:
+        """Count one event of the reply; of any kind, in any order."""
+        kind = type(event)
+        if kind is TextDelta:
+            text = event.text
+        elif kind is ReasoningDelta:
+            text = cast("ReasoningDelta", event).reasoning
+        elif kind is ArgumentsDelta:
+            text = cast("ArgumentsDelta", event).arguments
+        else:
+            self._other(event)
+            return
+        self._size += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+    @property
+    def output(self) -> int:
+        """Tokens of output so far, rounded up."""
+        return self._known + ceil(self._size * self._per_byte)
+
+    def _other(self, event: Event) -> None:
+        if isinstance(event, UsageUpdate):
+            self._correct(event.usage)
+        elif isinstance(event, BlockStart):
+            self._size += _said(event.part)
+        elif isinstance(event, Whole):
+            self._whole(event.completion)
+
+    def _whole(self, answer: Completion) -> None:
+        self._size += sum(_said(part) for choice in answer.choices for part in choice.message.parts)
+        if answer.usage is not None:
+            self._correct(answer.usage)
+
+    def _correct(self, usage: Usage) -> None:
+        reported = usage.output_total
+        if reported is not None and 2 * reported >= self.output:
+            self._known, self._size = reported, 0
+
+
+def _said(part: Part) -> int:
+    """Bytes of what a part of an answer says."""
+    if isinstance(part, (TextPart, RefusalPart, ReasoningPart)):
+        return len(part.text.encode("utf-8", "surrogatepass"))
+    if isinstance(part, ToolCallPart):
+        return len((part.name + part.arguments).encode("utf-8", "surrogatepass"))
+    return 0
 
 
 def _parts(parts: Iterable[Part]) -> int:
