@@ -1,0 +1,212 @@
+"""What changes the price of an exchange besides how much was used: tiers, batches, regions, hosted tools.
+
+The words are the providers' own; what an answer says goes before what a request asked for, since a request may be
+served in a lower tier, and is billed so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aistrale.types import JSON, JSONObject, Usage
+
+# Conditions that choose other rates, with the words that mean the usual ones.
+USUAL: Final[dict[str, frozenset[str]]] = {
+    "service_tier": frozenset(
+        {"default", "standard", "standard_only", "auto", "on_demand", "unspecified", "traffic_type_unspecified", ""}
+    ),
+    "processing": frozenset({"realtime", "standard", "default", ""}),
+    "speed": frozenset({"standard", ""}),
+    "inference_geo": frozenset({"global", "not_available", ""}),
+    "data_residency": frozenset({"global", "none", ""}),
+    "inference_provider": frozenset({""}),
+}
+# Uses of hosted tools, by the words in which callers may tell them.
+_FEES: Final = {
+    "web_search_calls": "web_search_calls",
+    "web_search_requests": "web_search_calls",
+    "web_search_queries": "web_search_queries",
+    "grounded_prompts": "grounded_prompts",
+    "file_search_calls": "file_search",
+    "maps_grounding": "maps_grounding",
+    "maps_grounded_prompts": "maps_grounding",
+}
+# They say how the exchange went, and change no price.
+_UNCHARGED: Final = frozenset({"stream", "api", "endpoint"})
+# Vertex names the way in which capacity was bought (Vertex AI reference, `TrafficType`).
+_TRAFFIC: Final = "on_demand_"
+_PREPAID: Final = "provisioned_throughput"
+
+
+@dataclass(slots=True)
+class Said:
+    """What changes the price of an exchange, besides how much was used.
+
+    Args:
+        chosen: Conditions that choose other rates; the usual ones are left out.
+        fees: Uses of hosted tools.
+        refused: Whether the model refused.
+        empty: Whether nothing was said.
+        aborted: Whether the answer broke off.
+        breakdown: What each model behind a compound system used.
+    """
+
+    chosen: dict[str, str] = field(default_factory=dict)
+    fees: dict[str, int] = field(default_factory=dict)
+    refused: bool = False
+    empty: bool = False
+    aborted: bool = False
+    breakdown: JSON = None
+
+
+def read_conditions(raw: JSONObject, conditions: Mapping[str, object]) -> Said | str:
+    """The conditions of an exchange, or why its price cannot be known.
+
+    Args:
+        raw: The provider's usage object; what it says about the exchange goes before what callers say: an answer may
+            have been served in a lower tier than was asked for, and is billed so.
+        conditions: As in `meter`.
+    """
+    said = Said()
+    words: dict[str, object] = {}
+    for name, value in conditions.items():
+        if name in USUAL:
+            words[name] = value
+        elif name in _FEES:
+            if (uses := _number(value)) is None:
+                return f"{name} is not a number of uses"
+            said.fees[_FEES[name]] = uses
+        elif name in _OTHERS:
+            _OTHERS[name](said, value)
+        elif name not in _UNCHARGED:
+            return f"what the condition {name} costs is not known"
+    traffic = raw.get("trafficType")
+    if isinstance(traffic, str) and traffic.lower() == _PREPAID:
+        return "provisioned throughput is paid for by the time that it is reserved, not by what is used"
+    tools = raw.get("server_tool_use")
+    if isinstance(tools, dict) and "web_search_calls" not in said.fees:
+        said.fees["web_search_calls"] = _number(tools.get("web_search_requests")) or 0
+    said.fees = {name: uses for name, uses in said.fees.items() if uses}
+    said.chosen = choose(raw, words)
+    return said
+
+
+def choose(raw: JSONObject, words: dict[str, object]) -> dict[str, str]:
+    """The conditions that are not the usual ones, in a fixed order; what the usage object says goes first."""
+    told: dict[str, object] = {
+        "service_tier": raw.get("service_tier") or raw.get("serviceTier"),
+        "speed": raw.get("speed"),
+        "inference_geo": raw.get("inference_geo"),
+    }
+    traffic = raw.get("trafficType")
+    if isinstance(traffic, str):
+        told["service_tier"] = traffic.lower().removeprefix(_TRAFFIC)
+    chosen: dict[str, str] = {}
+    for name, usual in USUAL.items():
+        value = told.get(name)
+        value = words.get(name) if value is None else value
+        if value is None or (word := str(value).lower()) in usual:
+            continue
+        if name == "service_tier" and word == "batch":
+            words = {**words, "processing": word}
+        else:
+            chosen[name] = word
+    return chosen
+
+
+# What a usage object may hold that its buckets do not say.
+_LOUD: Final = frozenset(
+    {
+        "service_tier",
+        "serviceTier",
+        "speed",
+        "inference_geo",
+        "trafficType",
+        "iterations",
+        "server_tool_use",
+        "cacheTokensDetails",
+        "promptTokensDetails",
+        "candidatesTokensDetails",
+        "toolUsePromptTokensDetails",
+    }
+)
+_DETAILS: Final = ("promptTokensDetails", "candidatesTokensDetails", "toolUsePromptTokensDetails")
+_PLAIN_CONDITIONS: Final = frozenset({"service_tier", "processing", "speed", "inference_provider", *_UNCHARGED})
+_QUIET: Final[JSONObject] = {}
+
+
+def plain_conditions(usage: Usage, conditions: Mapping[str, object]) -> tuple[tuple[str, str], ...] | None:
+    """The conditions that choose rates, where the buckets of decoded usage say all the rest.
+
+    Returns:
+        None where more is to be known than buckets and rates: then `meter` says it.
+    """
+    raw = usage.raw
+    if raw is None:
+        raw = _QUIET
+    elif usage.output is None or usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
+        return None
+    elif _LOUD.isdisjoint(raw):
+        if not conditions:
+            return ()
+    elif not _is_plain(raw):
+        return None
+    if not _PLAIN_CONDITIONS.issuperset(conditions):
+        return None
+    chosen = choose(raw, cast("dict[str, object]", conditions))
+    if "inference_geo" in chosen or chosen.get("service_tier") == _PREPAID:
+        return None
+    return tuple(chosen.items())
+
+
+def _is_plain(raw: JSONObject) -> bool:
+    if "iterations" in raw or "cacheTokensDetails" in raw:
+        return False
+    tools = raw.get("server_tool_use")
+    if tools is not None and (not isinstance(tools, dict) or any(tools.values())):
+        return False
+    for name in _DETAILS:
+        told = raw.get(name)
+        if told is not None and (not isinstance(told, list) or len(told) > 1 or not all(map(_is_text, told))):
+            return False
+    return True
+
+
+def _is_text(entry: JSON) -> bool:
+    return isinstance(entry, dict) and entry.get("modality") == "TEXT"
+
+
+def _number(value: object) -> int | None:
+    """A number of uses; None for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return max(value, 0) if isinstance(value, int) else None
+
+
+def _refused(said: Said, value: object) -> None:
+    said.refused = said.refused or value == "refusal"
+
+
+def _emptied(said: Said, value: object) -> None:
+    said.empty = bool(value)
+
+
+def _aborted(said: Said, value: object) -> None:
+    said.aborted = bool(value)
+
+
+def _broken_down(said: Said, value: object) -> None:
+    said.breakdown = cast("JSON", value)
+
+
+_OTHERS: Final = {
+    "stop_reason": _refused,
+    "finish_reason": _refused,
+    "empty": _emptied,
+    "aborted": _aborted,
+    "usage_breakdown": _broken_down,
+}
