@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 ORIGINS: Final = 40
 """Earlier forecasts, at most: more of them see the same days again."""
 
-HISTORY: Final = 1095
-"""Days that earlier forecasts are made on: a year more than one forecast looks back, so that they are made alike."""
-
 SPANS: Final = (7, 14, 28, 56, 90)
 """Lengths of the sums whose errors are measured, in days."""
 
@@ -121,13 +118,13 @@ def calibrate(values: Floats, horizon: int) -> Calibrated:
     """Forecasts the days after the last one, with the scales of what that forecast missed at earlier origins.
 
     Args:
-        values: One value a day, oldest first, NaN where missing, at least `LEAST` of them.
+        values: One value a day, oldest first, NaN where missing; at least `LEAST` of them, and one above 0.
         horizon: How many days.
     """
-    values = values[-HISTORY:]
     count = len(values)
+    behind = np.cumsum(np.isfinite(values))
     step = 7 * max(1, math.ceil((count - LEAST) / ORIGINS / 7))
-    ages = [0, *range(7, count - LEAST + 1, step)]
+    ages = [0, *(age for age in range(7, count - LEAST + 1, step) if behind[count - age - 1] >= LEAST)]
     paths, units, weekly = point(windows(values, ages), horizon)
     misses, sums = _misses(values, paths, units, ages)
     ahead = np.arange(1.0, horizon + 1.0)

@@ -57,6 +57,9 @@ MEASURED_DAYS: Final = 35
 """Days from which at least two earlier forecasts stand behind the intervals; fewer are of low confidence."""
 
 LONGEST: Final = 730
+HISTORY: Final = 1095
+"""Days that count: a year more than one forecast looks back, so that the earlier ones are made alike."""
+
 _QUANTILES: Final = (0.05, 0.5, 0.95)
 _DAY: Final = timedelta(days=1)
 
@@ -91,26 +94,30 @@ def forecast(
         The days, their total, and on what they stand.
 
     Raises:
-        InsufficientData: Fewer than three days that are not masked, or nothing spent on any.
+        InsufficientData: Fewer than three days, those masked and those before the first spend not counted, or nothing
+            spent on any.
         ConfigurationError: A value is not a finite number, or an argument is out of its range.
     """
     import numpy as np
 
     spend = _checked(values, horizon, mask, levels, elapsed)
     spend = _relevelled(spend, [_position(launch, start, len(spend)) for launch in launches])
-    days = int(np.isfinite(spend).sum())
-    if days < LEAST_DAYS:
-        raise InsufficientData(
-            f"A forecast takes at least {LEAST_DAYS} days of spend; there are {days}",
-            hint="Come back when more days have been recorded.",
-        )
-    if not np.nanmax(spend) > 0:
+    first = start + len(spend) * _DAY if start else None
+    spend = spend[-HISTORY:]
+    # What lies before the first day of spend is no history of it.
+    spent = spend[np.argmax(spend > 0) :] if spend.size else spend
+    days = int(np.isfinite(spent).sum())
+    if spend.size and not (spend > 0).any():
         raise InsufficientData(
             f"Nothing was spent on any of the {days} days, hence there is nothing to forecast from",
             hint="Come back when calls with a known price have been recorded.",
         )
-    calibrated, basis = _calibrated(spend, days, horizon)
-    first = start + len(spend) * _DAY if start else None
+    if days < LEAST_DAYS:
+        raise InsufficientData(
+            f"A forecast takes at least {LEAST_DAYS} days from the first spend on; there are {days}",
+            hint="Come back when more days have been recorded.",
+        )
+    calibrated, basis = _calibrated(spent, days, horizon)
     today = None if spent_today is None else _Today(_amount("spent_today", spent_today), elapsed)
     return _told(calibrated, basis, first, today, tuple(levels))
 

@@ -103,11 +103,21 @@ def point(rows: Floats, horizon: int) -> tuple[Floats, Floats, Flags]:
 
 
 def _unit(rows: Floats) -> Floats:
-    """The mean day of the last quarter, of the whole row where that is nothing."""
-    recent, whole = _mean(np.abs(rows[:, -91:])), _mean(np.abs(rows))
+    """The mean day of the last quarter, of the whole row where that is nothing; single days far above weigh less."""
+    recent, whole = _ordinary_mean(rows[:, -91:]), _ordinary_mean(rows)
     unit = np.where(recent > 1e-9 * whole, recent, whole)
-    positive: Floats = np.where(unit > 0, unit, 1.0)
+    # Nothing was spent in the whole row: what other rows know. The caller sees to it that one does.
+    positive: Floats = np.where(unit > 0, unit, unit.max())
     return positive
+
+
+def _ordinary_mean(rows: Floats) -> Floats:
+    """The mean with days cut to five times the day that four of five days stay below."""
+    spend = np.maximum(rows, 0.0)
+    count = np.isfinite(rows).sum(axis=1)
+    ordered = np.sort(spend, axis=1)
+    high = np.take_along_axis(ordered, np.maximum(count * 4 // 5 - 1, 0)[:, None], axis=1)
+    return _mean(np.where((high > 0) & (spend > 5 * high), 5 * high, spend))
 
 
 def _mean(rows: Floats) -> Floats:
