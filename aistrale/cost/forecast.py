@@ -288,10 +288,11 @@ def _told(
             left = 1.0 if today is None else 1 - today.elapsed
             least = 0.0 if today is None else today.spent
             # What is over of today is known: the spread is that of the days that are left.
-            sums[probability] = [
+            bounds_of_sums = (
                 max(new + (quantile - old) * (ahead + left) / (ahead + 1), least)
                 for ahead, (new, old, quantile) in enumerate(zip(running, sums[0.5], total, strict=True))
-            ]
+            )
+            sums[probability] = list(accumulate(bounds_of_sums, max))
     sums[0.5] = running
     return Forecast(
         days=tuple(

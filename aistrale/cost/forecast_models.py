@@ -6,11 +6,14 @@ through every step together, hence the forecast itself and the back-tests that c
 The forecast is a combination, on a logarithmic scale so that single days far above the rest weigh little:
 
 - the level: the mean of exponential smoothing with parameters that suit nearly every series and of the one whose
-  parameter was fitted to this series (a fitted one alone follows noise: Fildes & Petropoulos 2015 on simple rules,
-  Petropoulos, Hyndman & Bergmeir 2018 on the uncertainty of a fitted parameter);
+  parameter was fitted to this series (on public series the former miss less than the latter 28 days ahead, and both
+  together less than either 90 days ahead);
 - the weekday profile, where the autocorrelation at lag 7 passes the 90 % test of the M4 competition;
 - a trend, damped, only where the slopes of half a year and of a year point the same way and are far above their error;
 - what the same weeks did a year ago, shrunk by half, where a year of history is there.
+
+Structure and constants were chosen by backtests on 45 public daily series and on invented spend that grows, as round
+figures that hold on either half of the series: `tools/forecast_report.py`.
 
 Loaded at the first forecast: this module imports numpy.
 """
@@ -95,9 +98,11 @@ def point(rows: Floats, horizon: int) -> tuple[Floats, Floats, Flags]:
     # A weekday on which next to nothing is ever spent says nothing about the level.
     plain = np.where(days > 0.05, spend / np.maximum(days, 0.05), np.nan)
     logs = np.log(plain + OFFSET)
-    level = _level(_filled(logs))
+    level, lag = _level(_filled(logs))
     ahead = np.arange(1, horizon + 1)
-    path = level[:, None] + _trend(logs)[:, None] * np.cumsum(TREND_DAMPING**ahead) + _last_year(logs, level, ahead)
+    # Smoothing lags behind a trend by the mean age of what it knows.
+    rise = _trend(logs)[:, None] * (lag[:, None] + np.cumsum(TREND_DAMPING**ahead))
+    path = level[:, None] + rise + _last_year(logs, level, ahead)
     forecast = np.maximum(np.exp(path) - OFFSET, 0.0) * profile[:, (ahead - 1) % 7]
     return forecast * unit[:, None], unit, weekly
 
@@ -178,8 +183,8 @@ def _filled(logs: Floats) -> Floats:
     return np.where(last >= 0, np.take_along_axis(logs, np.maximum(last, 0), axis=1), start[:, None])
 
 
-def _level(logs: Floats) -> Floats:
-    """The level after the last day: the mean of the usual smoothing and of the fitted one."""
+def _level(logs: Floats) -> tuple[Floats, Floats]:
+    """The level after the last day, the mean of the usual smoothing and of the fitted one; its mean age in days."""
     count, width = logs.shape
     alphas = np.array(ALPHAS)
     level = np.repeat(logs[:, :1], len(ALPHAS), axis=1)
@@ -192,10 +197,11 @@ def _level(logs: Floats) -> Floats:
         level += step
         np.multiply(error, error, out=error)
         loss += error
-    fitted = level[np.arange(count), loss.argmin(axis=1)]
-    usual: Floats = level[:, list(USUAL)].mean(axis=1)
-    both: Floats = (usual + fitted) / 2
-    return both
+    best = loss.argmin(axis=1)
+    ages = (1 - alphas) / alphas
+    usual = list(USUAL)
+    both: Floats = (level[:, usual].mean(axis=1) + level[np.arange(count), best]) / 2
+    return both, (ages[usual].mean() + ages[best]) / 2
 
 
 def _trend(logs: Floats) -> Floats:
