@@ -149,7 +149,7 @@ class PriceBook:
             if periods is None:
                 return f"no price of {provider}/{model} at the backend {backend} is known"
         found = periods_under(periods, conditions)
-        if found is None:
+        if not found:
             words = ", ".join(f"{name}={value}" for name, value in conditions.items())
             return f"no price of {provider}/{model}{f' with {words}' if words else ''} is known"
         return found

@@ -215,3 +215,14 @@ def rows_of(periods: Sequence[JSONObject], sources: Sequence[str]) -> tuple[Book
                 )
             )
     return tuple(rows)
+
+
+def rate_text(value: Decimal) -> str:
+    """A rate as it stands in the data: a plain decimal without exponent and trailing zeros.
+
+    Raises:
+        ValueError: It is negative or not finite.
+    """
+    if not value.is_finite() or value < 0:
+        raise ValueError("a rate must be finite and not negative")
+    return format(value.normalize(), "f") if value else "0"

@@ -1,0 +1,165 @@
+"""What is done to the periods of one model's prices; used by `price_build.py`."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from price_sources import BATCH, PRIORITY, USUAL
+
+from aistrale.cost.book_rows import FACTORS, rate_text
+from aistrale.providers.catalog import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from price_sources import Prices, Table
+
+Row: TypeAlias = dict[str, Any]
+
+
+def tables(period: Row) -> Iterator[Row]:
+    """Every table of a period."""
+    for each in (period, *period.get("when", ())):
+        yield each["rates"]
+        for tier in each.get("above", ()):
+            yield tier["rates"]
+
+
+def clipped(periods: list[Row], start: str, end: str | None) -> list[Row]:
+    """The periods of a time."""
+    found: list[Row] = []
+    for index, period in enumerate(periods):
+        until = periods[index + 1]["from"] if index + 1 < len(periods) else None
+        if (until is not None and until <= start) or (end is not None and period.get("from", "") >= end):
+            continue
+        found.append({**deepcopy(period), "from": max(start, period.get("from", ""))})
+    if found and not start:
+        found[0].pop("from", None)
+    return found
+
+
+def written(table: Table, tiers: Mapping[int, Table]) -> Row:
+    """A table in the words of the data."""
+    row: Row = {"rates": {unit: rate_text(amount) for unit, amount in table.items()}}
+    if tiers:
+        row["above"] = [
+            {"tokens": limit, "rates": {unit: rate_text(amount) for unit, amount in tiers[limit].items()}}
+            for limit in sorted(tiers)
+        ]
+    return row
+
+
+def period_of(prices: Prices) -> Row:
+    """The only period of a model whose prices come from a source of today's prices alone."""
+    period = written(prices.lanes[USUAL], prices.tiers.get(USUAL, {}))
+    when = [
+        {"if": dict(lane), **written(table, prices.tiers.get(lane, {}))}
+        for lane, table in prices.lanes.items()
+        if lane != USUAL and table
+    ]
+    if when:
+        period["when"] = when
+    return period
+
+
+def agree_on_text(period: Row, prices: Prices) -> bool:
+    """Whether two sources mean the same model: a source that has another price of text is asked for nothing more."""
+    theirs = prices.lanes[USUAL]
+    return all(
+        Decimal(period["rates"][unit]) == theirs[unit]
+        for unit in ("input", "output")
+        if unit in theirs and unit in period["rates"]
+    )
+
+
+def fill_period(period: Row, prices: Prices, provider: str) -> None:
+    """Add what only the other source has."""
+    theirs = prices.lanes[USUAL]
+    for unit, amount in theirs.items():
+        if unit not in {"input", "output"}:
+            period["rates"].setdefault(unit, rate_text(amount))
+    for tier in period.get("above", ()):
+        beyond = prices.tiers.get(USUAL, {}).get(tier["tokens"], {})
+        for unit, amount in beyond.items():
+            tier["rates"].setdefault(unit, rate_text(amount))
+    listed = {tuple(sorted(each["if"].items())): each for each in period.get("when", ())}
+    for lane, table in prices.lanes.items():
+        rates = {unit: amount for unit, amount in table.items() if unit not in FACTORS}
+        if lane == USUAL or not rates:
+            continue
+        tiers = prices.tiers.get(lane, {})
+        if lane in listed:
+            fill_variant(listed[lane], rates, tiers)
+            continue
+        made = {"if": dict(lane), **written(rates, tiers)}
+        period.setdefault("when", []).append(made)
+        if lane == PRIORITY and provider == "openai":
+            period["when"].append({**deepcopy(made), "if": {"service_tier": "fast"}})
+
+
+def fill_variant(variant: Row, rates: Table, tiers: Mapping[int, Table]) -> None:
+    """Add to a condition what only the other source has."""
+    for unit, amount in rates.items():
+        # Text and its cache that genai-prices leaves out of a condition cost the same as outside of it.
+        if unit not in {"input", "output", "cache_read", "cache_write"}:
+            variant["rates"].setdefault(unit, rate_text(amount))
+    for tier in variant.get("above", ()):
+        beyond = tiers.get(tier["tokens"], {})
+        if "cache_write_12h" in beyond:
+            tier["rates"].setdefault("cache_write_12h", rate_text(beyond["cache_write_12h"]))
+
+
+def halve_batches(model: Row) -> None:
+    """Anthropic charges half of everything in a batch (Batch processing, Pricing); not every source says it of all."""
+    if model["provider"] != "anthropic":
+        return
+    for period in model["periods"]:
+        for variant in period.get("when", ()):
+            if variant["if"] != dict(BATCH):
+                continue
+            for unit in ("cache_read", "cache_write", "cache_write_1h"):
+                if unit in period["rates"]:
+                    variant["rates"].setdefault(unit, rate_text(Decimal(period["rates"][unit]) / 2))
+
+
+def write_down_media(model: Row) -> None:
+    """Prices of sound, images and film are listed only where they differ from that of text: write them down."""
+    names = (model["id"], *model["aliases"])
+    facts = next((found for name in names if (found := catalog().get(model["provider"], name))), None)
+    taken: tuple[str, ...] = ()
+    if facts is not None and facts.kind in {"chat", "embedding"}:
+        media = {"gemini": ("image", "audio", "video"), "openai": ("image",)}.get(model["provider"], ())
+        taken = tuple(medium for medium in media if medium in (facts.input or ()))
+    for period in model["periods"]:
+        for medium in ("image", "audio", "video"):
+            for text, unit in (("input", "input"), ("cache_read", "cache_read"), ("output", "output")):
+                wanted = medium in taken and unit != "output"
+                same_price(period, text, f"{medium}_{unit}", wanted=wanted)
+
+
+def same_price(period: Row, text: str, unit: str, *, wanted: bool) -> None:
+    """Where a medium costs as much as text, so it does in long prompts and under conditions."""
+    rates = period["rates"]
+    if text not in rates or (rates[unit] != rates[text] if unit in rates else not wanted):
+        return
+    for table in tables(period):
+        if text in table:
+            table.setdefault(unit, table[text])
+
+
+def correct_period(rule: Row, period: Row) -> None:
+    """Apply the rates and conditions of an override to one period."""
+    period["rates"].update(rule.get("rates", {}))
+    for condition in rule.get("when", ()):
+        kept = [each for each in period.get("when", ()) if each["if"] != condition["if"]]
+        period["when"] = [*kept, deepcopy(condition)]
+    for unit in rule.get("drop", ()):
+        for table in tables(period):
+            table.pop(unit, None)
+
+
+def show(table: Table) -> str:
+    """A table on one line."""
+    return ", ".join(f"{unit} {amount:f}" for unit, amount in table.items())
