@@ -126,6 +126,7 @@ class NullLedger:
         *,
         where: Mapping[str, str | None] | None = None,
         limit: int | None = None,
+        cached: bool = False,
     ) -> Iterator[Exchange]:
         """None."""
         return iter(())
@@ -231,10 +232,11 @@ class LocalLedger:
         *,
         where: Mapping[str, str | None] | None = None,
         limit: int | None = None,
+        cached: bool = False,
     ) -> Iterator[Exchange]:
         """See `LedgerHandle.exchanges`."""
         ledger = self._ready()
-        return iter(()) if ledger is None else ledger.exchanges(since, until, where=where, limit=limit)
+        return iter(()) if ledger is None else ledger.exchanges(since, until, where=where, limit=limit, cached=cached)
 
     def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:
         """See `LedgerHandle.counts`."""

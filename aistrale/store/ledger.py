@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from aistrale.core.worker import check_fork, locked_in_fork, on_fork
 from aistrale.store.protocol import Cursor, Exchange, LedgerUnavailable, SpendRow, SummaryRow, UnsettledAttempt
 from aistrale.store.queries import (
+    CACHED,
     Place,
     add_functions,
     avoided,
@@ -165,9 +166,13 @@ class SQLiteLedger:
         *,
         where: Mapping[str, str | None] | None = None,
         limit: int | None = None,
+        cached: bool = False,
     ) -> Iterator[Exchange]:
         """See `LedgerQueries.exchanges`."""
-        return self._exchanges(choose(since, until, where), limit)
+        chosen = choose(since, until, where)
+        if cached:
+            chosen.conditions.append(CACHED)
+        return self._exchanges(chosen, limit)
 
     def _exchanges(self, chosen: Chosen, limit: int | None) -> Iterator[Exchange]:
         left = float("inf") if limit is None else limit

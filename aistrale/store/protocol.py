@@ -239,6 +239,7 @@ class LedgerQueries(Protocol):
         *,
         where: Mapping[str, str | None] | None = None,
         limit: int | None = None,
+        cached: bool = False,
     ) -> Iterator[Exchange]:
         """Settled attempts one by one, the newest last, read in batches; nothing is locked between them.
 
@@ -247,6 +248,7 @@ class LedgerQueries(Protocol):
             until: Aware; only attempts sent before it.
             where: As in `spend`.
             limit: At most so many, namely the newest; None for all.
+            cached: Whether only attempts that read from or wrote to a cache of their provider are asked for.
 
         Raises:
             ConfigurationError: At once, not at the first exchange: a dimension is unknown, a time is naive.

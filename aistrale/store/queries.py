@@ -87,6 +87,8 @@ _EXCHANGE: Final = ", ".join(
     ]
 )
 _WITH_INTENTS: Final = f"{_JOINED} LEFT JOIN intents i ON i.call_id = a.call_id AND i.attempt = a.attempt"
+CACHED: Final = "(a.cache_read > 0 OR a.cache_write > 0)"
+"""Attempts that used a cache of their provider."""
 _ATTEMPT: Final = len(COLUMNS[AttemptRow])
 _INTENT: Final = len(COLUMNS[IntentRow])
 _IN_ORDER: Final = "a.at, a.call_id, a.attempt"

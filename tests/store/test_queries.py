@@ -139,6 +139,19 @@ def test_exchanges_are_whole(filled, intent, attempt):
     assert running == Exchange(attempt=attempt("c", at=AT + 90_001, cost="1", cost_reason="the tokens are estimated"))
 
 
+def test_exchanges_that_used_a_cache_can_be_asked_for_alone(ledger, attempt):
+    ledger.write_batch(
+        [
+            attempt("none"),
+            attempt("zero", cache_read=0),
+            attempt("read", cache_read=1),
+            attempt("write", cache_write=2),
+        ],
+        CURSOR,
+    )
+    assert [exchange.attempt.call_id for exchange in ledger.exchanges(cached=True)] == ["read", "write"]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 1000])
 @pytest.mark.parametrize("limit", [None, 0, 1, 3, 5, 6, 7])
 def test_exchanges_come_in_order_whatever_the_batches_and_the_newest_within_a_limit(
