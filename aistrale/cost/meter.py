@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
-from aistrale.cost.meter_conditions import read_conditions
+from aistrale.cost.meter_conditions import plain_conditions, read_conditions
 from aistrale.cost.meter_formats import (
     Line,
     Units,
@@ -134,7 +134,8 @@ def meter(provider: str, model: str, usage: Usage | Mapping[str, object] | None,
         conditions: What the usage does not say: `service_tier` of the answer, `processing="batch"`, `speed`,
             `inference_provider`, `inference_geo`, `data_residency`; how often hosted tools were used
             (`web_search_calls`, `web_search_queries`, `grounded_prompts`, `file_search_calls`, `maps_grounding`);
-            `http_status`, `stop_reason`, `aborted`, and Groq's `usage_breakdown`. What the usage says goes before.
+            `http_status`, `stop_reason`, `empty` (nothing was said), `aborted`; Groq's `usage_breakdown`, and of
+            OpenAI's image tool `image_generation` (`model`, `usage`). What the usage says goes before.
 
     Returns:
         Lines of disjoint units; none where nobody knows, with the reason.
@@ -159,6 +160,8 @@ def meter(provider: str, model: str, usage: Usage | Mapping[str, object] | None,
     lines = _lines_of(provider, model, decoded, raw, said.breakdown)
     if not lines:
         return Metered(conditions=said.chosen, reason="the provider reported no usage")
+    if said.images is not None and not _paint(lines, said.images):
+        return Metered(conditions=said.chosen, reason="which model made the images is not known")
     chosen = said.chosen
     if said.refused and (said.empty or not sum(line.units.get("output", 0) for line in lines)):
         chosen["stop_reason"] = "refusal"
@@ -169,6 +172,19 @@ def meter(provider: str, model: str, usage: Usage | Mapping[str, object] | None,
         return Metered(tuple(lines), chosen, estimated=True, reason="the tokens are estimated")
     broke = broke or said.aborted
     return Metered(tuple(lines), chosen, estimated=broke, reason=_LOWER_BOUND if broke else None)
+
+
+def ledger_form(provider: str, model: str, usage: Usage, conditions: Mapping[str, object]) -> dict[str, object]:
+    """What the ledger must keep of an exchange beside its columns of tokens, so that it can be priced again.
+
+    Returns:
+        Nothing where the columns say it all, the conditions alone where they say all the counts, else all that was
+        metered; `aistrale.cost.pricing.metered_of` reads each.
+    """
+    plain = plain_conditions(usage, conditions) if conditions or usage.raw is not None else ()
+    if plain is None or usage.cache_write_1h or usage.cache_write_12h:
+        return cast("dict[str, object]", meter(provider, model, usage, **conditions).to_json())
+    return {"conditions": dict(plain)} if plain else {}
 
 
 def _free(reason: str) -> Metered:
@@ -187,6 +203,14 @@ def _lines_of(provider: str, model: str, decoded: Usage | None, raw: JSONObject,
             # It could be decoded, so its sums are right; what says more about them is not.
             pass
     return bucket_lines(decoded)
+
+
+def _paint(lines: list[Line], images: JSON) -> bool:
+    """Add what OpenAI's image tool used, by its own model; False where that is not told."""
+    node = images if isinstance(images, dict) else {}
+    model, made = node.get("model"), openai_lines(details(node, "usage"))
+    lines += [Line(str(model), line.prompt, line.units) for line in made]
+    return model is not None or not made
 
 
 def _read(provider: str, model: str, raw: JSONObject) -> list[Line]:

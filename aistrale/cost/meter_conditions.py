@@ -6,6 +6,7 @@ served in a lower tier, and is billed so.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
@@ -53,6 +54,7 @@ class Said:
         empty: Whether nothing was said.
         aborted: Whether the answer broke off.
         breakdown: What each model behind a compound system used.
+        images: What a hosted tool used to make images, and its model.
     """
 
     chosen: dict[str, str] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Said:
     empty: bool = False
     aborted: bool = False
     breakdown: JSON = None
+    images: JSON = None
 
 
 def read_conditions(raw: JSONObject, conditions: Mapping[str, object]) -> Said | str:
@@ -200,7 +203,20 @@ def _aborted(said: Said, value: object) -> None:
 
 
 def _broken_down(said: Said, value: object) -> None:
-    said.breakdown = cast("JSON", value)
+    said.breakdown = _parsed(value)
+
+
+def _painted(said: Said, value: object) -> None:
+    said.images = _parsed(value)
+
+
+def _parsed(value: object) -> JSON:
+    """An object, or the JSON text of one; None for what is neither."""
+    try:
+        node = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    return cast("JSONObject", node) if isinstance(node, dict) else None
 
 
 _OTHERS: Final = {
@@ -209,4 +225,5 @@ _OTHERS: Final = {
     "empty": _emptied,
     "aborted": _aborted,
     "usage_breakdown": _broken_down,
+    "image_generation": _painted,
 }

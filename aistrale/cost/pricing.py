@@ -83,7 +83,7 @@ def price_metered(
         if amount is None:
             return Cost(None, bill.reason, metered.estimated, book.label)
         total = EXACT.add(total, amount)
-    reason = "; ".join(filter(None, [metered.reason, *bill.notes])) or None
+    reason = "; ".join(filter(None, [metered.reason, *bill.notes, bill.remark])) or None
     return Cost(total, reason, metered.estimated or bool(bill.notes), book.label)
 
 
@@ -119,12 +119,13 @@ def metered_of(attempt: AttemptRow) -> Metered:
 class _Bill:
     """The rates of one exchange, and why something has none."""
 
-    __slots__ = ("_book", "_conditions", "_day", "_provider", "notes", "reason")
+    __slots__ = ("_book", "_conditions", "_day", "_provider", "notes", "reason", "remark")
 
     def __init__(self, book: PriceBook, provider: str, conditions: Mapping[str, str], day: int) -> None:
         self._book, self._provider, self._conditions, self._day = book, provider, conditions, day
         self.notes: list[str] = []
         self.reason: str | None = None
+        self.remark: str | None = None
 
     def charge(self, model: str, line: Line) -> Decimal | None:
         """What a line costs; None where it is not known, with `reason`."""
@@ -215,7 +216,7 @@ class _Bill:
             more = rates.get("residency")
             if more is None:
                 # OpenAI's data residency guide: the uplift is for models released on or after 2026-03-05.
-                self.notes.append(f"no uplift of {name} for data residency is known")
+                self.remark = f"no uplift of {name} for data residency is known"
             else:
                 factor = EXACT.multiply(factor, more)
         return factor
@@ -279,7 +280,7 @@ def rates_of(book: PriceBook, provider: str, model: str, chosen: tuple[tuple[str
     if periods is None:
         if len(_known) >= _REMEMBERED:
             _known.clear()
-        periods = _known[key] = book.rates(*_canonical(provider, model), dict(chosen))
+        periods = _known[key] = _periods(book, provider, model, dict(chosen))
     if isinstance(periods, str):
         return periods
     for period in periods:
@@ -296,14 +297,16 @@ def _name(provider: str) -> str:
     return "gemini" if provider in _GOOGLE else provider
 
 
-def _canonical(provider: str, model: str) -> tuple[str, str]:
-    """Who sells a model, and its name there: Google names models by paths, and sells Claude at Anthropic's prices."""
+def _periods(book: PriceBook, provider: str, model: str, conditions: dict[str, str]) -> tuple[Rates, ...] | str:
     name = _name(provider)
-    if name in {"anthropic", "gemini"}:
-        model = model.rpartition("/")[2].removesuffix("@default").removesuffix("@latest")
-        if "claude" in model.lower():
-            name = "anthropic"
-    return name, model
+    if name not in {"anthropic", "gemini"}:
+        return book.rates(name, model, conditions)
+    # Google names models by paths, and sells those of Anthropic: at Anthropic's prices, unless the book has its own.
+    bare = model.rpartition("/")[2].removesuffix("@default").removesuffix("@latest")
+    found = book.rates(name, bare, conditions)
+    if isinstance(found, str) and name == "gemini" and "claude" in bare.lower():
+        return book.rates("anthropic", bare, conditions)
+    return found
 
 
 def day_of(at: datetime | float | None) -> int:

@@ -1,6 +1,7 @@
 """Journal: an intent before an attempt is sent, a settled row after it, whatever happens in between.
 
-It fills the pipeline's Reserve place: budgets will reserve the attempt's upper-bound cost here and settle it here.
+The row says what was used and what it cost by which price book, so that the bill can be computed again. What broke off
+is estimated, and marked so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from aistrale.core.send import settle
 from aistrale.cost.estimate import estimate_usage, prompt_tokens
+from aistrale.cost.facts import gather
+from aistrale.cost.meter import ledger_form
+from aistrale.cost.shape import shape
 from aistrale.errors import DeadlineExceeded, StreamInterrupted
 from aistrale.store.records import AttemptRow, IntentRow, UsageColumns
 from aistrale.types import Cost, EmbedRequest, Usage
@@ -21,10 +25,14 @@ if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
+    from aistrale.cost.shape import Shape
     from aistrale.store.records import Row
     from aistrale.types import Request
 
     Price = Callable[..., Cost]
+
+# How many calls' shapes are kept for their further attempts; those of calls that are over are among them.
+_REMEMBERED = 512
 
 
 class Log(Protocol):
@@ -40,12 +48,14 @@ class Journal:
 
     Args:
         log: The ledger's journal.
-        price: Prices one exchange; gets provider, model, usage, and the answer's conditions by keyword.
+        price: Prices one exchange, as `aistrale.cost.price_usage` does: gets provider, model, usage, and by keyword
+            `at` (Unix seconds) and the conditions of the answer.
     """
 
     def __init__(self, log: Log, price: Price) -> None:
         self._log = log
         self._price = price
+        self._shapes: dict[str, tuple[int, Shape]] = {}
 
     def describe(self) -> str:
         """One line."""
@@ -54,7 +64,7 @@ class Journal:
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Record the attempt under way."""
         attempt = cast("Attempt", call.attempt)
-        intent, sending = _intent(call, attempt), False
+        intent, sending = self._intent(call, attempt), False
         attempt.noted = True
         try:
             flush(self._log, call, intent)
@@ -71,8 +81,11 @@ class Journal:
             raise
 
         def closed(reply: Reply, error: BaseException | None) -> None:
-            if attempt.cost is None and call.stream and attempt.status == 200:
-                _estimate(call, attempt, reply, error)
+            if attempt.cost is None:
+                if call.stream and attempt.status == 200:
+                    _estimate(call, attempt, reply, error)
+                seen = reply.accumulated
+                gather(attempt.target, seen.embeddings or seen.completion, attempt.conditions)
             self.settle(call, attempt, error)
 
         reply.on_close(closed)
@@ -104,10 +117,38 @@ class Journal:
         if attempt.usage is None:
             return _without_usage(attempt)
         provider, model = attempt.target.provider.name, attempt.response_model or attempt.target.model
-        cost = self._price(provider, model, attempt.usage, **attempt.conditions)
+        cost = self._price(provider, model, attempt.usage, at=attempt.at, **attempt.conditions)
         if cost.usd is None and model != attempt.target.model:
-            return self._price(provider, attempt.target.model, attempt.usage, **attempt.conditions)
+            return self._price(provider, attempt.target.model, attempt.usage, at=attempt.at, **attempt.conditions)
         return cost
+
+    def _intent(self, call: Call, attempt: Attempt) -> IntentRow:
+        request = call.request
+        # Its shape is taken once for all attempts, unless a policy has put another request in its place.
+        known = self._shapes.get(call.id) if attempt.number > 1 else None
+        if known is not None and known[0] == id(request):
+            seen = known[1]
+        else:
+            seen = shape(request)
+            if len(self._shapes) >= _REMEMBERED:
+                self._shapes.clear()
+            self._shapes[call.id] = id(request), seen
+        target = attempt.target
+        return IntentRow(
+            call_id=call.id,
+            attempt=attempt.number,
+            at=attempt.at,
+            provider=target.provider.name,
+            model=target.model,
+            target=target.name,
+            streamed=call.stream,
+            estimated_input_tokens=seen.input_tokens,
+            max_output_tokens=None if isinstance(request, EmbedRequest) else request.max_tokens,
+            messages=seen.messages,
+            prefix=seen.prefix,
+            prefix_tokens=seen.prefix_tokens,
+            last_tokens=seen.last_tokens,
+        )
 
 
 def flush(log: Log, call: Call, *rows: Row) -> None:
@@ -147,20 +188,6 @@ def _without_usage(attempt: Attempt) -> Cost:
     return Cost(None, f"no usage reported ({attempt.outcome})")
 
 
-def _intent(call: Call, attempt: Attempt) -> IntentRow:
-    request = call.request
-    return IntentRow(
-        call_id=call.id,
-        attempt=attempt.number,
-        at=attempt.at,
-        provider=attempt.target.provider.name,
-        model=attempt.target.model,
-        target=attempt.target.name,
-        streamed=call.stream,
-        max_output_tokens=None if isinstance(request, EmbedRequest) else request.max_tokens,
-    )
-
-
 def _row(call: Call, attempt: Attempt, cost: Cost) -> AttemptRow:
     target, usage = attempt.target, attempt.usage
     row = AttemptRow(
@@ -185,6 +212,9 @@ def _row(call: Call, attempt: Attempt, cost: Cost) -> AttemptRow:
     )
     if usage is not None:
         fill_usage(row, usage)
+        if cost.book is not None:
+            row.book = cost.book
+            row.metered = ledger_form(target.provider.name, target.model, usage, attempt.conditions)
     return row
 
 
