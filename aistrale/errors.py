@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from decimal import Decimal
 
     from aistrale.types import AttemptInfo, Usage
 
@@ -335,7 +336,44 @@ class PolicyError(AistraleError):
 
 
 class BudgetExceeded(PolicyError):
-    """A hard budget has no room for the call."""
+    """A hard budget has no room for the call, or not for the rest of a stream.
+
+    Args:
+        budget: The budget's name.
+        scope: Whose money it is: "global", "user:alice", ...
+        limit: US dollars.
+        spent: US dollars that are settled.
+        reserved: US dollars that other calls under way may still cost.
+        needed: US dollars that the attempt may cost at most; None where that is not known.
+        resets_at: When there will be room again, aware UTC; None where waiting does not help, or nobody knows.
+        passing: Whether only those reservations are why, so that it may fit when they are settled.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        target: str | None = None,
+        budget: str | None = None,
+        scope: str | None = None,
+        limit: Decimal | None = None,
+        spent: Decimal | None = None,
+        reserved: Decimal | None = None,
+        needed: Decimal | None = None,
+        resets_at: datetime | None = None,
+        passing: bool = False,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, target=target, hint=hint)
+        self.budget = budget
+        self.scope = scope
+        self.limit = limit
+        self.spent = spent
+        self.reserved = reserved
+        self.needed = needed
+        self.resets_at = resets_at
+        self.passing = passing
 
 
 class DLPViolation(PolicyError):

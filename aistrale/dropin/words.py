@@ -88,8 +88,11 @@ def told(error: AistraleError) -> ErrorInfo:
 def telling(error: AistraleError) -> AistraleError:
     """The error that says most of why a call failed: of several the first that a provider answered with.
 
-    The first target is the one that the caller chose; what the stand-ins had to say is in the ledger.
+    The first target is the one that the caller chose; what the stand-ins had to say is in the ledger. Of a stream that
+    a policy of ours has cut: the policy's reason.
     """
+    if isinstance(error, StreamInterrupted) and isinstance(error.__cause__, PolicyError):
+        return error.__cause__
     if not isinstance(error, AllTargetsFailed):
         return error
     failures = [one for one in error.exceptions if isinstance(one, AistraleError)]

@@ -31,8 +31,9 @@ ORDER = (
     "breaker",  # every attempt passes it
     "hold",  # holds an answer back until it is good enough to be delivered
     "queue",  # priority admission, concurrency and rate limits
+    "reserve",  # the attempt's upper-bound cost is set aside, and settled on what it used
     "encode",  # the target's words; before the journal: what cannot be said leaves no intent
-    "journal",  # the intent before, the settled row after; budgets reserve and settle here
+    "journal",  # the intent before, the settled row after
 )
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from aistrale.config import Settings
     from aistrale.core.call import Call, Target
     from aistrale.core.pipeline import Policy
+    from aistrale.cost.budget_book import BudgetBook, Past
+    from aistrale.cost.budget_bound import Price
+    from aistrale.cost.budget_event import BudgetEvent
+    from aistrale.cost.budget_settings import BudgetSettings
     from aistrale.policies.hold import Predicate
     from aistrale.policies.state import States
     from aistrale.privacy.event import PrivacyEvent
@@ -90,6 +94,32 @@ def protecting(protection: Protection, listener: Callable[[PrivacyEvent], None] 
 
         policies["guard"] = Guard(settings, protection.scanner, report)
     return policies
+
+
+def spending(
+    budgets: Sequence[BudgetSettings],
+    *,
+    price: Price,
+    ledger: Past | None = None,
+    on_event: Callable[[BudgetEvent], None] | None = None,
+    book: BudgetBook | None = None,
+) -> dict[str, Policy]:
+    """What keeps to budgets, by place. Without any it looks at what a context sets for one call, and nothing else.
+
+    Args:
+        budgets: What the application asked for.
+        price: The client's prices.
+        ledger: Knows what was spent before this process began.
+        on_event: Is told of thresholds and refusals.
+        book: The budgets themselves, where they are made already; the three before are not read then.
+    """
+    from aistrale.cost.budget_book import BudgetBook
+    from aistrale.policies.budget import Budget
+    from aistrale.policies.reserve import Reserve
+
+    if book is None:
+        book = BudgetBook(budgets, ledger=ledger, on_event=on_event)
+    return {"budget": Budget(book), "reserve": Reserve(book, price)}
 
 
 def _remembering(settings: Settings, target_of: Callable[[str], Target]) -> dict[str, Policy]:

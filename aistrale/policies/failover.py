@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from aistrale.errors import (
     AistraleError,
     AllTargetsFailed,
+    BudgetExceeded,
     CircuitOpen,
     PolicyError,
     QueueFull,
@@ -117,6 +118,7 @@ class Failover:
         Raises:
             AllTargetsFailed: Every target failed; holds one error per failed attempt.
             AistraleError: What no other target can mend, and whatever the only target failed with.
+        BudgetExceeded: There was money for none of the targets, and no other reason.
         """
         targets = call.targets
         plan = _Plan(targets[1:])
@@ -138,6 +140,8 @@ class Failover:
                 if target is None:
                     if len(targets) == 1:
                         raise failure
+                    if (poor := _too_dear(plan)) is not None:
+                        raise poor
                     raise AllTargetsFailed(_summary(len(plan.tried), call), call.errors)
                 call.target = target
             finally:
@@ -173,6 +177,9 @@ class Failover:
         tried.refusals = (before.refusals if before is not None else 0) + isinstance(error, PolicyError)
         if isinstance(error, (QueueFull, QueueTimeout)) and not call.others:
             # It has waited its turn already.
+            tried.refusals = _MAX_REFUSALS
+        if isinstance(error, BudgetExceeded) and not (error.passing and call.others):
+            # Likewise, or no wait would help.
             tried.refusals = _MAX_REFUSALS
         plan.tried[failed.name] = tried
         if fails_over == "larger":
@@ -249,6 +256,15 @@ class Failover:
         # Nothing was sent, or the provider itself said when to come back: neither is a sign of its sickness.
         free = isinstance(tried.error, PolicyError) or not tried.verdict.drains
         return free or self._budgets(tried.target).spend()
+
+
+def _too_dear(plan: _Plan) -> BudgetExceeded | None:
+    """The refusal of the cheapest target, where no target has failed for another reason than money."""
+    errors = [tried.error for tried in plan.tried.values()]
+    poor = [error for error in errors if isinstance(error, BudgetExceeded)]
+    if len(poor) < len(errors):
+        return None
+    return min(poor, key=lambda error: inf if error.needed is None else error.needed, default=None)
 
 
 def _attempts(call: Call, target: Target) -> int:

@@ -38,6 +38,7 @@ One table by class of error, read by every policy, so that none of them has an o
     slow_stream          never         yes            slow
     idle_timeout         never         yes            failure      a stream fell silent before anything was delivered
     interrupted          never         as its cause   as its cause for those who may resume a stream; others raise it
+    (cut by a policy)    never         never          ignore       a budget had no room for the rest
     deadline, cancelled  never         never          ignore       the caller's own
     circuit_open, queue  never         yes            ignore       nothing was sent
     policy               never         never          ignore       budgets alone may allow a cheaper target (yes)
@@ -240,6 +241,7 @@ _REDIRECT: Final = Verdict("redirect", "never", "yes", "failure", drains=True)
 _UNKNOWN: Final = Verdict("unknown", "never", "yes", "ignore")
 _UNKNOWN_ERROR: Final = Verdict("unknown_error", "once", "yes", "failure", drains=True)
 _INTERRUPTED: Final = Verdict("interrupted", "never", "yes", "failure", drains=True)
+_CUT: Final = Verdict("interrupted", "never", "never", "ignore")
 _TIMEOUTS: Final[Mapping[str, Verdict]] = MappingProxyType(
     {
         "connect": Verdict("connect_timeout", "once", "yes", "failure", drains=True),
@@ -290,6 +292,9 @@ def _interrupted(error: BaseException) -> Verdict:
     cause = error.__cause__
     if not isinstance(cause, AistraleError):
         return _INTERRUPTED
+    if isinstance(cause, PolicyError):
+        # We ourselves cut it: nobody failed, and whoever went on with it would pass the same limit.
+        return _CUT
     return replace(judge(cause), kind="interrupted", retry="never")
 
 

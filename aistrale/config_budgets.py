@@ -1,0 +1,140 @@
+"""The checks of the setting `budgets`: from a list of tables to BudgetSettings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, cast
+
+from aistrale.checks import Setting, flag, number, optional, optional_text, record, table, text, whole, word, wrong
+from aistrale.cost.budget_period import Period
+from aistrale.cost.budget_scope import Scope
+from aistrale.cost.budget_settings import BudgetSettings
+from aistrale.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_INFINITE = float("inf")
+_REQUIRED = ("limit", "period")
+_MOST_ALERTS = 20
+
+
+def check_budgets(name: str, value: Setting) -> tuple[BudgetSettings, ...]:
+    """The setting `budgets`: a list of tables or BudgetSettings; None, False and "off" are none.
+
+    Raises:
+        ConfigurationError: `field` names what is wrong, as `budgets[0].limit`.
+    """
+    if value is None or value is False or (isinstance(value, str) and value.lower() in {"off", "none", "false"}):
+        return ()
+    if not isinstance(value, (list, tuple)):
+        raise wrong(name, "a list of tables")
+    budgets = tuple(_budget(f"{name}[{index}]", item) for index, item in enumerate(value))
+    seen: dict[str, int] = {}
+    for index, budget in enumerate(budgets):
+        first = seen.setdefault(budget.title, index)
+        if first != index:
+            raise ConfigurationError(
+                f"{name}[{index}].name: {budget.title!r} is {name}[{first}] already",
+                field=f"{name}[{index}].name",
+                hint="Give budgets of the same scope and period names that differ.",
+            )
+    return budgets
+
+
+def _budget(name: str, value: Setting) -> BudgetSettings:
+    if not isinstance(value, BudgetSettings):
+        given = table(name, value)
+        for required in _REQUIRED:
+            if required not in given:
+                raise wrong(f"{name}.{required}", "given")
+    budget = _read(name, value)
+    if isinstance(value, BudgetSettings):
+        # Made by hand, its fields have not been looked at.
+        budget = replace(budget, limit=_money(f"{name}.limit", value.limit))
+        _worded(Scope.parse)(f"{name}.scope", value.scope)
+        _worded(Period)(f"{name}.period", value.period)
+        _zone(f"{name}.timezone", value.timezone)
+    if budget.on_unknown == "assume" and budget.assume is None:
+        raise wrong(f"{name}.assume", "given where on_unknown is 'assume'")
+    return budget
+
+
+def _money(name: str, value: Setting) -> Decimal:
+    # A float is no amount of money; its shortest decimal form is what was meant.
+    try:
+        amount = Decimal("NaN") if isinstance(value, bool) else Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise wrong(name, "an amount of US dollars, at least 0")
+    return amount
+
+
+def _worded(parse: Callable[[str], object]) -> Callable[[str, Setting], str]:
+    """Text that can be read; the reader says what is accepted."""
+
+    def checked(name: str, value: Setting) -> str:
+        found = text(name, value)
+        try:
+            parse(found)
+        except ValueError as error:
+            raise wrong(name, str(error)) from None
+        return found
+
+    return checked
+
+
+def _zone(name: str, value: Setting) -> str:
+    found = text(name, value)
+    if found == "UTC":
+        return found
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo(found)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(
+            f"{name} must be an IANA time zone as 'Europe/Berlin', or 'UTC'",
+            field=name,
+            hint="Where the system has no time zones, install the package tzdata.",
+        ) from None
+    return found
+
+
+def _alerts(name: str, value: Setting) -> tuple[Decimal, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) > _MOST_ALERTS:
+        raise wrong(name, f"a list of at most {_MOST_ALERTS} shares of the limit, as [0.5, 0.8, 1.0]")
+    share = number(0, _INFINITE, above=True)
+    for index, item in enumerate(value):
+        share(f"{name}[{index}]", item)
+    return tuple(sorted({Decimal(str(item)) for item in value}))
+
+
+def _assume(name: str, value: Setting) -> dict[str, Decimal]:
+    given = table(name, value)
+    if set(given) != {"input", "output"}:
+        raise wrong(name, "a table with input and output, US dollars per million tokens")
+    return {key: _money(f"{name}.{key}", item) for key, item in given.items()}
+
+
+_read = cast(
+    "Callable[[str, Setting], BudgetSettings]",
+    record(
+        BudgetSettings,
+        {
+            "limit": _money,
+            "period": _worded(Period),
+            "scope": _worded(Scope.parse),
+            "hard": flag,
+            "name": optional_text,
+            "alerts": _alerts,
+            "on_unknown": optional(word("block", "allow", "assume")),
+            "assume": optional(_assume),
+            "timezone": _zone,
+            "wait": optional(number(0, _INFINITE)),
+            "output": optional(whole(1)),
+        },
+    ),
+)

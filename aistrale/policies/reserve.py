@@ -1,0 +1,177 @@
+"""Reserve: the most that an attempt can cost is set aside before it is sent, and settled when it is over.
+
+Once per attempt, when the target is known. A stream sets its prompt and a first step of output aside and grows; see
+`aistrale.policies.spend`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+from aistrale.cost.budget_bound import Bounds, load
+from aistrale.cost.budget_quote import Quote
+from aistrale.cost.budget_store import Short
+from aistrale.errors import BudgetExceeded
+from aistrale.policies.budget import describe, learn, refusal
+from aistrale.policies.spend import Means, metered
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from aistrale.core.call import Attempt, Call
+    from aistrale.core.pipeline import Next
+    from aistrale.core.reply import Reply
+    from aistrale.cost.budget import Hold
+    from aistrale.cost.budget_book import BudgetBook, Counter
+    from aistrale.cost.budget_bound import Price
+
+
+class Reserve:
+    """Sets money aside for every attempt, in all budgets that it counts for or in none.
+
+    What does not fit only because of what others have reserved waits until they settle: first come, first served,
+    within the call's deadline. With another target untried there is none of that, so that failover goes on to one that
+    may be cheaper.
+
+    Args:
+        book: The client's budgets.
+        price: The client's prices.
+    """
+
+    def __init__(self, book: BudgetBook, price: Price) -> None:
+        self.book = book
+        self._bounds = Bounds(price)
+
+    def describe(self) -> str:
+        """One line."""
+        return f"upper bound set aside, settled after; {describe(self.book)}"
+
+    # No coroutine of its own for the calls that it does not concern: they pay for the comparison only.
+    def __call__(self, call: Call, call_next: Next, /) -> Coroutine[object, object, Reply]:
+        """Make the attempt when there is money for it."""
+        if not self.book.rules and call.context.budget is None:
+            return call_next(call)
+        return self._reserved(call, call_next)
+
+    async def _reserved(self, call: Call, call_next: Next) -> Reply:
+        """Set money aside, make the attempt, settle.
+
+        Raises:
+            BudgetExceeded: There is no room; nothing was sent.
+        """
+        slots = self._counters(call)
+        if not slots:
+            return await call_next(call)
+        await learn(self.book, call, slots)
+        quote = self._quote(call, slots)
+        hold, tokens = await self._take(call, quote)
+        before = call.attempt
+        try:
+            hold.sent = True
+            reply = await call_next(call)
+        except BaseException:
+            self._settle(call, hold, quote, call.attempt if call.attempt is not before else None, complete=False)
+            raise
+        attempt, whole = cast("Attempt", call.attempt), reply.whole
+
+        def closed(reply: Reply, _error: BaseException | None) -> None:
+            self._settle(call, hold, quote, attempt, complete=whole or reply.accumulated.ended)
+
+        reply.on_close(closed)
+        if whole or tokens is None or not any(slot.hard for slot in slots):
+            return reply
+        return metered(call, attempt, reply, Means(self.book.store, hold, quote, tokens))
+
+    def _counters(self, call: Call) -> list[Counter]:
+        return self.book.counters(call.id, call.context, call.route, call.target, call.runtime.wall())
+
+    def _quote(self, call: Call, slots: list[Counter]) -> Quote:
+        request, target = call.request, call.target
+        most = load(request, target)
+        quote = Quote(slots, request, most, self._bounds.rates(request, target, most.input))
+        if quote.blocked is None:
+            return quote
+        slot, reason = quote.blocked
+        own = slot.rule.settings
+        raise BudgetExceeded(
+            f"the budget {own.title} lets nothing pass of unknown price: {reason}",
+            provider=target.provider.name,
+            target=target.name,
+            budget=own.title,
+            scope=slot.scope,
+            limit=slot.limit,
+            hint='Set max_tokens, or tell the price with prices=[...], or set on_unknown to "allow" or "assume".',
+        )
+
+    def _settle(self, call: Call, hold: Hold, quote: Quote, attempt: Attempt | None, *, complete: bool) -> None:
+        actual = quote.actual(attempt, hold.amounts, complete=complete)
+        self.book.store.settle(hold, actual, call.runtime.wall())
+
+    # --- room ---------------------------------------------------------------------------------------------------------
+
+    async def _take(self, call: Call, quote: Quote) -> tuple[Hold, int | None]:
+        """What was set aside, and for how many tokens of output; None where for all that there can be."""
+        store, runtime = self.book.store, call.runtime
+        tokens = quote.first
+        began, waited = runtime.now(), False
+        result: Hold | Short = store.reserve(quote.slots, quote.amounts(tokens), runtime.wall())
+        while isinstance(result, Short):
+            if not result.passing:
+                fewer = quote.fewer(result) if tokens == quote.first else None
+                if fewer is None:
+                    raise self._refusal(call, quote, result, runtime.now() - began if waited else 0.0)
+                tokens = fewer
+                result = store.reserve(quote.slots, quote.amounts(tokens), runtime.wall())
+                continue
+            patience = _patience(call, result, began)
+            if patience is not None and patience <= 0:
+                raise self._refusal(call, quote, result, runtime.now() - began if waited else 0.0)
+            waited = True
+            if runtime.wall() >= min(slot.end for slot in quote.slots):
+                # Another period has begun meanwhile, with money of its own.
+                quote.slots = self._counters(call)
+            result = await self._turn(call, quote, tokens, patience) or result
+        return result, None if tokens is None or tokens == quote.most else tokens
+
+    async def _turn(self, call: Call, quote: Quote, tokens: int | None, patience: float | None) -> Hold | Short | None:
+        """Wait in line; None when the time is over, or a period ends and another counter counts."""
+        store, runtime = self.book.store, call.runtime
+        waiter = runtime.waiter()
+        until = math.inf if patience is None else runtime.now() + patience
+        ticket = store.enter(quote.slots, quote.amounts(tokens), waiter.wake, runtime.wall())
+        try:
+            while ticket.hold is None and ticket.short is None:
+                turn = min(slot.end for slot in quote.slots) - runtime.wall()
+                pause = min(until - runtime.now(), turn)
+                if pause <= 0:
+                    break
+                await waiter.wait(None if pause == math.inf else pause)
+        except BaseException:
+            # The money may have been given in the very moment in which the wait was given up.
+            store.leave(ticket, runtime.wall())
+            raise
+        if ticket.hold is None and ticket.short is None:
+            store.leave(ticket, runtime.wall())
+            return None
+        return ticket.hold or ticket.short
+
+    def _refusal(self, call: Call, quote: Quote, short: Short, waited: float) -> BudgetExceeded:
+        hint = None
+        request = call.request
+        if quote.output[short.index] and short.needed and not quote.streams:
+            room = short.room if short.passing else short.left
+            most = quote.fitting(short, room) // max(getattr(request, "n", None) or 1, 1)
+            if most > 0:
+                hint = f"Set max_tokens to at most {most}, or raise the limit."
+        return refusal(short, target=call.target, hint=hint, waited=waited)
+
+
+def _patience(call: Call, short: Short, began: float) -> float | None:
+    """How many seconds a call may still wait for money; None for as long as it takes."""
+    if call.others:
+        return 0.0
+    wait = cast("Counter", short.slot).rule.settings.wait
+    waited = call.runtime.now() - began
+    limits = [limit for limit in (call.remaining(), None if wait is None else wait - waited) if limit is not None]
+    return max(min(limits), 0.0) if limits else None

@@ -1,0 +1,201 @@
+"""A stream that pays as it goes: it sets more money aside as it grows, and is cut before it costs more than it may.
+
+The reply that the caller reads stands in front of the attempt's own, so that it can end in the middle of what came in
+one piece: what a limit lets pass is delivered, then the stream is interrupted. The connection is closed at the cut,
+before the reader asks for more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from aistrale.core.faults import interrupted
+from aistrale.core.reply import Reply
+from aistrale.cost.budget_quote import STEP
+from aistrale.cost.budget_store import EXACT
+from aistrale.cost.tokens import StreamCounter
+from aistrale.errors import AistraleError, StreamInterrupted
+from aistrale.policies.budget import refusal
+from aistrale.types import BlockEnd, Finish, Other, ReplyEnd, ReplyStart, UsageUpdate
+
+if TYPE_CHECKING:
+    from aistrale.core.call import Attempt, Call
+    from aistrale.cost.budget import Hold, MemoryStore
+    from aistrale.cost.budget_quote import Quote
+    from aistrale.cost.budget_store import Short
+    from aistrale.types import Completion, Event
+
+# What ends an answer, or says nothing: it costs nothing, and after an end nothing comes that would.
+_FREE: Final = (BlockEnd, Finish, ReplyEnd, ReplyStart, UsageUpdate, Other)
+
+
+class Means:
+    """The money that a stream has, and how it gets more.
+
+    Args:
+        store: Where the money is.
+        hold: What is set aside; settled by whoever made it.
+        quote: What further tokens cost.
+        tokens: For how many tokens of output the hold is.
+    """
+
+    __slots__ = ("_hold", "_quote", "_store", "tokens")
+
+    def __init__(self, store: MemoryStore, hold: Hold, quote: Quote, tokens: int) -> None:
+        self._store = store
+        self._hold = hold
+        self._quote = quote
+        self.tokens = tokens
+
+    def reach(self, wanted: int, now: float) -> Short | None:
+        """Set aside enough for so many tokens, a step more if there is money for it; why not, where not."""
+        quote, store = self._quote, self._store
+        least = wanted - self.tokens
+        step = max(least, STEP)
+        if quote.most is not None:
+            left = quote.most - self.tokens
+            if left <= 0:
+                return None
+            least, step = min(least, left), min(step, left)
+        if least <= 0:
+            return None
+        short = store.grow(self._hold, quote.more(step), now)
+        if short is None:
+            self.tokens += step
+            return None
+        unit = quote.output[short.index]
+        fits = int(short.room / unit) if unit else step
+        if fits >= least:
+            fits = min(fits, step)
+            short = store.grow(self._hold, quote.more(fits), now)
+            if short is None:
+                self.tokens += fits
+                return None
+        others = EXACT.subtract(short.reserved, self._hold.amounts[short.index])
+        return replace(short, reserved=others, needed=EXACT.multiply(quote.output[short.index], least))
+
+
+def metered(call: Call, attempt: Attempt, reply: Reply, means: Means) -> Reply:
+    """The reply, with an eye on the money.
+
+    Args:
+        call: Its runtime tells the time.
+        attempt: Whose reply it is.
+        reply: A stream.
+        means: What it may cost.
+    """
+    source = Paid(call, attempt, reply, means)
+    return Reply(source.ready(), source)
+
+
+class Paid:
+    """The events of a reply, as far as they are paid."""
+
+    __slots__ = ("_attempt", "_broke", "_call", "_counter", "_cut", "_largest", "_means", "_reply")
+
+    def __init__(self, call: Call, attempt: Attempt, reply: Reply, means: Means) -> None:
+        self._call = call
+        self._attempt = attempt
+        self._reply = reply
+        self._means = means
+        self._counter = StreamCounter()
+        self._largest = 0
+        self._cut: StreamInterrupted | None = None
+        self._broke: StreamInterrupted | None = None
+
+    def ready(self) -> list[Event]:
+        """What has come with the beginning; that is there already, whatever it cost."""
+        events: list[Event] = []
+        while (event := self._reply.take()) is not None:
+            self._count(event)
+            events.append(event)
+        return events
+
+    async def pull(self) -> list[Event] | None:
+        """The next events that are paid; None at the end.
+
+        Raises:
+            StreamInterrupted: There is no money for more.
+        """
+        while self._cut is None:
+            event = await self._next()
+            if event is None:
+                return None
+            events: list[Event] = []
+            while event is not None and self._cut is None:
+                if self._pays(event):
+                    events.append(event)
+                if self._cut is None:
+                    event = self._reply.take()
+            if self._cut is not None:
+                # The error gets the usage from whoever writes the attempt down.
+                await self._reply.fail(self._cut)
+                self._cut.usage = self._cut.usage or self._attempt.usage
+            if events:
+                return events
+        raise self._cut
+
+    async def _next(self) -> Event | None:
+        try:
+            return await self._reply.next()
+        except StreamInterrupted as error:
+            if not isinstance(error.__cause__, AistraleError):
+                raise
+            # Whether the reader has seen anything is for the reply in front to know, and whether this may be mended.
+            self._broke = error
+            raise error.__cause__ from None
+
+    def _count(self, event: Event) -> int:
+        """How many tokens there are with this event."""
+        before = self._counter.output
+        self._counter.feed(event)
+        used = self._counter.output
+        if not isinstance(event, UsageUpdate):
+            self._largest = max(self._largest, used - before)
+        return used
+
+    def _pays(self, event: Event) -> bool:
+        """Whether an event is paid; notes where the stream ends, which is before the next one that might not be."""
+        used = self._count(event)
+        if isinstance(event, _FREE):
+            return True
+        now = self._call.runtime.wall()
+        if (short := self._means.reach(used, now)) is not None:
+            self._cut = self._interrupted(short)
+            return False
+        if (short := self._means.reach(used + self._largest, now)) is not None:
+            self._cut = self._interrupted(short)
+        return True
+
+    def _interrupted(self, short: Short) -> StreamInterrupted:
+        attempt = self._attempt
+        exceeded = refusal(short, target=attempt.target, cut=True)
+        error = StreamInterrupted(
+            f"the stream was cut: {exceeded.message}",
+            provider=attempt.target.provider.name,
+            target=attempt.target.name,
+            attempt=attempt.number,
+            request_id=attempt.request_id,
+            hint=f"partial_text holds what the budget allowed. {exceeded.hint or ''}".rstrip(),
+        )
+        error.__cause__ = exceeded
+        return error
+
+    async def close(self) -> None:
+        """Give up the rest."""
+        await self._reply.close()
+
+    def abandon(self) -> None:
+        """Give up the rest without waiting."""
+        self._reply.abandon()
+
+    def broken(self, error: AistraleError, partial: Completion) -> AistraleError:
+        """The error with what was delivered."""
+        if isinstance(error, StreamInterrupted):
+            error.partial_text = partial.text
+            return error
+        if self._broke is not None and self._broke.__cause__ is error:
+            self._broke.partial_text = partial.text
+            return self._broke
+        return interrupted(error, self._attempt, partial)
