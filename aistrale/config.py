@@ -19,13 +19,16 @@ from aistrale.errors import ConfigurationError
 from aistrale.policies.failover import FailoverRules, WhenAllDown
 from aistrale.reliability.backoff import Backoff
 from aistrale.reliability.breaker_types import BreakerSettings
-from aistrale.reliability.budget import BudgetSettings
+from aistrale.reliability.budget import RetryBudgetSettings
 from aistrale.reliability.limits import LimitSettings
 from aistrale.routing.strategies import RouteRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aistrale.cost.budget_event import BudgetEvent
+    from aistrale.cost.budget_settings import BudgetSettings
+    from aistrale.cost.overrides import OwnPrice
     from aistrale.policies.cache import CacheSettings
     from aistrale.policies.degrade import DegradeSettings
     from aistrale.policies.hedge import HedgeSettings
@@ -133,7 +136,7 @@ class Settings:
         timeout: Seconds that a call may take; None for no limit. Short for `clocks={"total": ...}`.
         clocks: The four clocks, see Clocks.
         retry: How often and when to try again, see Backoff; None never does.
-        retry_budget: What retries and hedges of one provider may spend, see BudgetSettings.
+        retry_budget: What retries and hedges of one provider may spend, see RetryBudgetSettings.
         breaker: When a failing target is left alone, see BreakerSettings; None never leaves one alone.
         limits: How many calls at once and per minute, see LimitSettings; by target, by provider, and under "default"
             for the others; False sends everything at once, throttled or not.
@@ -144,8 +147,12 @@ class Settings:
         probe: Tiny requests to targets that had no calls for long, see ProbeSettings; None (the default) sends none.
         privacy: What is redacted, and which rules hold for data: "off" (the default), "redact" for the default
             PrivacySettings, or a table with their fields.
-        on_event: Gets a BreakerEvent for every change of a breaker's state, and a PrivacyEvent for everything that was
-            decided about data; it must not block.
+        prices: Prices of your own, laid over the price book, see `aistrale.cost.overrides.own_prices`:
+            `[{"model": "openai/gpt-6-luna", "input": "1.10", "output": "4"}]`.
+        budgets: How much may be spent, by whom, in which time, see BudgetSettings:
+            `[{"scope": "project:shop", "limit": "5.00", "period": "day"}]`.
+        on_event: Gets a BreakerEvent for every change of a breaker's state, a PrivacyEvent for everything that was
+            decided about data, and a BudgetEvent for thresholds and refusals of budgets; it must not block.
         ledger: "sqlite:///path", "off", or None for the platform's data directory (AISTRALE_HOME).
         http: "auto" takes httpx2 where it is installed, else httpx.
         trust_env: Honour HTTP(S)_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.
@@ -166,7 +173,7 @@ class Settings:
     timeout: float | None = 60.0
     clocks: Clocks = field(default_factory=Clocks)
     retry: Backoff | None = field(default_factory=Backoff)
-    retry_budget: BudgetSettings = field(default_factory=BudgetSettings)
+    retry_budget: RetryBudgetSettings = field(default_factory=RetryBudgetSettings)
     breaker: BreakerSettings | None = field(default_factory=BreakerSettings)
     limits: Mapping[str, LimitSettings] = field(default_factory=lambda: {"default": LimitSettings()})
     hedge: HedgeSettings | None = None
@@ -175,7 +182,9 @@ class Settings:
     degrade: DegradeSettings | None = None
     probe: ProbeSettings | None = None
     privacy: PrivacySettings | None = None
-    on_event: Callable[[BreakerEvent | PrivacyEvent], None] | None = None
+    prices: tuple[OwnPrice, ...] = ()
+    budgets: tuple[BudgetSettings, ...] = ()
+    on_event: Callable[[BreakerEvent | PrivacyEvent | BudgetEvent], None] | None = None
     ledger: str | None = None
     http: Literal["auto", "httpx", "httpx2"] = "auto"
     trust_env: bool = True

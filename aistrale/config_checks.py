@@ -29,13 +29,15 @@ from aistrale.errors import ConfigurationError
 from aistrale.providers.secret import as_secret
 from aistrale.reliability.backoff import Backoff
 from aistrale.reliability.breaker_types import BreakerSettings
-from aistrale.reliability.budget import BudgetSettings
+from aistrale.reliability.budget import RetryBudgetSettings
 from aistrale.reliability.limits import LimitSettings
 from aistrale.routing.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aistrale.cost.budget_settings import BudgetSettings
+    from aistrale.cost.overrides import OwnPrice
     from aistrale.policies.cache import CacheSettings
     from aistrale.policies.degrade import DegradeSettings
     from aistrale.policies.hedge import HedgeSettings
@@ -108,7 +110,7 @@ def _breaker(name: str, value: Setting) -> BreakerSettings | None:
     return None if _off(value) else _breaker_settings(name, {} if value is True else value)
 
 
-_budget = record(BudgetSettings, {"tokens": _any_number, "ratio": _any_number})
+_budget = record(RetryBudgetSettings, {"tokens": _any_number, "ratio": _any_number})
 
 _rate = optional(_any_number)
 _limit = record(
@@ -220,6 +222,18 @@ def _probe(name: str, value: Setting) -> ProbeSettings | None:
         return None
     checked = record(ProbeSettings, {"every": number(1, _INFINITE), "share": number(0, 1, above=True)})
     return checked(name, {} if value is True else value)
+
+
+def _prices(_name: str, value: Setting) -> tuple[OwnPrice, ...]:
+    from aistrale.cost.overrides import own_prices
+
+    return own_prices(value)
+
+
+def _budgets(name: str, value: Setting) -> tuple[BudgetSettings, ...]:
+    from aistrale.config_budgets import check_budgets
+
+    return check_budgets(name, value)
 
 
 def _privacy(name: str, value: Setting) -> PrivacySettings | None:
@@ -359,6 +373,8 @@ CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
     "degrade": _degrade,
     "probe": _probe,
     "privacy": _privacy,
+    "prices": _prices,
+    "budgets": _budgets,
     "on_event": optional(function),
     "ledger": optional_text,
     "http": word("auto", "httpx", "httpx2"),

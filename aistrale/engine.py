@@ -9,6 +9,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
+from aistrale.accounts import Accounts
 from aistrale.checks import unknown_key
 from aistrale.config import ProviderSettings, load
 from aistrale.config_checks import streams
@@ -18,10 +19,9 @@ from aistrale.core.output import unwrap
 from aistrale.core.runtime import AsyncRuntime, SyncRuntime
 from aistrale.core.worker import on_fork
 from aistrale.cost.estimate import most_cost
-from aistrale.cost.prices import price_usage
 from aistrale.errors import ConfigurationError
 from aistrale.policies import build
-from aistrale.policies.assemble import protecting, reliability
+from aistrale.policies.assemble import protecting, reliability, spending
 from aistrale.policies.encode import Encode
 from aistrale.policies.journal import Journal
 from aistrale.policies.meter import UNSENT, Meter, attempt_infos, refusal, total_cost
@@ -78,11 +78,13 @@ class Engine:
         self.ledger = open_ledger(self.settings.ledger)
         self.states = _states(self.settings)
         self.protection = _protection(self.settings)
-        journal = Journal(self.ledger, price_usage)
+        self.accounts = Accounts(self.settings, self.ledger)
+        journal = Journal(self.ledger, self.accounts.price)
         policies: dict[str, Policy] = {
             "meter": Meter(self.ledger, journal.settle),
             **({} if self.protection is None else protecting(self.protection, self.settings.on_event)),
             **reliability(self.settings, self.states, target_of=self.target, bound=most_cost),
+            **spending((), price=self.accounts.price, book=self.accounts.budgets),
             "encode": Encode(),
             "journal": journal,
         }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aistrale.core.call import Target
     from aistrale.reliability.breaker_types import BreakerEvent, BreakerSettings
-    from aistrale.reliability.budget import BudgetSettings
+    from aistrale.reliability.budget import RetryBudgetSettings
     from aistrale.reliability.limits import LimitSettings
 
 
@@ -63,7 +63,7 @@ class States:
         self,
         *,
         breaker: BreakerSettings,
-        budget: BudgetSettings,
+        budget: RetryBudgetSettings,
         limits: Mapping[str, LimitSettings],
         rng: random.Random,
         latencies: bool = False,

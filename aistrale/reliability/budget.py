@@ -18,7 +18,7 @@ _UNIT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetSettings:
+class RetryBudgetSettings:
     """How many further attempts a provider may be asked for.
 
     Args:
@@ -51,8 +51,8 @@ class RetryBudget:
 
     __slots__ = ("_lock", "_most", "_ratio", "_tokens")
 
-    def __init__(self, settings: BudgetSettings | None = None) -> None:
-        settings = settings or BudgetSettings()
+    def __init__(self, settings: RetryBudgetSettings | None = None) -> None:
+        settings = settings or RetryBudgetSettings()
         self._most = round(settings.tokens * _UNIT)
         self._ratio = round(settings.ratio * _UNIT)
         self._tokens = self._most

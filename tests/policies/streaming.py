@@ -22,7 +22,7 @@ from aistrale.policies.meter import Meter
 from aistrale.policies.resume import Resume
 from aistrale.policies.retry import Backoff, Retry
 from aistrale.providers import get_provider
-from aistrale.reliability.budget import BudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
 from aistrale.store.records import AttemptRow, CallRow, IntentRow
 from aistrale.types import (
     BlockEnd,
@@ -132,7 +132,7 @@ class Lab:
     def budget(self, target):
         name = target.provider.name
         if name not in self.budgets:
-            self.budgets[name] = RetryBudget(BudgetSettings(tokens=self.tokens))
+            self.budgets[name] = RetryBudget(RetryBudgetSettings(tokens=self.tokens))
         return self.budgets[name]
 
     async def send(self, call):

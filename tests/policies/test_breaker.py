@@ -23,7 +23,7 @@ from aistrale.policies import build
 from aistrale.policies.breaker import CircuitBreaker
 from aistrale.policies.state import States
 from aistrale.reliability.breaker_types import BreakerSettings
-from aistrale.reliability.budget import BudgetSettings
+from aistrale.reliability.budget import RetryBudgetSettings
 from aistrale.reliability.limits import LimitSettings
 from aistrale.types import TextDelta
 
@@ -37,7 +37,7 @@ def stage(script):
             self.sim = script(steps={ONE: list(steps)})
             self.states = States(
                 breaker=BreakerSettings(trickle=0.0),
-                budget=BudgetSettings(),
+                budget=RetryBudgetSettings(),
                 limits={"default": LimitSettings()},
                 rng=random.Random(3),
             )

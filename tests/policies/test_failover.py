@@ -23,7 +23,7 @@ from aistrale.errors import (
 from aistrale.policies.failover import Failover, FailoverRules
 from aistrale.policies.retry import Retry
 from aistrale.reliability.backoff import Backoff
-from aistrale.reliability.budget import BudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
 
 
 class Budgets:
@@ -34,7 +34,7 @@ class Budgets:
         self.made = {}
 
     def __call__(self, target):
-        return self.made.setdefault(target.provider.name, RetryBudget(BudgetSettings(tokens=self.tokens)))
+        return self.made.setdefault(target.provider.name, RetryBudget(RetryBudgetSettings(tokens=self.tokens)))
 
 
 def policies(attempts=3, tokens=10.0, **rules):

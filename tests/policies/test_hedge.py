@@ -18,7 +18,7 @@ from aistrale.policies.breaker import CircuitBreaker
 from aistrale.policies.hedge import Hedge, HedgeSettings
 from aistrale.policies.state import States
 from aistrale.reliability.breaker_types import BreakerSettings
-from aistrale.reliability.budget import BudgetSettings
+from aistrale.reliability.budget import RetryBudgetSettings
 from aistrale.reliability.limits import LimitSettings
 from aistrale.simulation import SimRuntime
 from aistrale.types import Choice, Completion, Message, Request, Whole
@@ -35,7 +35,7 @@ class Stage:
         self.runtime.blocking = blocking
         self.states = States(
             breaker=BreakerSettings(),
-            budget=BudgetSettings(tokens=tokens),
+            budget=RetryBudgetSettings(tokens=tokens),
             limits={"default": LimitSettings()},
             rng=random.Random(1),
             latencies=True,

@@ -38,7 +38,7 @@ from aistrale.errors import (
 )
 from aistrale.policies.encode import Encode
 from aistrale.policies.retry import Backoff, Retry
-from aistrale.reliability.budget import BudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
 from aistrale.types import Choice, Completion, Finish, Message, ReplyStart, TextDelta, Whole
 
 ONE, TWO = "openai/gpt-5-mini", "anthropic/claude-haiku-4-5"
@@ -57,7 +57,7 @@ def refused():
 
 
 def purse(**settings):
-    budget = RetryBudget(BudgetSettings(**settings))
+    budget = RetryBudget(RetryBudgetSettings(**settings))
     return budget, lambda target: budget
 
 

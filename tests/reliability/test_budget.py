@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from aistrale.errors import ConfigurationError
-from aistrale.reliability.budget import BudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
 
 SETTINGS = st.builds(
-    BudgetSettings,
+    RetryBudgetSettings,
     tokens=st.integers(0, 2000).map(lambda number: number / 10),
     ratio=st.integers(1, 2000).map(lambda number: number / 1000),
 )
@@ -77,7 +77,7 @@ def test_grpcs_numbers():
 
 
 def test_a_budget_of_nothing_allows_nothing():
-    budget = RetryBudget(BudgetSettings(tokens=0))
+    budget = RetryBudget(RetryBudgetSettings(tokens=0))
     budget.success()
     assert not budget.allows()
     assert not budget.spend()
@@ -90,7 +90,7 @@ def test_a_budget_of_nothing_allows_nothing():
 )  # fmt: skip
 def test_settings_that_cannot_work_are_named(name, value):
     with pytest.raises(ConfigurationError, match=name) as caught:
-        BudgetSettings(**{name: value})
+        RetryBudgetSettings(**{name: value})
     assert caught.value.field == name
 
 
@@ -105,7 +105,7 @@ def hectic():
 
 def test_ten_threads_stay_within_the_bounds(hectic):
     """Q1, with the sum of everything that happened checked at the end."""
-    budget = RetryBudget(BudgetSettings(tokens=10, ratio=0.1))
+    budget = RetryBudget(RetryBudgetSettings(tokens=10, ratio=0.1))
     start = threading.Barrier(10)
     seen: list[float] = []
     spent: list[int] = []
@@ -138,7 +138,7 @@ def test_ten_threads_stay_within_the_bounds(hectic):
 
 
 def test_what_threads_spend_together_is_what_there_was(hectic):
-    budget = RetryBudget(BudgetSettings(tokens=100_000, ratio=0.1))
+    budget = RetryBudget(RetryBudgetSettings(tokens=100_000, ratio=0.1))
     start = threading.Barrier(10)
     paid: list[int] = []
 
