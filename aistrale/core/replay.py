@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aistrale.types import Embeddings, Event, Part
 
 # What no event of a stream carries.
-_UNTOLD = ("provider", "target", "request_id", "lossy", "output_mode", "source")
+_UNTOLD = ("provider", "target", "request_id", "lossy", "output_mode", "source", "cost")
 
 
 def events_of(completion: Completion) -> list[Event]:

@@ -38,6 +38,9 @@ def gather(target: Target, answer: Completion | Embeddings, conditions: dict[str
     provider = target.provider.name
     if provider == "openai" and (region := region_of(target.base_url)):
         conditions.setdefault("data_residency", region)
+    tier = None if answer.wire is None else answer.wire.fields.get("service_tier")
+    if isinstance(tier, str):
+        conditions.setdefault("service_tier", tier)
     reader = _READERS.get(provider)
     if reader is not None and isinstance(answer, Completion):
         for name, value in reader(target, answer).items():

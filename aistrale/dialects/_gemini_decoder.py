@@ -18,7 +18,7 @@ from aistrale.dialects._gemini_names import NAME, json_text
 from aistrale.dialects._gemini_partial import PartialArguments
 from aistrale.dialects._gemini_parts import Calls, decode_part
 from aistrale.dialects._gemini_response import blocked, call_prefix
-from aistrale.dialects._gemini_usage import decode_usage
+from aistrale.dialects._gemini_usage import Turns, decode_usage
 from aistrale.dialects.shape import MalformedBody, as_int, as_list, as_object, get_str
 from aistrale.types import (
     ArgumentsDelta,
@@ -79,6 +79,7 @@ class Decoder:
         self._over = False
         self._blocked = False
         self._usage: JSON = None
+        self._turns = Turns()
         self._fields: JSONObject = {}
 
     def feed(self, event: SSE) -> list[Event]:
@@ -121,6 +122,9 @@ class Decoder:
             events.append(Finish(reason, index, wire=Wire(NAME, choice.fields)))
         if not choices:
             events.append(Finish("content_filter", 0, wire=Wire(NAME, form="no-candidate")))
+        counted = self._turns.finish()
+        if counted is not None:
+            events.append(UsageUpdate(counted))
         events.append(ReplyEnd(Wire(NAME, self._fields)))
         return events
 
@@ -142,6 +146,7 @@ class Decoder:
         if usage is not None and usage != self._usage:
             self._usage = usage
             events.append(UsageUpdate(decode_usage(as_object(usage, "usageMetadata"))))
+            self._turns.feed(as_object(usage, "usageMetadata"))
         if not _CHUNK.issuperset(body):
             self._blocked = self._blocked or blocked(body)
             self._fields.update({key: value for key, value in body.items() if key not in _CHUNK})

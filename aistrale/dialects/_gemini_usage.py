@@ -57,6 +57,48 @@ def decode_usage(body: JSONObject, field: str = "usageMetadata") -> Usage:
     return usage
 
 
+class Turns:
+    """The counts of a stream over the turns of hosted tools.
+
+    Every chunk counts what its turn has made so far, and each turn begins anew; the last chunk holds the totals. One
+    recorded last chunk left out the answer, although 36 tokens had come: then the turns' own ends add up to it.
+    """
+
+    __slots__ = ("_answer", "_before", "_last", "_thoughts")
+
+    def __init__(self) -> None:
+        self._last: JSONObject = {}
+        self._answer = self._thoughts = 0
+        self._before = (0, 0)
+
+    def feed(self, body: JSONObject) -> None:
+        """Take the counts of a chunk. Raises MalformedBody."""
+        answer = _count(body, "candidatesTokenCount", "usageMetadata") or 0
+        if answer < self._answer:
+            self._before = self._before[0] + self._answer, self._before[1] + self._thoughts
+            self._thoughts = 0
+        self._answer, self._last = answer, body
+        self._thoughts = max(self._thoughts, _count(body, "thoughtsTokenCount", "usageMetadata") or 0)
+
+    def finish(self) -> Usage | None:
+        """The whole, estimated, where the last chunk did not count the answer; None where it did."""
+        body, (answer, thoughts) = self._last, self._before
+        if not answer or body.get("candidatesTokenCount") is not None:
+            return None
+        usage = decode_usage(body)
+        usage.output, usage.reasoning = answer, max(usage.reasoning or 0, thoughts) or None
+        usage.source = "estimated"
+        # What the provider said stays what is written.
+        told = ("candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount")
+        form = "" if usage.wire is None else usage.wire.form
+        usage.wire = Wire(
+            NAME,
+            {**kept(usage.wire, NAME), **{key: body[key] for key in told if key in body}},
+            " ".join([*form.split(), *(key for key in told if key not in body)]),
+        )
+        return usage
+
+
 def _count(body: JSONObject, key: str, field: str) -> int | None:
     value = body.get(key)
     return value if value is None or type(value) is int else as_int(value, f"{field}.{key}")

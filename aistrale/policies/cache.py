@@ -24,6 +24,8 @@ from aistrale.core.replay import replay
 from aistrale.core.schema_check import Checker
 from aistrale.core.send import is_empty
 from aistrale.core.worker import on_fork
+from aistrale.cost.facts import gather
+from aistrale.cost.prices import price_usage
 from aistrale.reliability.flights import Flights
 from aistrale.store.answer_format import FORMAT, pack, unpack
 from aistrale.store.answers import MEMORY, Entry, open_answers
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.reliability.flights import Outcome
     from aistrale.store.answer_format import Answer
-    from aistrale.types import JSON, Event, JSONObject, Request
+    from aistrale.types import JSON, Cost, Event, JSONObject, Request
+
+    Price = Callable[..., Cost]
 
 # Longest wait for another call's answer, in seconds, where the call itself has no deadline.
 _PATIENCE: Final = 600.0
@@ -76,7 +80,7 @@ class Found(NamedTuple):
     """A remembered answer, made anew for the one who asked.
 
     Args:
-        answer: With the provider, target and usage of the exchange that brought it.
+        answer: With the provider, target, usage and cost of the exchange that brought it.
         data: Its bytes.
         degraded: "cache" or "stale_cache".
     """
@@ -98,6 +102,9 @@ class AnswerCache:
 
     def __init__(self, settings: CacheSettings) -> None:
         self.settings = settings
+        self.price: Price = price_usage
+        """Prices an exchange, as `aistrale.cost.price_usage` does; who has a price book of their own sets another."""
+
         self.store = open_answers(settings.store, max_entries=settings.max_entries, max_bytes=settings.max_bytes)
 
     def key(self, call: Call) -> str | None:
@@ -136,6 +143,7 @@ class AnswerCache:
         """
         try:
             answer = _own(call, answer)
+            answer.cost = self._cost(call, answer)
             data = pack(answer) if is_sound(call.request, answer) else None
         except Exception:  # noqa: BLE001 - as above
             return None
@@ -144,6 +152,19 @@ class AnswerCache:
             lifetime = self.settings.ttl + self.settings.stale
             self.store.put(key, Entry(data, now, now + lifetime))
         return data
+
+    def _cost(self, call: Call, answer: Answer) -> Cost | None:
+        """What the answer cost: it stays with it, for whoever is served it to know what was saved."""
+        attempt = call.attempt
+        if attempt is None or answer.usage is None:
+            return None
+        provider, model = attempt.target.provider.name, attempt.target.model
+        conditions = dict(attempt.conditions)
+        gather(attempt.target, answer, conditions)
+        cost = self.price(provider, answer.model or model, answer.usage, at=attempt.at, **conditions)
+        if cost.usd is None and answer.model not in {"", model}:
+            return self.price(provider, model, answer.usage, at=attempt.at, **conditions)
+        return cost
 
     def clear(self) -> None:
         """Forget all answers; in a file those of other processes too."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 UNSENT: Final = frozenset({"cache", "stale_cache", "canned"})
 """Ways of degrading whose answer comes from no provider."""
 
+REMEMBERED: Final = frozenset({"cache", "stale_cache"})
+"""Those whose answer came from one earlier."""
+
 _BUCKETS = (*TOKEN_BUCKETS, "cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h")
 
 
@@ -46,7 +49,7 @@ class Meter:
         """Run the call and record it once."""
         try:
             reply = await call_next(call)
-            reply.on_close(lambda closed, error: self._write(call, closed.outcome or "abandoned", error))
+            reply.on_close(lambda closed, error: self._closed(call, closed, error))
         except BaseException as error:
             try:
                 self._fail(call, error)
@@ -55,6 +58,9 @@ class Meter:
                 self._fail(call, error)
             raise
         return reply
+
+    def _closed(self, call: Call, reply: Reply, error: BaseException | None) -> None:
+        self._write(call, reply.outcome or "abandoned", error, avoided=_avoided(call, reply))
 
     def _fail(self, call: Call, error: BaseException) -> None:
         if call.over:
@@ -66,17 +72,28 @@ class Meter:
             self._settle(call, attempt, error)
         self._write(call, "error" if isinstance(error, Exception) else "cancelled", error)
 
-    def _write(self, call: Call, outcome: Outcome, error: BaseException | None) -> None:
+    def _write(self, call: Call, outcome: Outcome, error: BaseException | None, avoided: Decimal | None = None) -> None:
         if call.over:
             return
         if isinstance(error, AistraleError):
             error.attempts = tuple(attempt_infos(call))
         _let_go(call, error)
-        flush(self._log, call, _row(call, outcome, error))
+        row = _row(call, outcome, error)
+        row.avoided = None if avoided is None else str(avoided)
+        flush(self._log, call, row)
         call.over = True
         if call.rows:
             # Settled by another thread in the meantime, which did not know.
             flush(self._log, call)
+
+
+def _avoided(call: Call, reply: Reply) -> Decimal | None:
+    """What a remembered answer had cost when it was asked for; the policy Cache keeps it with the answer."""
+    if call.degraded not in REMEMBERED or call.attempts:
+        return None
+    seen = reply.accumulated
+    cost = (seen.embeddings or seen.completion).cost
+    return None if cost is None else cost.usd
 
 
 def _let_go(call: Call, error: BaseException | None) -> None:
@@ -108,21 +125,26 @@ def total_cost(call: Call) -> Cost:
     """What the call's attempts cost together; unknown as soon as one that may have been billed is unknown."""
     if not call.attempts and call.degraded in UNSENT:
         return Cost(Decimal(0), "cached" if call.degraded != "canned" else "canned")
-    known = [attempt.cost.usd for attempt in call.attempts if attempt.cost is not None and attempt.cost.usd is not None]
-    unknown = [
-        attempt.cost.reason
-        for attempt in call.attempts
-        if attempt.cost is not None and attempt.cost.usd is None and attempt.outcome == "success"
-    ]
+    costs = [(attempt, attempt.cost) for attempt in call.attempts if attempt.cost is not None]
+    book = _book([cost for _, cost in costs])
+    known = [cost.usd for _, cost in costs if cost.usd is not None]
+    unknown = [cost.reason for attempt, cost in costs if cost.usd is None and attempt.outcome == "success"]
     if unknown:
-        return Cost(None, unknown[0])
+        return Cost(None, unknown[0], book=book)
     if not known:
         return Cost(None, "no attempt reported usage")
-    total = sum(known[1:], known[0])
+    guessed = [cost for _, cost in costs if cost.estimated]
+    reason = guessed[0].reason if guessed else None
     if any(attempt.usage is None and attempt.status == 200 for attempt in call.attempts):
-        return Cost(total, "attempts that broke off are not included")
-    guessed = any(attempt.usage is not None and attempt.usage.source == "estimated" for attempt in call.attempts)
-    return Cost(total, "the tokens of attempts that broke off are estimated" if guessed else None)
+        reason = "attempts that broke off are not included"
+    elif any(attempt.usage is not None and attempt.usage.source == "estimated" for attempt in call.attempts):
+        reason = "the tokens of attempts that broke off are estimated"
+    return Cost(sum(known[1:], known[0]), reason, estimated=reason is not None, book=book)
+
+
+def _book(costs: list[Cost]) -> str | None:
+    """The price book of several costs: a client has one, and where there was another the last one's."""
+    return next((cost.book for cost in reversed(costs) if cost.book is not None), None)
 
 
 def total_usage(call: Call) -> Usage | None:
@@ -150,7 +172,8 @@ def add_cost(one: Cost | None, other: Cost | None) -> Cost | None:
         return one or other
     if one.usd is None or other.usd is None:
         return one if one.usd is None else other
-    return Cost(one.usd + other.usd, one.reason or other.reason)
+    estimated = one.estimated or other.estimated
+    return Cost(one.usd + other.usd, one.reason or other.reason, estimated, _book([one, other]))
 
 
 def refusal(

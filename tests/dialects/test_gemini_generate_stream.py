@@ -409,3 +409,27 @@ def test_how_parts_are_spread_over_chunks_does_not_matter(texts, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(items)), max_size=4)))
     spread = [chunk(*items[start:end]) for start, end in zip([0, *cuts], [*cuts, len(items)], strict=True)]
     assert collect(decode(*spread, STOP)) == one
+
+
+def counted(*chunks):
+    """Usage as the hub sees it at the end of a stream whose chunks have these counts."""
+    names = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount")
+    told = [{name: n for name, n in zip(names, counts, strict=True) if n is not None} for counts in chunks]
+    bodies = [chunk({"text": "a"}, usageMetadata=counts) for counts in told]
+    bodies[-1] = {**STOP, "usageMetadata": told[-1]}
+    return collect(decode(*bodies)).usage
+
+
+def test_the_last_chunk_of_a_stream_with_tool_turns_holds_the_totals():
+    usage = counted((8, 20, 419, 447), (8, None, None, 8), (8, 102, 28, 138), (427, 122, 447, 996))
+    assert (usage.input, usage.output, usage.reasoning, usage.source) == (427, 122, 447, "reported")
+
+
+def test_a_last_chunk_without_an_answer_is_completed_from_the_turns_and_marked():
+    usage = counted((9, 15, 78, 102), (9, None, None, 9), (9, 7, 35, 51), (9, 21, 35, 65), (87, None, 78, 165))
+    assert (usage.input, usage.output, usage.reasoning, usage.source) == (87, 36, 113, "estimated")
+
+
+def test_an_answer_that_is_counted_late_is_no_turn():
+    usage = counted((169, None, None, 169), (79, 12, None, 91))
+    assert (usage.input, usage.output, usage.reasoning, usage.source) == (79, 12, None, "reported")

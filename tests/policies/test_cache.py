@@ -9,6 +9,7 @@ from aistrale.core.call import Context, Prepared
 from aistrale.core.http import HttpRequest
 from aistrale.core.output import Answer
 from aistrale.core.schema import Lowered
+from aistrale.cost import price_usage
 from aistrale.dialects import chat_dialect
 from aistrale.dialects.base import Profile
 from aistrale.errors import ConfigurationError, ServerError, StreamInterrupted
@@ -93,7 +94,9 @@ def test_the_same_again_is_answered_from_the_memory(desk, drive, store, single_f
     assert (hit.attempt, hit.attempts) == (None, [])
     assert (second.text, second.usage) == ("Hello", first.usage)
     assert (second.provider, second.target, second.request_id) == ("openai", "openai/gpt-5-mini", "req-1")
-    assert (second.attempts, second.cost, second.call_id) == ([], None, "")
+    assert (second.attempts, second.call_id) == ([], "")
+    # What it had cost when it was asked for; the client says that this call cost nothing.
+    assert second.cost == price_usage("openai", "gpt-5-mini", first.usage)
     assert second == third
 
 

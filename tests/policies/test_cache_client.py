@@ -72,6 +72,9 @@ def test_a_hit_costs_nothing_and_has_a_row_of_its_own(client, running):
         ("success", 0, "cache"),
     ]
     assert [(call.cost, call.input, call.provider) for call in calls[1:]] == [("0", None, None)] * 2
+    # What the one exchange had cost is what each remembered answer saved.
+    assert [call.avoided for call in calls] == [None, calls[0].cost, calls[0].cost]
+    assert attempts[0][0].book == first.cost.book
     assert [len(each) for each in attempts] == [1, 0, 0]
     assert client.ledger.open_intents() == []
 
