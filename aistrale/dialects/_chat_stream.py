@@ -31,6 +31,8 @@ _DONE: Final = "[DONE]"
 # `obfuscation` is padding against traffic analysis; it says nothing.
 _KNOWN: Final = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation"})
 _CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs", "message", "text", "usage"})
+# Groq's place for the counts may also hold what its hardware caches kept.
+_TOKENS: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 _NOTHING: Final[tuple[JSON, ...]] = (None, "", [], {}, False)
 
 
@@ -145,7 +147,9 @@ class Decoder:
             if groq.get("error") not in _NOTHING:
                 events += self._fail(read_error({"error": groq["error"]}))
                 return
-            usage = usage or groq.get("usage")
+            told_twice = groq.get("usage")
+            if not usage and type(told_twice) is dict and not _TOKENS.isdisjoint(told_twice):
+                usage = told_twice
             told = {name: value for name, value in groq.items() if name != "usage" and value is not None}
             if not told.keys() <= self._groq.keys():
                 self._groq = {**self._groq, **told}

@@ -921,3 +921,27 @@ def test_chunk_borders_change_nothing(contents, cuts) -> None:
     events += decoder.finish()
     check_well_formed(events)
     assert events == decode(*wire)
+
+
+def test_groq_s_cache_statistics_are_no_count_of_tokens():
+    # `x_groq.usage` may hold what its hardware caches kept, in the chunk after the counts.
+    counts = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    events = decode(
+        chunk({"role": "assistant", "content": "a"}),
+        chunk({}, "stop"),
+        bare(usage=counts),
+        bare(x_groq={"id": "req_1", "usage": {"dram_cached_tokens": 1, "sram_cached_tokens": 0}}),
+        SSE("", "[DONE]"),
+    )
+    assert [event.usage.total for event in events if isinstance(event, UsageUpdate)] == [5]
+
+
+def test_usage_that_groq_tells_twice_is_counted_once():
+    counts = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    events = decode(
+        chunk({"role": "assistant", "content": "a"}),
+        chunk({}, "stop", x_groq={"id": "req_1", "usage": counts}),
+        bare(usage=counts),
+        SSE("", "[DONE]"),
+    )
+    assert collect(events).usage.total == 5
