@@ -148,6 +148,7 @@ def test_nothing_is_fetched_and_no_cache_directory_is_used(monkeypatch, tmp_path
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_forked_while_another_thread_builds_can_build_its_own(monkeypatch):
     own = Encodings()
     begun, go_on = threading.Event(), threading.Event()
