@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, cast
 
 from aistrale.checks import Setting, flag, number, optional, optional_text, record, table, text, whole, word, wrong
-from aistrale.cost.budget_period import Period
+from aistrale.cost.budget_period import Period, zone_of
 from aistrale.cost.budget_scope import Scope
 from aistrale.cost.budget_settings import BudgetSettings
 from aistrale.errors import ConfigurationError
@@ -88,13 +88,9 @@ def _worded(parse: Callable[[str], object]) -> Callable[[str, Setting], str]:
 
 def _zone(name: str, value: Setting) -> str:
     found = text(name, value)
-    if found == "UTC":
-        return found
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     try:
-        ZoneInfo(found)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone_of(found)
+    except (LookupError, ValueError, OSError):
         raise ConfigurationError(
             f"{name} must be an IANA time zone as 'Europe/Berlin', or 'UTC'",
             field=name,

@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
-from zoneinfo import ZoneInfo
 
 from aistrale.core.worker import on_fork
 from aistrale.cost.budget import MemoryStore
 from aistrale.cost.budget_event import BudgetEvent
-from aistrale.cost.budget_period import Period
+from aistrale.cost.budget_period import Period, zone_of
 from aistrale.cost.budget_scope import Scope
 from aistrale.cost.budget_settings import BudgetSettings
 from aistrale.cost.budget_store import EXACT, ZERO, Notice, Slot
@@ -147,8 +146,7 @@ class Rule:
     def __init__(self, settings: BudgetSettings) -> None:
         self.settings = settings
         self.scope = Scope.parse(settings.scope)
-        zone = UTC if settings.timezone == "UTC" else ZoneInfo(settings.timezone)
-        self.period = Period(settings.period, zone)
+        self.period = Period(settings.period, zone_of(settings.timezone))
         self.per = self.period.kind if self.period.kind in {"call", "session"} else ""
         """Whether each call, or each session, has a counter of its own."""
         self.marks = tuple(EXACT.multiply(settings.limit, share) for share in sorted(settings.alerts))

@@ -88,8 +88,22 @@ class Period:
         return span
 
 
+def zone_of(name: str) -> tzinfo:
+    """The time zone of an IANA name.
+
+    Raises:
+        LookupError, ValueError, OSError: There is none, or the system has no time zones.
+    """
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
+
+
 def _calendar(kind: str, now: float, zone: tzinfo) -> Span:
-    day = datetime.fromtimestamp(now, zone).date()
+    # Rounded down: a fraction next to midnight would be rounded into the next day.
+    day = datetime.fromtimestamp(math.floor(now), zone).date()
     if kind == "day":
         first, following = day, day + timedelta(days=1)
     elif kind == "week":

@@ -102,9 +102,15 @@ class Quote:
         return int(rest / unit) if unit else MILLION
 
     def fewer(self, short: Short) -> int | None:
-        """How many tokens a stream can begin with where a step is too much; None where it is not worth it."""
-        tokens = self.fitting(short, short.left) if self.first is not None else 0
-        return tokens if tokens >= min(_LEAST, self.first or 0) and tokens < (self.first or 0) else None
+        """How many tokens a stream can begin with where a step is too much; None where it is not worth it.
+
+        An answer that the caller has limited to less than a step is whole or not at all: its price is known, and who is
+        cut has paid for nothing.
+        """
+        if self.first is None or self.first == self.most:
+            return None
+        tokens = self.fitting(short, short.left)
+        return tokens if _LEAST <= tokens < self.first else None
 
     def actual(self, attempt: Attempt | None, held: Sequence[Decimal], *, complete: bool) -> list[Decimal | None]:
         """US dollars by counter that an attempt has cost; None for what was set aside.
