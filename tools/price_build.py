@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from price_periods import (
     agree_on_text,
+    carry_on,
     clipped,
+    complete_fast,
     correct_period,
     fill_period,
     halve_batches,
@@ -112,10 +114,17 @@ class Build:
             if (model["provider"], model["id"].lower()) not in split:
                 self.add({**model, "source": "genai-prices", **({"aliases": aliases} if aliases else {"aliases": []})})
         for rule in self.overrides["model"]:
-            self.add(deepcopy({key: value for key, value in rule.items() if key != "why"}))
+            self.add({**deepcopy({key: value for key, value in rule.items() if key != "why"}), "corrected": True})
         self.add_unlisted("litellm")
         self.add_unlisted("model-prices")
         self.fill()
+        for model in self.models:
+            if model["provider"] == "openai":
+                for period in model["periods"]:
+                    complete_fast(period)
+            for earlier, later in pairwise(model.get("periods", [])):
+                if later["from"] > self.as_of.isoformat():
+                    carry_on(earlier, later)
         self.correct()
         self.add_history(snapshot)
         self.fill_past(snapshot)
@@ -166,6 +175,9 @@ class Build:
             for model in self.models:
                 if model["provider"] == rule["provider"] and re.fullmatch(rule["id"], model["id"]):
                     hit = True
+                    # So that an update from genai-prices does not bring back what was wrong.
+                    if {"flat_from", "as", "drop"} & rule.keys() or any(each["rates"] for each in rule.get("when", ())):
+                        model["corrected"] = True
                     self.apply(rule, model)
             if not hit:
                 raise SystemExit(f"price_overrides.toml: no {rule['provider']} model is called {rule['id']}")
@@ -174,7 +186,8 @@ class Build:
         """Apply one rule to one model."""
         periods: list[Row] = model["periods"]
         for period in periods:
-            correct_period(rule, period)
+            if period.get("from", "") < rule.get("before", "9999"):
+                correct_period(rule, period)
         for name in rule.get("aliases", ()):
             if (model["provider"], name.lower()) in self.index:
                 raise SystemExit(f"price_overrides.toml: {name} is a model already")
@@ -210,16 +223,13 @@ class Build:
                 and model is not None
                 and name.lower() in {model["id"].lower(), *(each.lower() for each in model["aliases"])}
             ):
-                self.split(
-                    model,
-                    rule.get("since", day),
-                    old,
-                    new,
-                    {unit: Decimal(value) for unit, value in rule.get("above", {}).items()},
-                )
+                more = {unit: Decimal(value) for unit, value in rule.get("old", {}).items()}
+                above = {unit: Decimal(value) for unit, value in rule.get("above", {}).items()}
+                self.split(model, rule.get("since", day), ({**old, **more}, new), above)
 
-    def split(self, model: Row, day: str, old: Table, new: Table, above: Table) -> None:
+    def split(self, model: Row, day: str, rates: tuple[Table, Table], above: Table) -> None:
         """Divide the period of that day in two, the first with the old rates."""
+        old, new = rates
         periods: list[Row] = model["periods"]
         if any(each.get("from") == day for each in periods):
             return
@@ -228,7 +238,7 @@ class Build:
         if any(Decimal(after["rates"][unit]) != amount for unit, amount in new.items()):
             raise SystemExit(f"{model['id']}: model-prices says {show(new)} since {day}, the book {after['rates']}")
         for unit, amount in old.items():
-            ratio = amount / new[unit]
+            ratio = amount / Decimal(after["rates"][unit])
             for table in tables(before):
                 for each in (unit, *_FOLLOW.get(unit, ())):
                     if each in table:

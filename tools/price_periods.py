@@ -111,6 +111,41 @@ def fill_variant(variant: Row, rates: Table, tiers: Mapping[int, Table]) -> None
             tier["rates"].setdefault("cache_write_12h", rate_text(beyond["cache_write_12h"]))
 
 
+def complete_fast(period: Row) -> None:
+    """OpenAI renamed its priority processing to fast: what is filled into the one holds for the other."""
+    listed = {each["if"].get("service_tier"): each for each in period.get("when", ())}
+    priority, fast = listed.get("priority"), listed.get("fast")
+    if priority is None or fast is None or priority["rates"].get("input") != fast["rates"].get("input"):
+        return
+    for unit, amount in priority["rates"].items():
+        fast["rates"].setdefault(unit, amount)
+    for one, other in zip(priority.get("above", ()), fast.get("above", ()), strict=False):
+        for unit, amount in one["rates"].items():
+            other["rates"].setdefault(unit, amount)
+
+
+def carry_on(earlier: Row, later: Row) -> None:
+    """Give a period that is yet to come the conditions of the one before it, in the same proportion.
+
+    Service tiers and batches are published as parts of the usual price (Gemini API pricing: half, and 1.8 times), and
+    no source lists them ahead.
+    """
+    listed = [each["if"] for each in later.get("when", ())]
+    for unit in ("maps_grounding", "web_search"):
+        if unit in earlier["rates"]:
+            later["rates"].setdefault(unit, earlier["rates"][unit])
+    for variant in earlier.get("when", ()):
+        if variant["if"] in listed or variant.get("above"):
+            continue
+        rates = {
+            unit: rate_text(Decimal(amount) * Decimal(later["rates"][unit]) / Decimal(earlier["rates"][unit]))
+            for unit, amount in variant["rates"].items()
+            if later["rates"].get(unit) and Decimal(earlier["rates"].get(unit, 0))
+        }
+        if rates.keys() == variant["rates"].keys():
+            later.setdefault("when", []).append({"if": dict(variant["if"]), "rates": rates})
+
+
 def halve_batches(model: Row) -> None:
     """Anthropic charges half of everything in a batch (Batch processing, Pricing); not every source says it of all."""
     if model["provider"] != "anthropic":

@@ -14,9 +14,6 @@ with litellm, model-prices, metergraph and openai-cost-calculator. A difference 
 from __future__ import annotations
 
 import argparse
-import gzip
-import io
-import json
 import sys
 import tomllib
 from datetime import UTC, date, datetime
@@ -38,7 +35,9 @@ from price_sources import (  # noqa: E402
     occ_models,
 )
 
-from aistrale.cost.book import FORMAT, PriceBook  # noqa: E402
+from aistrale.cost.book import PriceBook  # noqa: E402
+from aistrale.cost.book_check import FORMAT, check_book, written  # noqa: E402
+from aistrale.cost.book_update import packed  # noqa: E402
 
 TARGET = HERE.parent / "aistrale" / "cost" / "prices.json.gz"
 PACKAGES = {
@@ -82,26 +81,20 @@ def content(models: list[Row], sources: list[str], as_of: date, agreed: dict[tup
         row = {"provider": model["provider"], "id": model["id"]}
         if model.get("aliases"):
             row["aliases"] = sorted(model["aliases"])
+        if model.get("corrected"):
+            row["corrected"] = True
         if "backends" in model:
             row["backends"] = {name: finished(model, model["backends"][name]) for name in sorted(model["backends"])}
         else:
             row["periods"] = finished(model, model["periods"])
         out.append(row)
     head = {"format": FORMAT, "as_of": as_of.isoformat(), "sources": sources, "models": out}
-    return json.dumps(head, separators=(",", ":"), ensure_ascii=True).encode()
+    return written(check_book(head))
 
 
 def current(periods: list[Row], as_of: date) -> Row | None:
     """The period that holds today."""
     return next((each for each in reversed(periods) if each.get("from", "") <= as_of.isoformat()), None)
-
-
-def packed(plain: bytes) -> bytes:
-    """Compressed, the same bytes for the same content: neither a time nor a name stands in them."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile("", "wb", 9, buffer, mtime=0) as file:
-        file.write(plain)
-    return buffer.getvalue()
 
 
 def agreement(book: PriceBook, every: list[Cell]) -> dict[tuple[str, str], list[str]]:
@@ -164,7 +157,8 @@ def main() -> None:
     every = [cell for name, models in others.items() for cell in cells(draft, name, models, options.as_of)]
     left, unused = judged(every, load("price_waivers.toml")["waiver"])
     plain = content(build.models, list(named), options.as_of, agreement(draft, every))
-    book, data = PriceBook.load(plain), packed(plain)
+    book = PriceBook.load(plain)
+    data = packed(book)
     text = report(book, every, left, unused, len(data))
     if options.report:
         options.report.write_text(text, encoding="utf-8")

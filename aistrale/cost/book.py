@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
+from aistrale.cost.book_check import FORMAT
 from aistrale.cost.book_rows import BookModel, BookRow, Rates, Tier, periods_under, rows_of
 from aistrale.errors import ConfigurationError
 from aistrale.providers import ALIASES
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BookModel", "BookRow", "PriceBook", "Rates", "Tier", "price_book"]
 
-FORMAT = 1
 FILE_NAME = "prices.json.gz"
 _SHIPPED = Path(__file__).with_name(FILE_NAME)
 # Of the uncompressed data; the shipped book has a few hundred thousand bytes.
@@ -53,10 +53,11 @@ class PriceBook:
         digest: Names the content, own prices included.
         label: `as_of+digest`, with `+own` behind it when own prices are laid over the book.
         sources: Where the prices come from.
+        data: What was read; not to be changed.
     """
 
     def __init__(self, data: JSONObject, digest: str, *, own: tuple[OwnPrice, ...] = ()) -> None:
-        self._data = data
+        self.data = data
         self._own = own
         self.as_of = date.fromisoformat(cast("str", data["as_of"]))
         self.sources = tuple(cast("list[str]", data["sources"]))
@@ -190,7 +191,7 @@ class PriceBook:
 
         every = (*self._own, *own)
         digest = hashlib.sha256(self.digest.encode() + canonical(own)).hexdigest()[:12]
-        return PriceBook(self._data, digest, own=every)
+        return PriceBook(self.data, digest, own=every)
 
 
 def unpacked(packed: bytes) -> bytes:
@@ -250,7 +251,7 @@ _books: dict[str, PriceBook] = {}
 
 
 def price_book() -> PriceBook:
-    """The book that calls are priced with: the stored one where it is newer than the shipped one, else the latter.
+    """The book that calls are priced with: the stored one, or the shipped one where that is newer.
 
     Read once per process, in a few milliseconds. A stored book that cannot be read is logged and left alone.
     """
@@ -279,4 +280,4 @@ def _current() -> PriceBook:
     except ConfigurationError as error:
         _logger.warning("%s Prices are those of %s.", error, shipped.as_of)
         return shipped
-    return stored if stored.as_of > shipped.as_of else shipped
+    return stored if stored.as_of >= shipped.as_of else shipped

@@ -46,6 +46,12 @@ SECONDS = ("audio_min_seconds",)
 # Those that are prices; a discount lowers them.
 MONEY = frozenset((*PER_MILLION, *PER_THOUSAND, *PER_HOUR, *PER_ONE))
 UNITS = frozenset((*MONEY, *FACTORS, *SECONDS))
+# Rates of other media, with that of text which they are equal to unless told otherwise.
+MEDIA_OF_TEXT = {
+    f"{medium}_{unit}": unit for medium in ("audio", "image", "video") for unit in ("input", "output", "cache_read")
+}
+# Rates that move with that of input.
+CACHES_OF_TEXT = frozenset({"cache_read", "cache_write", "cache_write_1h", "cache_write_12h"})
 # How searches are counted for the fee: every call of the tool, every prompt that searched, every query that was sent.
 SEARCH_COUNTS = ("call", "prompt", "query")
 
