@@ -10,10 +10,8 @@ The files are written by `tools/refresh_encodings.py`.
 
 from __future__ import annotations
 
-import gzip
 import re
 import threading
-from importlib import resources
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from aistrale.core.worker import importing, on_fork
@@ -152,6 +150,10 @@ def ranks(name: Name) -> dict[bytes, int]:
     Raises:
         ValueError: The file is damaged.
     """
+    with importing():
+        import gzip
+        from importlib import resources
+
     packed = gzip.decompress(resources.files("aistrale.cost").joinpath(f"{name}.ranks.gz").read_bytes())
     number = int.from_bytes(packed[:4], "big")
     found: dict[bytes, int] = {}

@@ -10,9 +10,7 @@ numpy and the files are loaded at the first use.
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from aistrale.core.worker import importing
@@ -116,6 +114,9 @@ def _piece(ids: list[int], rule: _Rule, tables: _Tables, numbers_end: bool) -> f
 
 def _load(vocabulary: Vocabulary) -> _Tables:
     with importing():
+        import gzip
+        from importlib import resources
+
         import numpy as np
 
     content = gzip.decompress(resources.files("aistrale.cost").joinpath("claude.words.gz").read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aistrale.cost import encodings
 from aistrale.cost.estimate import estimate_usage
 from aistrale.cost.tokens import estimate_tokens
 from aistrale.types import (
@@ -72,3 +73,18 @@ def test_nothing_was_delivered():
 def test_several_alternatives_are_all_counted():
     said = Completion(choices=[Choice(Message.assistant("z" * 8), index=number) for number in range(3)])
     assert estimate_usage(ASKED, said, None).output == 3 * estimate_tokens("z" * 8)
+
+
+def test_where_an_encoding_is_loaded_it_counts(monkeypatch):
+    said = answer(TextPart("The quick brown fox jumps over the lazy dog."))
+    assert estimate_usage(ASKED, said, None).output == 11
+    monkeypatch.setattr(encodings, "loaded", lambda _name="o200k_base": True)
+    assert estimate_usage(ASKED, said, None).output == 10
+    said.model = "claude-opus-5"
+    assert estimate_usage(ASKED, said, None).output == 15
+
+
+def test_long_answers_are_taken_by_their_length_even_then(monkeypatch):
+    monkeypatch.setattr(encodings, "loaded", lambda _name="o200k_base": True)
+    monkeypatch.setattr(encodings, "count", lambda *_: 1 / 0)
+    assert estimate_usage(ASKED, answer(TextPart("z" * 20_000)), None).output == 5_000
