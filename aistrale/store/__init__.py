@@ -19,6 +19,7 @@ from aistrale.store.protocol import (
     UnsettledAttempt,
 )
 from aistrale.store.records import AttemptRow, CallRow, CountRow, IntentRow, Outcome, Row, ScoreRow
+from aistrale.store.scores import score
 
 __all__ = [
     "AttemptRow",
@@ -41,4 +42,5 @@ __all__ = [
     "SummaryRow",
     "UnsettledAttempt",
     "open_ledger",
+    "score",
 ]
