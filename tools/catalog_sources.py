@@ -9,8 +9,8 @@ import ast
 import json
 import re
 import sys
-from datetime import UTC, date, datetime
-from decimal import Context, Decimal
+from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -33,31 +33,6 @@ MODEL_NAME = {
     "groq": r"(llama|meta-llama/|openai/|qwen/|moonshotai/|compound|gemma|groq/|mixtral|deepseek)",
 }
 LITELLM_PREFIX = {"openai": "", "anthropic": "", "gemini": "gemini/", "groq": "groq/"}
-UNITS = {
-    "input_mtok": "input",
-    "cache_read_mtok": "cache_read",
-    "cache_write_mtok": "cache_write",
-    "cache_write_1h_mtok": "cache_write_1h",
-    "output_mtok": "output",
-    "input_audio_mtok": "audio_input",
-    "cache_audio_read_mtok": "cache_read_audio",
-    "output_audio_mtok": "audio_output",
-    "input_image_mtok": "image_input",
-    "output_image_mtok": "image_output",
-    "web_searches_kcount": "web_search",
-}
-LITELLM_UNITS = {
-    "input_cost_per_token": "input",
-    "cache_read_input_token_cost": "cache_read",
-    "cache_creation_input_token_cost": "cache_write",
-    "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
-    "cache_creation_input_token_cost_above_12hr": "cache_write_12h",
-    "output_cost_per_token": "output",
-    "input_cost_per_audio_token": "audio_input",
-    "output_cost_per_audio_token": "audio_output",
-    "output_cost_per_image_token": "image_output",
-}
-ABOVE = re.compile(r"(.+)_above_(\d+)k_tokens$")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -107,128 +82,6 @@ def litellm_models() -> Row:
     file = package_folder("litellm") / "model_prices_and_context_window_backup.json"
     table: Row = json.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
     return table
-
-
-def number(value: Decimal) -> str:
-    """A decimal without exponent and trailing zeros, and without the noise of somebody's binary fractions."""
-    return format(Context(prec=10).create_decimal(value).normalize(), "f") if value else "0"
-
-
-def genai_table(price: object) -> Row:
-    """One price map of genai-prices: the base rates, and the rates beyond a length of prompt."""
-    rates: dict[str, str] = {}
-    above: dict[int, dict[str, str]] = {}
-    for field, unit in UNITS.items():
-        value = getattr(price, field, None)
-        if value is None:
-            continue
-        rates[unit] = number(getattr(value, "base", value))
-        for tier in getattr(value, "tiers", ()):
-            above.setdefault(tier.start, {})[unit] = number(tier.price)
-    table: Row = {"rates": rates}
-    if above:
-        table["above"] = [{"tokens": start, "rates": above[start]} for start in sorted(above)]
-    return table
-
-
-def start_of(price: object) -> date:
-    """The first day of a dated price."""
-    return getattr(getattr(price, "constraint", None), "start_date", None) or date.min
-
-
-def genai_rates(info: Any, as_of: date) -> list[Row]:  # noqa: ANN401 - of genai-prices
-    """The periods of a model's prices, the oldest first, each with its variants."""
-    prices = info.prices if isinstance(info.prices, list) else [info.prices]
-    dated = [(start_of(price), getattr(price, "prices", price)) for price in sorted(prices, key=start_of)]
-    periods: list[Row] = []
-    for index, (start, price) in enumerate(dated):
-        end = dated[index + 1][0] if index + 1 < len(dated) else date.max
-        period = genai_table(price)
-        if not period["rates"]:
-            continue
-        if start != date.min:
-            period["from"] = start.isoformat()
-        chosen: dict[str, Row] = {}
-        for variant in sorted(info.price_variants or [], key=start_of):
-            # The date of a variant is mostly the day on which somebody checked it, not the day on which it
-            # began: in the current period it holds throughout, in an earlier one only if it had been seen by
-            # then.
-            seen = start_of(variant)
-            if seen < end and (seen <= max(start, as_of)):
-                table = genai_table(variant.prices)
-                if table["rates"] or table.get("above"):
-                    chosen[json.dumps(variant.when, sort_keys=True)] = {"if": dict(variant.when), **table}
-                else:
-                    chosen[json.dumps(variant.when, sort_keys=True)] = {"if": dict(variant.when), "rates": {}}
-        if chosen:
-            period["when"] = list(chosen.values())
-        periods.append(period)
-    return periods
-
-
-def litellm_table(entry: Mapping[str, Any], suffix: str = "") -> Row:
-    """The rates of one entry of litellm's table, those of a variant with its suffix (`_batches`, `_flex`, ...)."""
-    rates: dict[str, str] = {}
-    above: dict[int, dict[str, str]] = {}
-    for field, value in entry.items():
-        if not field.endswith(suffix) or isinstance(value, (str, bool, list, dict)) or value is None:
-            continue
-        bare = field.removesuffix(suffix)
-        tier = ABOVE.match(bare)
-        unit = LITELLM_UNITS.get(tier[1] if tier else bare)
-        if unit is None:
-            continue
-        amount = number(Decimal(value) * 1_000_000)
-        if tier:
-            above.setdefault(int(tier[2]) * 1000, {})[unit] = amount
-        else:
-            rates[unit] = amount
-    table: Row = {"rates": rates}
-    if above:
-        table["above"] = [{"tokens": start, "rates": above[start]} for start in sorted(above)]
-    return table
-
-
-def litellm_rates(entry: Mapping[str, Any]) -> list[Row]:
-    """The current prices of one entry, with its variants."""
-    period = litellm_table(entry)
-    search = (entry.get("search_context_cost_per_query") or {}).get("search_context_size_medium")
-    if search is not None:
-        period["rates"]["web_search"] = number(Decimal(search) * 1000)
-    when = []
-    for suffix, condition in (
-        ("_batches", {"processing": "batch"}),
-        ("_flex", {"service_tier": "flex"}),
-        ("_priority", {"service_tier": "priority"}),
-    ):
-        table = litellm_table(entry, suffix)
-        if table["rates"]:
-            when.append({"if": condition, **table})
-    if when:
-        period["when"] = when
-    # Its zeros stand for "free of charge" and for "not known" alike.
-    return [period] if Decimal(period["rates"].get("input", 0)) else []
-
-
-def fill_gaps(periods: list[Row], entry: Mapping[str, Any], as_of: date) -> None:
-    """Add to the newest prices the units and the variants that only litellm has."""
-    newest = periods[-1]
-    # litellm knows today's prices alone, hence nothing of a period that is yet to come.
-    if newest.get("from", "") <= as_of.isoformat():
-        listed = {json.dumps(variant["if"]) for variant in newest.get("when", [])}
-        for whole in litellm_rates(entry):
-            for variant in whole.get("when", []):
-                if json.dumps(variant["if"]) not in listed:
-                    newest.setdefault("when", []).append(variant)
-    extra = litellm_table(entry)
-    for unit in ("audio_input", "audio_output", "cache_write_12h", "image_output"):
-        if unit in extra["rates"]:
-            newest["rates"].setdefault(unit, extra["rates"][unit])
-    beyond = {tier["tokens"]: tier["rates"] for tier in extra.get("above", [])}
-    for tier in newest.get("above", []):
-        for unit, amount in beyond.get(tier["tokens"], {}).items():
-            if unit == "cache_write_12h":
-                tier["rates"].setdefault(unit, amount)
 
 
 def openai_reasoning(name: str, entry: Mapping[str, Any]) -> Row:

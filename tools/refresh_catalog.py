@@ -6,8 +6,9 @@ Run it on purpose; the library never does:
     python tools/refresh_catalog.py --as-of 2026-11-26
 
 In this order of trust: `catalog_overrides.toml` beside it (corrections, each with its reason); genai-prices
-(prices, context windows); litellm's table of models (abilities, limits, retirements); the model names and
-retirements in the types of the official SDKs.
+(context windows); litellm's table of models (abilities, limits, retirements); the model names and retirements in the
+types of the official SDKs. Prices stand in the price book, which `refresh_prices.py` writes; run that first. Of them
+the catalog keeps one number, to compare models with each other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from copy import deepcopy
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,15 +29,17 @@ from catalog_sources import (
     Row,
     abilities,
     family_of,
-    fill_gaps,
-    genai_rates,
     kind_of,
     litellm_models,
-    litellm_rates,
     sdk_models,
 )
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from aistrale.cost.book import BookModel, shipped_book  # noqa: E402
+from aistrale.cost.book_rows import EPOCH  # noqa: E402
+
 TARGET = HERE.parent / "aistrale" / "providers" / "catalog.json"
 GENAI_NAME = {"openai": "openai", "anthropic": "anthropic", "gemini": "google", "groq": "groq"}
 SNAPSHOT = re.compile(r"(-\d{4}-\d\d-\d\d|-\d{8}|-00\d)$")
@@ -70,8 +72,8 @@ ORDER = (
     "deprecated",
     "retires",
     "successor",
-    "rates",
-    "backend_rates",
+    "backends",
+    "blended",
     "source",
 )
 
@@ -86,6 +88,7 @@ class Builder:
         self.overrides = overrides
         self.genai = {provider.id: provider for provider in providers}
         self.litellm = litellm_models()
+        self.book = shipped_book()
         self.sources = [f"{name} {version(name)} (MIT)" for name in ("genai-prices", "litellm")]
 
     def provider(self, name: str) -> list[Row]:
@@ -138,10 +141,8 @@ class Builder:
         )
         if entry.get("successor_model"):
             row["successor"] = entry["successor_model"].removeprefix("gemini/")
-        periods = genai_rates(info, self.as_of) if info is not None else []
-        if periods and entry:
-            fill_gaps(periods, entry, self.as_of)
-        row["rates"] = periods or litellm_rates(entry)
+        row["prices"] = prices_of(self.book.find(provider, id_), id_)
+        row["blended"] = self.blended(provider, id_)
         has = (info is not None, bool(entry))
         row["source"] = [index for index, there in enumerate(has) if there] + [sdk_source] * (sdk is not None)
         return self.corrected(row)
@@ -153,18 +154,10 @@ class Builder:
                 for key, value in rule.items():
                     if key in {"provider", "id", "why"}:
                         continue
-                    if key == "flat_from":
-                        flat = deepcopy(row["rates"][-1])
-                        flat.pop("above", None)
-                        for variant in flat.get("when", []):
-                            variant.pop("above", None)
-                        row["rates"].append({**flat, "from": value})
-                    elif key.startswith("default_"):
+                    if key.startswith("default_"):
                         row.setdefault(key.removeprefix("default_"), value)
                     else:
                         row[key] = value
-        if row["provider"] in {"gemini", "openai"}:
-            single_price(row)
         if row["provider"] == "groq" or "/" in row["id"] or row["id"].startswith("gemma"):
             bare = row["id"].rpartition("/")[2].lower()
             row["weights"] = self.overrides["weights"].get(bare, bare)
@@ -187,13 +180,24 @@ class Builder:
                         "family": family_of(info.id),
                         "context": None,
                         "output": ["text"],
-                        "backend_rates": {},
+                        "backends": [],
                         "source": [0],
                     },
                 )
                 row["context"] = max(row["context"] or 0, info.context_window or 0) or None
-                row["backend_rates"][backend] = genai_rates(info, self.as_of)
+                row["backends"].append(backend)
+        for row in found.values():
+            row["blended"] = self.blended("huggingface", f"{row['id']}:{row['backends'][0]}")
         return [self.corrected(row) for row in found.values()]
+
+    def blended(self, provider: str, name: str) -> float | None:
+        """US dollars per million tokens, three of input to one of output, the usual mix of chats."""
+        found = self.book.rates(provider, name, {})
+        day = self.as_of.toordinal() - EPOCH
+        now = None if isinstance(found, str) else next((each.rates for each in found if each.start <= day), None)
+        if now is None or "input" not in now or "output" not in now:
+            return None
+        return float((3 * now["input"] + now["output"]) / 4) or None
 
     def unlisted(self, provider: str) -> list[Row]:
         """The models of a provider that no package lists."""
@@ -201,21 +205,12 @@ class Builder:
         return [self.corrected(row) for row in rows]
 
 
-def single_price(row: Row) -> None:
-    """Prices of sound and images are listed only where they differ from that of text: write them down."""
-    kinds = row.get("input") or ()
-    media = ("image", "audio") if row["provider"] == "gemini" else ("image",)
-    units = [f"{medium}_input" for medium in media if medium in kinds]
-    for period in row.get("rates", ()):
-        tables = [period, *period.get("above", ()), *period.get("when", ())]
-        tables += [tier for variant in period.get("when", ()) for tier in variant.get("above", ())]
-        base = period["rates"]
-        for unit in units:
-            if unit in base:
-                continue
-            for table in tables:
-                if "input" in table["rates"]:
-                    table["rates"].setdefault(unit, table["rates"]["input"])
+def prices_of(found: list[BookModel], name: str) -> list[tuple[object, ...]] | None:
+    """The prices of a model, to be compared with those of another; None where none are known."""
+    # A name that the book does not list is known to have its model's price by its look alone.
+    listed = any(name.lower() == each.lower() for model in found for each in (model.id, *model.aliases))
+    rows = [(listed, row.start, row.end, row.rates, row.tiers, row.when) for model in found for row in model.rows]
+    return rows or None
 
 
 def folded(rows: list[Row]) -> list[Row]:
@@ -227,7 +222,7 @@ def folded(rows: list[Row]) -> list[Row]:
         if (
             base is None
             or base is row
-            or any(row.get(key) != base.get(key) for key in ("rates", "kind", "dialects", "retires"))
+            or any(row.get(key) != base.get(key) for key in ("prices", "kind", "dialects", "retires"))
         ):
             kept.append(row)
         else:

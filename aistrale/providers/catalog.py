@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import pkgutil
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
@@ -19,9 +19,9 @@ from aistrale.errors import ConfigurationError
 from aistrale.providers import ALIASES, PROVIDERS, is_provider, unknown_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from aistrale.types import JSON, JSONObject
+    from aistrale.types import JSONObject
 
 Kind: TypeAlias = Literal["chat", "embedding", "completion", "image", "audio", "realtime"]
 
@@ -65,8 +65,9 @@ class ModelFacts:
         backends: For a router: who can be chosen to serve it.
         as_of: The day on which the facts were collected.
         source: Where they come from.
-        rates: Prices, as aistrale.cost.prices reads them.
-        backend_rates: Prices per backend.
+        blended: What it costs, roughly, to compare it with others: US dollars per million tokens, three of input to
+            one of output, the usual mix of chats; of a router at its first backend. Prices stand in
+            `aistrale.cost.book`.
     """
 
     provider: str
@@ -98,8 +99,7 @@ class ModelFacts:
     backends: tuple[str, ...] = ()
     as_of: date
     source: tuple[str, ...] = ()
-    rates: JSON = field(default=None, repr=False)
-    backend_rates: Mapping[str, JSON] = field(default_factory=dict, repr=False)
+    blended: float | None = None
 
     @property
     def name(self) -> str:
@@ -192,8 +192,6 @@ def _facts(row: JSONObject, as_of: date, sources: tuple[str, ...]) -> ModelFacts
     if "retires" in values:
         values["retires"] = date.fromisoformat(cast("str", values["retires"]))
     values["source"] = tuple(sources[index] for index in cast("list[int]", values.get("source", [])))
-    if "backend_rates" in values:
-        values["backends"] = tuple(cast("dict[str, object]", values["backend_rates"]))
     return ModelFacts(as_of=as_of, **values)  # type: ignore[arg-type]  # our own data, checked by its tests
 
 
@@ -328,19 +326,6 @@ def _nearest(facts: ModelFacts, candidates: list[ModelFacts]) -> list[ModelFacts
 def _distance(one: ModelFacts, other: ModelFacts) -> float:
     from math import log
 
-    first, second = _blended(one), _blended(other)
-    price = 9.0 if first is None or second is None else abs(log(first / second))
+    price = 9.0 if not one.blended or not other.blended else abs(log(one.blended / other.blended))
     blind = "image" in (one.input or ()) and "image" not in (other.input or ())
     return price + 2.0 * blind
-
-
-def _blended(facts: ModelFacts) -> float | None:
-    """US dollars per million tokens, three of input to one of output, the usual mix of chats."""
-    periods = facts.rates or next(iter(facts.backend_rates.values()), None)
-    table: dict[str, str] = {}
-    for period in cast("list[JSONObject]", periods or []):
-        if cast("str", period.get("from", "")) <= facts.as_of.isoformat():
-            table = cast("dict[str, str]", period["rates"])
-    if "input" not in table or "output" not in table:
-        return None
-    return (3 * float(table["input"]) + float(table["output"])) / 4 or None

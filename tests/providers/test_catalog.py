@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import get_args
 
@@ -146,16 +145,21 @@ def test_the_data_is_well_formed():
             names.add((facts.provider, name.lower()))
 
 
-def test_rates_are_decimal_texts_and_periods_are_in_order():
+def test_the_blended_price_is_that_of_the_price_book():
+    from aistrale.cost.book import shipped_book
+    from aistrale.cost.book_rows import EPOCH
+
+    book = shipped_book()
     for facts in catalog():
-        for periods in [facts.rates or [], *facts.backend_rates.values()]:
-            starts = [period.get("from", "") for period in periods]
-            assert starts == sorted(set(starts)), facts.name
-            for period in periods:
-                tables = [period, *period.get("above", ()), *period.get("when", ())]
-                for amount in (text for table in tables for text in table["rates"].values()):
-                    assert re.fullmatch(r"\d+(\.\d+)?", amount), (facts.name, amount)
-                    assert Decimal(amount) >= 0
+        name = f"{facts.id}:{facts.backends[0]}" if facts.backends else facts.id
+        found = book.rates(facts.provider, name, {})
+        day = facts.as_of.toordinal() - EPOCH
+        now = {} if isinstance(found, str) else next(each.rates for each in found if each.start <= day)
+        if "input" in now and "output" in now and now["input"]:
+            assert facts.blended == pytest.approx(float(3 * now["input"] + now["output"]) / 4), facts.name
+        else:
+            assert facts.blended is None, facts.name
+    assert lookup("openai", "gpt-5-mini").blended == pytest.approx(0.6875)
 
 
 def test_the_four_vendors_and_the_router_are_covered():
