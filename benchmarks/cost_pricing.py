@@ -95,7 +95,7 @@ def cases() -> list[tuple[str, Callable[[], object]]]:
         wire=Wire("openai_chat", {"service_tier": "default"}),
     )
     request = Request(model="gpt-6-sol", messages=[Message.system("Be brief."), Message.user("How are you today?")])
-    llama, together = "meta-llama/Llama-3.3-70B-Instruct", {"inference_provider": "together"}
+    llama = "meta-llama/Llama-3.3-70B-Instruct"
     return [
         ("OpenAI", lambda: price_usage("openai", "gpt-5-mini", openai, service_tier="default")),
         ("OpenAI, model with tiers", lambda: price_usage("openai", "gpt-6-sol", openai, service_tier="default")),
