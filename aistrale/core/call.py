@@ -237,6 +237,7 @@ class Call:
         "judged",
         "on_lossy",
         "on_unsupported",
+        "optimized",
         "others",
         "over",
         "prepared",
@@ -296,6 +297,8 @@ class Call:
         """How many values of each type were redacted; None where nobody looked."""
         self.judged: Counter[str] | None = None
         """What rules about data have done to how many values, by `direction.action.type`; None where none spoke."""
+        self.optimized: tuple[str, ...] = ()
+        """What automatic optimisation changed, by the names of `aistrale.cost.optimize`."""
         self.degraded: str | None = None
         """How the answer is less than what was asked for: "cache", "stale_cache", "smaller_model", "canned"."""
         self.runtime = runtime

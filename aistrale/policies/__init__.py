@@ -21,6 +21,9 @@ ORDER = (
     "budget",  # refuses when the scope is spent already
     "guard",  # DLP verdict
     "redact",  # findings become placeholders; hangs the restoring tap on the reply
+    # Inside redaction, which must see the text as it was written. Outside the cache: the answer to a changed request
+    # must not be remembered as the answer to the one that was asked.
+    "optimize",  # on a share of the calls: a shorter prompt, a cheaper model
     "cache",  # a remembered answer of the same request
     "degrade",  # less than what was asked for, when every target has failed
     "route",  # residency, rules, strategy: orders the targets
