@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING
 
+from aistrale.core.worker import on_fork
 from aistrale.cost.prices import price_usage
 
 if TYPE_CHECKING:
@@ -11,8 +14,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aistrale.config import Settings
+    from aistrale.core.call import Attempt, Call
     from aistrale.cost.book import PriceBook
     from aistrale.cost.budget_book import BudgetBook
+    from aistrale.cost.calibration import Calibration, Sampler
     from aistrale.store import LedgerHandle, NullLedger
     from aistrale.types import Cost, Usage
 
@@ -29,10 +34,19 @@ class Accounts:
         from aistrale.cost.budget_book import BudgetBook
 
         self._own = settings.prices
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        on_fork(self._after_fork)
+        self._calibration: Calibration
+        self._sampler: Sampler | None = None
         self._book: PriceBook | None = None
         self.budgets: BudgetBook = BudgetBook(settings.budgets, ledger=ledger, on_event=settings.on_event)
         self.price: Callable[..., Cost] = self._price_own if self._own else price_usage
         """Prices one exchange, as `aistrale.cost.prices.price_usage` does, with the client's own prices."""
+
+    def _after_fork(self) -> None:
+        # Another thread of the parent may have held it when the process forked.
+        self._lock = threading.Lock()
 
     @property
     def book(self) -> PriceBook:
@@ -42,6 +56,27 @@ class Accounts:
 
             self._book = price_book().with_prices(self._own) if self._own else price_book()
         return self._book
+
+    @property
+    def calibration(self) -> Calibration:
+        """What was learned about our token counts, from the ledger and from the calls of this process."""
+        if self._sampler is None:
+            from aistrale.cost.calibration import Calibration, Sampler
+
+            with self._lock:
+                if self._sampler is None:
+                    self._calibration = Calibration(self._ledger.counts)
+                    self._sampler = Sampler(self._calibration, self._ledger.append, now=time.time)
+        return self._calibration
+
+    def settled(self, call: Call, attempt: Attempt) -> None:
+        """Learn from an exchange that succeeded; does nothing unless tokens have been counted in this process."""
+        usage = attempt.usage
+        if self._sampler is not None and usage is not None and usage.source == "reported":
+            target = attempt.target
+            self._sampler.offer(
+                (call.id, attempt.number), target.provider.name, target.model, call.request, usage.input_total or 0
+            )
 
     def _price_own(
         self, provider: str, model: str, usage: Usage, *, at: datetime | float | None = None, **conditions: object

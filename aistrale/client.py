@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self, cast
+from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar, cast
 
-from aistrale import turns, upkeep
+from aistrale import spending, turns, upkeep
 from aistrale.conversation import Session
 from aistrale.core.runtime import run_sync
 from aistrale.engine import Engine
@@ -13,13 +13,20 @@ from aistrale.options import Options, Prompt, build_embed_request
 from aistrale.streams import AsyncStream, Stream, stream_call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Unpack
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Concatenate, Unpack
 
     from aistrale.checks import Setting
     from aistrale.core.call import Call
     from aistrale.core.pipeline import Pipeline
     from aistrale.core.runtime import Runtime
+    from aistrale.cost.advice import Advice
+    from aistrale.cost.budget_book import BudgetStatus
+    from aistrale.cost.counters import Count
+    from aistrale.cost.forecast_result import Forecast, MonthForecast
+    from aistrale.cost.outlook import SpendAnomaly
+    from aistrale.cost.prediction import Estimate
+    from aistrale.cost.report import CostReport
     from aistrale.options import EmbedOptions
     from aistrale.privacy.finding import Finding
     from aistrale.privacy.single import Redacted
@@ -27,9 +34,13 @@ if TYPE_CHECKING:
     from aistrale.reliability.gate import GateSnapshot
     from aistrale.routing.health import Health
     from aistrale.scope import ContextValues
+    from aistrale.spending import Window
     from aistrale.store import LedgerHandle, NullLedger
     from aistrale.types import Completion, Embeddings
     from aistrale.upkeep import Warmed
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Face:
@@ -70,6 +81,10 @@ class _Face:
     def queues(self) -> dict[str, GateSnapshot]:
         """The limits and the queue of every target that was ever called, by `provider/model`."""
         return upkeep.queues(self._engine)
+
+    def budgets(self) -> list[BudgetStatus]:
+        """What every budget stands at in this process: limit, spent, reserved, and when it begins anew."""
+        return spending.budgets(self._engine)
 
     def force_breaker(self, target: str, state: Literal["open", "closed", "metrics_only"] | None) -> None:
         """Set the state of a target's breaker by hand, for maintenance or an emergency.
@@ -183,6 +198,82 @@ class Client(_Face):
         """
         return upkeep.redact(self._engine, text)
 
+    def count_tokens(self, prompt: Prompt, **options: Unpack[Options]) -> Count:
+        """How many input tokens a prompt has, within bounds; nothing is sent.
+
+        Counted offline as the model's family does, and corrected by what earlier calls have shown. The first count
+        loads an encoding (about a second, 60 MB).
+
+        Args:
+            prompt: As for run.
+            **options: As for run; tools, output and history count too.
+        """
+        return spending.count_tokens(self._engine, prompt, options)
+
+    def estimate(self, prompt: Prompt, **options: Unpack[Options]) -> Estimate:
+        """What a call would use and cost: intervals, with the price book that they stand on; nothing is sent.
+
+        Args:
+            prompt: As for run.
+            **options: As for run.
+        """
+        return spending.estimate(self._engine, prompt, options)
+
+    def costs(self, by: str | Sequence[str] = "model", **window: Unpack[Window]) -> CostReport:
+        """What calls cost, from the ledger: totals, savings and waste; `print` shows a table.
+
+        Args:
+            by: "model", "provider", "route", "day", "user", "project", "tag:NAME", ..., or several of them.
+            **window: help(aistrale.spending.Window): since, until, where.
+        """
+        return spending.costs(self._engine, by, window)
+
+    def forecast(self, days: int = 30, *, where: Mapping[str, str] | None = None) -> Forecast:
+        """What the coming days will cost, today's rest first, with intervals for each day and for their sum.
+
+        Args:
+            days: How many, today included.
+            where: Only attempts with these values, by dimension of the ledger: `{"project": "shop"}`.
+
+        Raises:
+            InsufficientData: There is too little history.
+        """
+        return spending.forecast(self._engine, days, where)
+
+    def month(self, *, where: Mapping[str, str] | None = None) -> MonthForecast:
+        """This month (UTC): what was spent of it, and what its rest will bring; see forecast."""
+        return spending.month(self._engine, where)
+
+    def anomalies(self, days: int = 90, *, where: Mapping[str, str] | None = None) -> list[SpendAnomaly]:
+        """Unusual days of spend among the last ones, each with who made it so.
+
+        Args:
+            days: How far back.
+            where: As for forecast.
+        """
+        return spending.anomalies(self._engine, days, where)
+
+    def advise(self, days: int = 30) -> list[Advice]:
+        """What could be changed to pay less, each piece with its evidence and what it would save.
+
+        Args:
+            days: How much of the ledger is read.
+        """
+        return spending.advise(self._engine, days)
+
+    def score(self, call_id: str, value: float, name: str = "quality") -> bool:
+        """Write down how good an answer was; comparisons of models and automatic optimisation read it.
+
+        Args:
+            call_id: `Completion.call_id`.
+            value: 0 (useless) to 1 (perfect).
+            name: What was judged.
+
+        Returns:
+            Whether the ledger has acknowledged it.
+        """
+        return spending.score(self._engine, call_id, value, name)
+
     def as_async(self) -> AsyncClient:
         """The async face of this client: same settings, ledger and pipeline."""
         if self._async is None:
@@ -232,13 +323,49 @@ class AsyncClient(_Face):
 
     async def scan(self, text: str) -> list[Finding]:
         """What is sensitive in a text, found in a worker thread; see Client.scan."""
-        found = await self._engine.async_runtime().invoke(upkeep.scan, self._engine, text)
-        return cast("list[Finding]", found)
+        return await self._ask(upkeep.scan, text)
 
     async def redact(self, text: str) -> Redacted:
         """A text without what is sensitive in it, made in a worker thread; see Client.redact."""
-        redacted = await self._engine.async_runtime().invoke(upkeep.redact, self._engine, text)
-        return cast("Redacted", redacted)
+        return await self._ask(upkeep.redact, text)
+
+    async def count_tokens(self, prompt: Prompt, **options: Unpack[Options]) -> Count:
+        """How many input tokens a prompt has, counted in a worker thread; see Client.count_tokens."""
+        return await self._ask(spending.count_tokens, prompt, options)
+
+    async def estimate(self, prompt: Prompt, **options: Unpack[Options]) -> Estimate:
+        """What a call would use and cost; see Client.estimate."""
+        return await self._ask(spending.estimate, prompt, options)
+
+    async def costs(self, by: str | Sequence[str] = "model", **window: Unpack[Window]) -> CostReport:
+        """What calls cost, from the ledger; see Client.costs."""
+        return await self._ask(spending.costs, by, window)
+
+    async def forecast(self, days: int = 30, *, where: Mapping[str, str] | None = None) -> Forecast:
+        """What the coming days will cost; see Client.forecast."""
+        return await self._ask(spending.forecast, days, where)
+
+    async def month(self, *, where: Mapping[str, str] | None = None) -> MonthForecast:
+        """This month and its rest; see Client.month."""
+        return await self._ask(spending.month, where)
+
+    async def anomalies(self, days: int = 90, *, where: Mapping[str, str] | None = None) -> list[SpendAnomaly]:
+        """Unusual days of spend; see Client.anomalies."""
+        return await self._ask(spending.anomalies, days, where)
+
+    async def advise(self, days: int = 30) -> list[Advice]:
+        """What could be changed to pay less; see Client.advise."""
+        return await self._ask(spending.advise, days)
+
+    async def score(self, call_id: str, value: float, name: str = "quality") -> bool:
+        """Write down how good an answer was; see Client.score."""
+        return await self._ask(spending.score, call_id, value, name)
+
+    async def _ask(self, question: Callable[Concatenate[Engine, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What blocks, or counts for long, in a worker thread."""
+        runtime = self._engine.async_runtime()
+        # The context of the caller chooses the route, in the thread as well.
+        return cast("T", await runtime.invoke(question, self._engine, *args, **kwargs))
 
     async def close(self) -> None:
         """Close this loop's connections; the client can be used again afterwards."""
