@@ -70,6 +70,11 @@ def say(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def raw(text: str) -> None:
+    """Write what programs read, line ends and all; on a terminal without control characters."""
+    write(text.replace("\r\n", "\n") if on_terminal() else text)
+
+
 def heading(text: str) -> None:
     """Write a line that stands out on a terminal."""
     bold = on_terminal() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

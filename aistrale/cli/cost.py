@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
 
-from aistrale.cli import _screen
+from aistrale.cli import _reports, _screen
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from aistrale.store import SummaryRow
+    from aistrale.store import LedgerHandle, SummaryRow
     from aistrale.types import JSONObject
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -45,35 +46,114 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+def when(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    """A callback for options that name a moment."""
     return None if value is None else moment(value)
 
 
-def _by(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+def conditions(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str | None]:
+    """A callback for options `KEY=VALUE`; without a value those are meant that have none."""
+    from aistrale.store.queries import SPEND_DIMENSIONS
+
+    found: dict[str, str | None] = {}
+    for text in values:
+        name, sign, value = text.partition("=")
+        if not sign or (name not in SPEND_DIMENSIONS and not name.startswith("tag:")):
+            raise click.BadParameter(f"{text!r} is no KEY=VALUE; keys are {', '.join(SPEND_DIMENSIONS)}")
+        found[name] = value or None
+    return found
+
+
+def _by(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
     # An empty ledger answers every question, also a wrong one.
+    from aistrale.store.queries import SPEND_DIMENSIONS
     from aistrale.store.summary import DIMENSIONS
 
-    if value in DIMENSIONS or value.startswith("tag:"):
-        return value
-    raise click.BadParameter(f"{value!r} is no dimension; use one of {', '.join(DIMENSIONS)}")
+    known = (*DIMENSIONS, *(name for name in SPEND_DIMENSIONS if name not in DIMENSIONS))
+    for value in values:
+        if value not in known and not value.startswith("tag:"):
+            raise click.BadParameter(f"{value!r} is no dimension; use one of {', '.join(known)}")
+    return tuple(dict.fromkeys(values))
 
 
 @click.command("cost", short_help="What it came to, from the ledger.")
 @click.option(
     "--by",
+    multiple=True,
     callback=_by,
-    default="model",
-    show_default=True,
+    default=("model",),
+    show_default="model",
     metavar="DIMENSION",
     help="model, provider, target, region, hour, day, month, route, model_asked, kind, user, workspace, project, "
-    "session, name, tag, or tag:NAME.",
+    "session, name, outcome, call_outcome, tag, or tag:NAME; several times for several at once.",
 )
-@click.option("--since", callback=_since, metavar="7d|DATE", help="Only what began since: 90m, 12h, 7d, 2w, or a day.")
+@click.option("--since", callback=when, metavar="7d|DATE", help="Only what began since: 90m, 12h, 7d, 2w, or a day.")
+@click.option("--until", callback=when, metavar="1d|DATE", help="Only what began before.")
+@click.option(
+    "--where", multiple=True, callback=conditions, metavar="KEY=VALUE", help="Only these; KEY= for those without one."
+)
+@click.option("--savings", is_flag=True, help="Also what prompt caches saved and failures wasted.")
+@click.option("--benchmark", "compare", is_flag=True, help="Compare models by cost, latency and quality instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(*, by: str, since: datetime | None, as_json: bool) -> None:
+@click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV.")
+def command(
+    *,
+    by: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    where: dict[str, str | None],
+    savings: bool,
+    compare: bool,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
     """Show calls, tokens and US dollars.
 
     What has no known price is left out of the sums and said to be so; it is never taken for zero.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv cannot both be printed")
+    form = "json" if as_json else "csv" if as_csv else "table"
+    with reading() as ledger:
+        if compare:
+            from aistrale.cost.benchmark import benchmark
+
+            _reports.show_benchmark(benchmark(ledger, since=since, until=until, where=where), form)
+            return
+        plain = (
+            len(by) == 1
+            and (by[0] in _summaries() or by[0].startswith("tag:"))
+            and not where
+            and not savings
+            and not as_csv
+        )
+        if not plain:
+            from aistrale.cost.report import costs
+
+            report = costs(ledger, by=by, since=since, until=until, where=where, savings=savings)
+            _reports.show_costs(report, form, savings=savings)
+            return
+        rows = ledger.summary(by[0], since=since, until=until)
+    if as_json:
+        _screen.document(
+            {
+                "by": by[0],
+                "since": None if since is None else since.isoformat(),
+                "until": None if until is None else until.isoformat(),
+                "rows": [as_document(row) for row in rows],
+                "total": _total(rows),
+            }
+        )
+    else:
+        _show(by[0], rows)
+
+
+@contextmanager
+def reading() -> Iterator[LedgerHandle]:
+    """The ledger of the settings, to be asked.
+
+    Raises:
+        ConfigurationError: There is none.
     """
     from aistrale.config import load
     from aistrale.store import open_ledger
@@ -84,20 +164,15 @@ def command(*, by: str, since: datetime | None, as_json: bool) -> None:
             "the ledger is off, nothing is recorded", field="ledger", hint="Take ledger = 'off' out of the settings."
         )
     try:
-        rows = ledger.summary(by, since=since)
+        yield ledger
     finally:
         ledger.close()
-    if as_json:
-        _screen.document(
-            {
-                "by": by,
-                "since": None if since is None else since.isoformat(),
-                "rows": [as_document(row) for row in rows],
-                "total": _total(rows),
-            }
-        )
-    else:
-        _show(by, rows)
+
+
+def _summaries() -> tuple[str, ...]:
+    from aistrale.store.summary import DIMENSIONS
+
+    return DIMENSIONS
 
 
 def as_document(row: SummaryRow) -> JSONObject:
@@ -139,7 +214,7 @@ def _total(rows: Sequence[SummaryRow]) -> JSONObject:
 
 def _show(by: str, rows: Sequence[SummaryRow]) -> None:
     if not rows:
-        _screen.note("nothing is recorded for that time; `aistrale run` and every other call add to it")
+        _screen.note(_reports.NOTHING)
         return
     _screen.table([by, *_RIGHT], [_cells(row) for row in rows], right=_RIGHT)
     # A call with two tags, or with attempts at two models, stands in two rows: of calls there is no sum.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -89,6 +91,62 @@ def test_since_leaves_out_what_is_older(cli, calls):
     assert "nothing is recorded" in result.stderr
 
 
+def test_until_leaves_out_what_is_newer(cli, calls):
+    assert rows(cli, "--until", "1h") == {}
+    assert len(rows(cli, "--until", (datetime.now(UTC) + timedelta(days=1)).date().isoformat())) == 4
+
+
+def test_several_dimensions_at_once(cli, calls):
+    document = json.loads(cli("cost", "--json", "--by", "project", "--by", "model").stdout)
+    assert document["by"] == ["project", "model"]
+    found = {tuple(row["key"]): row for row in document["rows"]}
+    mini = found["one", "openai/gpt-5-mini"]
+    assert Decimal(mini["usd"]) == Decimal(mini["cost"]) == calls[0].cost.usd + calls[1].cost.usd
+    assert (found[None, "openai/gpt-99"]["usd"], found[None, "openai/gpt-99"]["unpriced"]) == (None, 1)
+    assert document["total"]["unpriced"] == 1
+    assert Decimal(document["total"]["cost"]) == sum(answer.cost.usd for answer in calls[:3])
+    result = cli("cost", "--by", "project", "--by", "model")
+    assert result.stdout.splitlines()[0].split()[:3] == ["project", "model", "calls"]
+    assert "have no known price" in result.stderr
+
+
+def test_filters(cli, calls):
+    document = json.loads(cli("cost", "--json", "--where", "user=ada").stdout)
+    (row,) = document["rows"]
+    assert (document["by"], document["where"]) == ("model", {"user": "ada"})
+    assert (row["key"], row["attempts"], row["errors"]) == ("openai/gpt-5-mini", 2, 0)
+    assert len(rows(cli, "--where", "user=", "--where", "outcome=success")) == 1
+    assert set(rows(cli, "--by", "outcome")) == {"success", "error"}
+
+
+def test_csv(cli, calls):
+    found = list(csv.DictReader(io.StringIO(cli("cost", "--csv", "--by", "user").stdout, newline="")))
+    assert {row["user"] for row in found} == {"ada", "bob", ""}
+    assert Decimal(found[0]["usd"]) > 0
+
+
+def test_savings_and_waste(cli, calls):
+    result = cli("cost", "--savings")
+    assert "total: $" in result.stderr
+    document = json.loads(cli("cost", "--savings", "--json").stdout)
+    assert document["cache"]["attempts"] >= 0
+    assert document["waste"]["attempts_usd"] == "0"
+    assert json.loads(cli("cost", "--json", "--where", "user=ada").stdout)["cache"] is None
+
+
+def test_models_against_each_other(cli, calls):
+    document = json.loads(cli("cost", "--benchmark", "--json").stdout)
+    models = {row["model"]: row for row in document["models"]}
+    assert models["openai/gpt-5-mini"]["calls"] == 2
+    assert models["openai/gpt-99"]["on_front"] is None
+    assert document["quality"] == "success rate"
+    result = cli("cost", "--benchmark")
+    assert "2 calls are few" in result.stderr
+    assert result.stdout.splitlines()[0].split()[:3] == ["model", "calls", "answered"]
+    assert cli("cost", "--benchmark", "--csv").stdout.startswith("model,calls")
+    assert "nothing is recorded" in cli("cost", "--benchmark", "--where", "user=nobody").stderr
+
+
 def test_an_empty_ledger_is_no_error(cli, nobody):
     result = cli("cost")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -102,7 +160,16 @@ def test_another_ledger_is_read_where_the_settings_say_so(cli, calls, monkeypatc
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
-    [(["--by", "colour"], "colour"), (["--since", "soon"], "soon"), (["--since", "2026-13-01"], "2026-13-01")],
+    [
+        (["--by", "colour"], "colour"),
+        (["--since", "soon"], "soon"),
+        (["--since", "2026-13-01"], "2026-13-01"),
+        (["--until", "later"], "later"),
+        (["--where", "user"], "KEY=VALUE"),
+        (["--where", "colour=red"], "colour"),
+        (["--json", "--csv"], "--csv"),
+        (["--by", "tag", "--by", "day"], "tag"),
+    ],
 )
 def test_wrong_words_are_named(cli, nobody, arguments, word):
     result = cli("cost", *arguments)
