@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from datetime import date
 from decimal import Context, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from aistrale.cost.book_rows import rate_text
@@ -246,12 +248,23 @@ def matches(clause: JSON, name: str, depth: int = 0) -> bool:
         return text in lower
     if kind != "regex":
         raise ValueError("an unknown kind of rule")
-    pattern = cast("str", value)
-    if len(pattern) > _LONGEST_NAME or len(name) > _LONGEST_NAME or _REPEATED_GROUP.search(pattern):
-        return False
+    expression = _expression(cast("str", value))
+    return expression is not None and len(name) <= _LONGEST_NAME and expression.search(name) is not None
+
+
+@lru_cache(maxsize=256)
+def _expression(pattern: str) -> re.Pattern[str] | None:
+    """A regular expression that cannot take long; None for one that could, and for what is none."""
+    if len(pattern) > _LONGEST_NAME or _REPEATED_GROUP.search(pattern):
+        return None
     if len(_UNBOUNDED.findall(pattern)) > _REPETITIONS:
-        return False
-    return re.search(pattern, name, re.IGNORECASE) is not None
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return re.compile(pattern, re.IGNORECASE)
+        except (re.error, Warning, OverflowError, RecursionError):
+            return None
 
 
 def spelled(clause: JSON, depth: int = 0) -> list[str]:
