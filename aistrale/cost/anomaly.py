@@ -44,6 +44,7 @@ HISTORY = 14
 CALM = 2  # days below half the threshold end an episode
 GROWN = 1.5  # so many times its highest score so far, and an episode alerts again
 HELD = 3  # days at a new level make a shift of what began as a spike or a drop
+MOST = 1e6  # largest change that is remembered: from nothing, everything is infinitely more
 VERSION = 1  # of the stored state
 LARGEST = 1e12  # dollars a day; more is a mistake of units, and squares of it lose their precision
 
@@ -202,7 +203,7 @@ class Detector:
         if episode is None or (out and (upward is not episode.upward or size >= GROWN * episode.peak)):
             alert = out
             if out:
-                change = value / expected - 1.0 if expected > 0.0 else math.inf
+                change = min(value / expected - 1.0, MOST) if expected > 0.0 else MOST
                 level = self._week.root.mean
                 kind: Kind = "spike" if upward else "drop"
                 self._episode = episode = _Episode(index, upward, size, kind, level, change, index)
@@ -222,7 +223,8 @@ class Detector:
 
     def _go_on(self, episode: _Episode, index: int, value: float, size: float, *, upward: bool) -> _Episode | None:
         usual = (episode.level * self._week.profile[self._week.days % 7]) ** 2
-        if abs(episode.change) < math.inf and (value - usual) * episode.change >= 0.5 * usual * episode.change**2:
+        change = (value - usual) * episode.change
+        if change > 0.0 and change >= 0.5 * usual * episode.change**2:
             episode.held += 1
         if index == episode.began + HELD - 1 and episode.held == HELD:
             # What stays is the new ordinary: the episode ends here, and the day says so.

@@ -191,6 +191,20 @@ def test_a_stored_state_goes_on_where_it_was(history, cut):
     assert second.state() == whole.state()
 
 
+def test_a_state_is_json_that_every_reader_takes():
+    detector = Detector()
+    for value in [5.0] * 20 + [0.0] * 900 + [20.0]:
+        reading = detector.update(value)
+    assert reading.alert
+    assert "Infinity" not in json.dumps(detector.state(), allow_nan=False)
+
+
+def test_a_spike_out_of_nothing_is_no_shift_unless_it_stays():
+    silence = [5.0] * 20 + [0.0] * 300
+    assert found([*silence, 20.0, 0.0, 0.0])[-1] == (320, "spike")
+    assert found([*silence, 20.0, 20.0, 20.0])[-1] == (320, "shift")
+
+
 @pytest.mark.parametrize(
     "change", [{"version": 2}, {"week": None}, {"week": {}}, {"threshold": 0.0}, {"episode": {"a": 1}}, {"count": "x"}]
 )
