@@ -59,10 +59,12 @@ class Build:
         as_of: The day of the book.
         sources: What other packages say today, by their names.
         overrides: The content of `price_overrides.toml`.
+        without: The source from which nothing is taken, so that the rest can be compared with it.
     """
 
-    def __init__(self, as_of: date, sources: Mapping[str, Models], overrides: Row) -> None:
+    def __init__(self, as_of: date, sources: Mapping[str, Models], overrides: Row, *, without: str = "") -> None:
         self.as_of = as_of
+        self.without = without
         self.sources = sources
         self.overrides = overrides
         self.models: list[Row] = []
@@ -136,7 +138,7 @@ class Build:
 
     def add_unlisted(self, source: str) -> None:
         """Add the models that only this source has."""
-        for (provider, name), prices in self.sources[source].items():
+        for (provider, name), prices in self.sources[source].items() if source != self.without else ():
             if self.find(provider, name) is None and not _NO_MODELS.search(name):
                 periods = [period_of(prices)]
                 if provider == "gemini" and "web_search" in periods[0]["rates"]:
@@ -146,7 +148,8 @@ class Build:
     def fill(self) -> None:
         """Add to today's periods the units and conditions that genai-prices lacks: from litellm, then from occ."""
         for source in ("litellm", "occ"):
-            self.fill_from(self.sources[source])
+            if source != self.without:
+                self.fill_from(self.sources[source])
 
     def fill_from(self, models: Models) -> None:
         """Add what only this source has."""

@@ -109,8 +109,12 @@ def agreement(book: PriceBook, every: list[Cell]) -> dict[tuple[str, str], list[
     return {key: [name for name in PACKAGES if verdicts.get(name)] for key, verdicts in by_model.items()}
 
 
-def report(book: PriceBook, every: list[Cell], left: list[Cell], unused: list[Row], size: int) -> str:
+def report(
+    book: PriceBook, compared: tuple[list[Cell], list[Cell]], judgement: tuple[list[Cell], list[Row]], size: int
+) -> str:
     """What the run found, as Markdown."""
+    every, apart = compared
+    left, unused = judgement
     models = list(book.models())
     counts = ", ".join(f"{name} {sum(model.provider == name for model in models)}" for name in RANK)
     dated = sum(1 for model in models for row in model.rows if not row.when and row.start is not None)
@@ -121,9 +125,11 @@ def report(book: PriceBook, every: list[Cell], left: list[Cell], unused: list[Ro
         "",
         f"{len(models)} models ({counts}), {rows} rows, {dated} dated periods, {size} bytes compressed.",
         "",
-        "Equal cells of those compared, today's prices:",
+        "Equal cells of those compared, today's prices. Each source against a book that takes nothing from it:",
         "",
-        *table(every),
+        *table(apart),
+        "",
+        "The book as it is:",
         "",
         f"{len(every) - len(different)} of {len(every)} cells equal; {len(different)} differ, {len(left)} unjudged.",
         "",
@@ -150,16 +156,24 @@ def main() -> None:
         "metergraph": metergraph_models(options.as_of),
         "occ": occ_models(options.as_of),
     }
-    build = Build(options.as_of, others, load("price_overrides.toml"))
-    build.run(genai_data(), snapshot)
+    overrides, genai = load("price_overrides.toml"), genai_data()
+    build = Build(options.as_of, others, overrides)
+    build.run(genai, snapshot)
     named = [f"{name} {version(package)} ({licence})" for name, (package, licence) in PACKAGES.items()]
     draft = PriceBook.load(content(build.models, list(named), options.as_of, {}))
     every = [cell for name, models in others.items() for cell in cells(draft, name, models, options.as_of)]
     left, unused = judged(every, load("price_waivers.toml")["waiver"])
     plain = content(build.models, list(named), options.as_of, agreement(draft, every))
+    apart: list[Cell] = []
+    for name, models in others.items():
+        # What was taken from a source agrees with it; only the rest says something.
+        bare = Build(options.as_of, others, overrides, without=name)
+        bare.run(genai, snapshot)
+        known = PriceBook.load(content(bare.models, list(named), options.as_of, {}))
+        apart += cells(known, name, models, options.as_of)
     book = PriceBook.load(plain)
     data = packed(book)
-    text = report(book, every, left, unused, len(data))
+    text = report(book, (every, apart), (left, unused), len(data))
     if options.report:
         options.report.write_text(text, encoding="utf-8")
     print(text)

@@ -19,7 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, cast
 
 from aistrale.cost.book_check import FORMAT
-from aistrale.cost.book_rows import BookModel, BookRow, Rates, Tier, periods_under, rows_of
+from aistrale.cost.book_rows import USUAL, BookModel, BookRow, Rates, Tier, periods_under, rows_of
 from aistrale.errors import ConfigurationError
 from aistrale.providers import ALIASES
 from aistrale.providers.catalog import spellings
@@ -117,13 +117,14 @@ class PriceBook:
         if found is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            found = self._known[key] = self._rates(ALIASES.get(provider, provider), model, dict(conditions))
+            found = self._known[key] = self._rates(ALIASES.get(provider, provider), model, conditions)
         return found
 
-    def _rates(self, provider: str, model: str, conditions: dict[str, str]) -> tuple[Rates, ...] | str:
+    def _rates(self, provider: str, model: str, asked: Mapping[str, str]) -> tuple[Rates, ...] | str:
+        conditions = {name: value for name, value in asked.items() if value not in USUAL.get(name, ())}
         names = list(spellings(provider, model.lower()))
         row = next((row for name in names if (row := self._index.get((provider, name))) is not None), None)
-        backend = conditions.pop("inference_provider", "") or ""
+        backend = conditions.pop("inference_provider", "")
         if provider == "huggingface":
             backend = backend or model.partition(":")[2].lower()
         listed = self._listed(provider, model, row, backend, conditions)

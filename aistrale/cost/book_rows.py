@@ -52,6 +52,12 @@ MEDIA_OF_TEXT = {
 }
 # Rates that move with that of input.
 CACHES_OF_TEXT = frozenset({"cache_read", "cache_write", "cache_write_1h", "cache_write_12h"})
+# What conditions say when they ask for the usual price: OpenAI, Groq and Anthropic API references.
+USUAL = {
+    "service_tier": frozenset({"default", "standard", "standard_only", "auto", "on_demand"}),
+    "processing": frozenset({"realtime", "standard"}),
+    "speed": frozenset({"standard"}),
+}
 # How searches are counted for the fee: every call of the tool, every prompt that searched, every query that was sent.
 SEARCH_COUNTS = ("call", "prompt", "query")
 

@@ -191,6 +191,13 @@ def test_what_is_unknown_has_a_reason(provider, model, conditions, reason):
     assert reason in price_book().rates(provider, model, conditions)
 
 
+@pytest.mark.parametrize("tier", ["default", "auto", "on_demand", "standard"])
+def test_words_for_the_usual_price_choose_it(tier):
+    assert price_book().rates("openai", "gpt-6-sol", {"service_tier": tier}) == price_book().rates(
+        "openai", "gpt-6-sol", {}
+    )
+
+
 def test_the_backend_is_a_condition_too():
     book = price_book()
     named = book.rates("huggingface", "meta-llama/Llama-3.3-70B-Instruct:nebius", {})
