@@ -166,8 +166,7 @@ def meter(provider: str, model: str, usage: Usage | Mapping[str, object] | None,
     if said.refused and (said.empty or not sum(line.units.get("output", 0) for line in lines)):
         chosen["stop_reason"] = "refusal"
     if said.fees:
-        first = lines[0]
-        lines = [Line(first.model, first.prompt, {**first.units, **said.fees}), *lines[1:]]
+        _charge(lines, said.fees)
     if decoded is not None and decoded.source == "estimated":
         return Metered(tuple(lines), chosen, estimated=True, reason="the tokens are estimated")
     broke = broke or said.aborted
@@ -203,6 +202,15 @@ def _lines_of(provider: str, model: str, decoded: Usage | None, raw: JSONObject,
             # It could be decoded, so its sums are right; what says more about them is not.
             pass
     return bucket_lines(decoded)
+
+
+def _charge(lines: list[Line], fees: dict[str, int]) -> None:
+    """Uses of hosted tools belong to the model that was asked."""
+    first = lines[0]
+    if first.model is None:
+        lines[0] = Line(None, first.prompt, {**first.units, **fees})
+    else:
+        lines.append(Line(None, None, {**fees}))
 
 
 def _paint(lines: list[Line], images: JSON) -> bool:

@@ -154,12 +154,18 @@ def plain_conditions(usage: Usage, conditions: Mapping[str, object]) -> tuple[tu
     elif usage.output is None or usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
         return None
     elif _LOUD.isdisjoint(raw):
-        if not conditions:
-            return ()
+        raw = _QUIET
     elif not _is_plain(raw):
         return None
+    if not conditions and raw is _QUIET:
+        return ()
     if not _PLAIN_CONDITIONS.issuperset(conditions):
         return None
+    if raw is _QUIET and len(conditions) == 1:
+        # What nearly every answer says: its tier, or who served it.
+        ((name, value),) = conditions.items()
+        if name in _UNCHARGED or (isinstance(value, str) and value in USUAL[name]):
+            return ()
     chosen = choose(raw, cast("dict[str, object]", conditions))
     if "inference_geo" in chosen or chosen.get("service_tier") == _PREPAID:
         return None

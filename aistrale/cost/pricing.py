@@ -119,13 +119,14 @@ def metered_of(attempt: AttemptRow) -> Metered:
 class _Bill:
     """The rates of one exchange, and why something has none."""
 
-    __slots__ = ("_book", "_conditions", "_day", "_provider", "notes", "reason", "remark")
+    __slots__ = ("_book", "_conditions", "_day", "_provider", "_requested", "notes", "reason", "remark")
 
     def __init__(self, book: PriceBook, provider: str, conditions: Mapping[str, str], day: int) -> None:
         self._book, self._provider, self._conditions, self._day = book, provider, conditions, day
         self.notes: list[str] = []
         self.reason: str | None = None
         self.remark: str | None = None
+        self._requested = False
 
     def charge(self, model: str, line: Line) -> Decimal | None:
         """What a line costs; None where it is not known, with `reason`."""
@@ -153,7 +154,12 @@ class _Bill:
         if factor is None:
             return None
         tokens = EXACT.scaleb(EXACT.multiply(tokens, factor), -6)
-        return EXACT.add(EXACT.add(total, tokens), rates.get("request") or Decimal(0))
+        total = EXACT.add(total, tokens)
+        if line.model is None and not self._requested:
+            # However many passes a request took, it was one.
+            self._requested = True
+            total = EXACT.add(total, rates.get("request") or Decimal(0))
+        return total
 
     def _table(self, line: Line, period: Rates) -> Mapping[str, Decimal]:
         if not period.tiers:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     Price = Callable[..., Cost]
 
+# Tiers with prices of their own, and who sells them.
+_TIERS = frozenset({"flex", "priority"})
+_TIERED = frozenset({"openai", "gemini"})
 # How many calls' shapes are kept for their further attempts; those of calls that are over are among them.
 _REMEMBERED = 512
 
@@ -106,6 +109,7 @@ class Journal:
         if attempt.outcome == "cancelled" and attempt.usage is None and attempt.sent:
             # Whoever lost a race or was cancelled may be billed all the same, for its prompt at least.
             attempt.usage = _prompt_only(call)
+        _ask(call, attempt)
         cost = self._cost(attempt)
         call.rows.append(_row(call, attempt, cost))
         # Last, as the sign that it is done.
@@ -160,6 +164,13 @@ def flush(log: Log, call: Call, *rows: Row) -> None:
         # Another leg of the call may have written it too; what is written twice is in the ledger once.
         with suppress(ValueError):
             waiting.remove(row)
+
+
+def _ask(call: Call, attempt: Attempt) -> None:
+    """Take the tier that was asked for where the answer, or what came of it, names none."""
+    tier = getattr(call.request, "service_tier", None)
+    if tier in _TIERS and attempt.target.provider.name in _TIERED:
+        attempt.conditions.setdefault("service_tier", tier)
 
 
 def _prompt_only(call: Call) -> Usage | None:

@@ -153,6 +153,9 @@ def test_each_model_of_a_compound_system_has_its_line():
     for told in ({"models": models}, json.dumps({"models": models})):
         assert meter("groq", "groq/compound", usage, usage_breakdown=told).lines == expected
     assert meter("groq", "groq/compound", usage, usage_breakdown={"models": None}).lines[0].units["input"] == 30
+    # The fee for searches is that of the system, not of the models behind it.
+    searched = meter("groq", "groq/compound", usage, usage_breakdown={"models": models}, web_search_calls=2).lines
+    assert searched == (*expected, Line(None, None, {"web_search_calls": 2}))
 
 
 def test_gemini_s_compatible_endpoint_hides_its_thoughts():

@@ -169,6 +169,11 @@ def test_one_thing_without_a_rate_makes_the_whole_unknown(provider, name, usage,
     assert said in cost.reason
 
 
+def test_a_fee_for_each_request_is_charged_once():
+    lines = (Line(None, 1, {"input": 1000}), Line(None, 1, {"output": 1000}), Line("gpt-old", 1, {"input": 1000}))
+    assert price_metered(BOOK, "openai", "per-request", Metered(lines), NOW).usd == Decimal("0.008")
+
+
 def test_what_is_a_best_guess_is_marked():
     told = {**CLAUDE, "server_tool_use": {"web_fetch_requests": 2}}
     assert cost_of("anthropic", "claude-a", told) == Cost(Decimal("0.003"), book=BOOK.label)

@@ -82,7 +82,7 @@ def test_an_interrupt_between_the_pipeline_and_the_reader_settles_the_attempt():
     assert [type(row) for row in call.rows] == [AttemptRow]
 
 
-def settled(usage, *, price=price_usage, conditions=None, attempts=1, model="gpt-6-sol", **answer):
+def settled(usage, *, price=price_usage, conditions=None, attempts=1, model="gpt-6-sol", service_tier=None, **answer):
     """The rows of a call whose attempts all give the same answer."""
 
     async def answered(call):
@@ -92,7 +92,8 @@ def settled(usage, *, price=price_usage, conditions=None, attempts=1, model="gpt
 
     target = replace(TARGET, name=f"openai/{model}", model=model)
     log, runtime = Log(), SimRuntime(1)
-    request = Request(model=model, messages=[Message.system("Be brief."), Message.user("Hi")], max_tokens=50)
+    messages = [Message.system("Be brief."), Message.user("Hi")]
+    request = Request(model=model, messages=messages, max_tokens=50, service_tier=service_tier)
     call = Call(request, [target], runtime, clocks=Clocks())
     journal = Journal(log, price)
 
@@ -165,3 +166,13 @@ def test_an_exchange_is_priced_at_the_time_of_its_own_clock():
 
     settled(Usage(input=1), price=price)
     assert seen == [SimRuntime(1).wall()]
+
+
+def test_a_tier_that_the_answer_does_not_name_is_the_one_that_was_asked_for():
+    usage = Usage(input=1000, output=100)
+    _, (asked,) = settled(usage, service_tier="flex")
+    assert asked.metered == {"conditions": {"service_tier": "flex"}}
+    # The answer was served in a lower one.
+    _, (answered,) = settled(usage, service_tier="priority", wire=Wire("openai_chat", {"service_tier": "default"}))
+    assert answered.metered == {}
+    assert Decimal(answered.cost) == 2 * Decimal(asked.cost)
