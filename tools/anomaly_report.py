@@ -148,7 +148,7 @@ def daily() -> bool:
     pool = Pool(all_series, ours)
     table("aistrale", pool)
     halves = [Pool(all_series[place::2], ours) for place in (0, 1)]
-    for name, own, other in (("even", *halves), ("odd", *reversed(halves))):
+    for name, own, other in (("even", halves[0], halves[1]), ("odd", halves[1], halves[0])):
         table(f"aistrale, {name} series", own)
         print(f"{'':6}at the other half's threshold F1 {own.f1(other.best()):.3f}")
     print(f"alerts of detect(): {alerts(all_series)}")
@@ -157,7 +157,9 @@ def daily() -> bool:
 
 def inject(series: Series, dice: np.random.Generator) -> Series:
     """Other events of the same kinds at other places, 14 to 28 days apart."""
-    values, marks, ignore = np.array(series["clean"], dtype=float), [], []
+    values = np.array(series["clean"], dtype=float)
+    marks: list[tuple[int, int, str]] = []
+    ignore: list[int] = []
     day = PROBATION + int(dice.integers(0, 14))
     while day < len(values) - 14:
         kind = str(dice.choice(list(KINDS)))
