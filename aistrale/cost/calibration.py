@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.core.worker import Worker, on_fork
 from aistrale.cost import encodings
+from aistrale.cost.families import from_elsewhere
 from aistrale.store.records import CountRow
 from aistrale.types import EmbedRequest, RefusalPart, TextPart
 
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
 # What the newest call counts: the last thirty have nine tenths of the weight.
 _NEWEST: Final = 0.07
 # Calls as many as the assumption that our count is right counts for.
-_DOUBT: Final = 2.0
+_DOUBT: Final = 1.0
 # Actual over counted is taken for no more than this, and no less than the inverse: beyond it something was counted that
 # was not sent, or was sent and not counted.
 _FURTHEST: Final = 2.5
 # One call moves the mean by no more than that many deviations (Huber's bound for 95 % efficiency is 1.345).
 _BOUND: Final = 1.5
 # The deviation before anything is known, and the least that is believed: short prompts are off by a token.
-_FIRST: Final = 0.08
+_FIRST: Final = 0.2
 _LEAST: Final = 0.01
 # For the bounds: nine of ten calls, if errors are normal.
 _WIDTH: Final = 1.645
@@ -66,7 +67,7 @@ class _Learned:
         self.mean += weight * moved
         # Its own bound is wider: what is far off belongs into the spread, an absurd one does not.
         seen = max(-4.0 * bound, min(4.0 * bound, error))
-        self.variance += weight * (seen * seen - self.variance)
+        self.variance = (1.0 - weight) * (self.variance + weight * seen * seen)
         self.calls += 1
 
 
@@ -136,7 +137,7 @@ class Calibration:
             if found is None:
                 return _UNKNOWN
             # What may be chance is not corrected: a count that is right most of the time would be made wrong.
-            doubt = math.sqrt(found.variance * _NEWEST / (2.0 - _NEWEST) + found.variance / (found.calls + _DOUBT))
+            doubt = math.sqrt(found.variance * max(_NEWEST / (2.0 - _NEWEST), 1.0 / (found.calls + _DOUBT)))
             mean = math.copysign(max(0.0, abs(found.mean) - doubt), found.mean)
             spread = math.expm1(_WIDTH * max(_LEAST, math.sqrt(found.variance))) if found.calls >= _ENOUGH else 0.0
             return Learned(factor=math.exp(mean), spread=spread, calls=found.calls)
@@ -171,13 +172,6 @@ _ONE_OF: Final = 32
 _MOST_WAITING: Final = 64
 # Seconds between an offer and the counting; several are counted in one go.
 _DELAY: Final = 0.5
-# Fields of a request that bring input from elsewhere, or take some away: their tokens say nothing about our count.
-_ELSEWHERE: Final = frozenset(
-    {
-        "previous_response_id", "conversation", "prompt", "cachedContent", "cached_content", "web_search_options",
-        "search_settings", "context_management", "container", "mcp_servers", "tools", "plugins", "truncation",
-    }
-)  # fmt: skip
 
 
 @dataclass(slots=True, frozen=True)
@@ -297,9 +291,7 @@ def is_plain(request: Request | EmbedRequest) -> bool:
         return all(isinstance(item, str) for item in request.inputs)
     if request.tools or request.output is not None:
         return False
-    if any(name in _ELSEWHERE for name in request.extra):
-        return False
-    if request.wire is not None and any(name in _ELSEWHERE for name in request.wire.fields):
+    if from_elsewhere(request):
         return False
     parts = [part for message in request.messages for part in message.parts]
     return all(isinstance(part, (TextPart, RefusalPart)) for part in parts)

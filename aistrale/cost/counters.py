@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.cost import encodings, foreign
-from aistrale.cost.families import Guess, family_of
+from aistrale.cost.families import Guess, family_of, from_elsewhere
 from aistrale.cost.media_tokens import media_tokens, written
 from aistrale.cost.tokens import estimate_tokens
 from aistrale.cost.tool_forms import typescript
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 CHARACTERS: Final = "characters"
 # How far four characters to a token can be off, as a share: code and scripts without blanks have more, prose less.
 _CHARACTERS_ERROR: Final = 0.4
+# Found pages and earlier turns fill windows; this is what most of today's models hold.
+_ELSEWHERE: Final = Guess(0, 0, 200_000)
+_HOSTED: Final = 100_000
+# What the rules for other vocabularies may be off by more where a text is not in ASCII, a share.
+_SCRIPTS_ERROR: Final = 0.15
 # GPT-5 in the Chat Completions API introduces tools with a text of its own, in the Responses API it does not.
 _CHAT_TOOLS: Final = Guess(81, 0, 92)
 
@@ -82,6 +87,7 @@ class _Counter:
         self.model = model
         self.method = family.method
         self.text = 0.0
+        self.scripts = 0.0
         self.known = 0
         self.unsure = [0.0, 0.0, 0.0]
         self.exact = family.exact
@@ -90,14 +96,18 @@ class _Counter:
         """Tokens of a text; no such thing as a failure, only a worse method."""
         if not text:
             return 0
-        if self.method != CHARACTERS:
-            try:
-                if self.method in encodings.SOURCES:
-                    return encodings.count(text, cast("Name", self.method))
-                return foreign.count(text, cast("foreign.Vocabulary", self.method))
-            except ImportError:
-                self.method, self.exact = CHARACTERS, False
-        return estimate_tokens(text)
+        if self.method == CHARACTERS:
+            return estimate_tokens(text)
+        try:
+            if self.method in encodings.SOURCES:
+                return encodings.count(text, cast("Name", self.method))
+            tokens = foreign.count(text, cast("foreign.Vocabulary", self.method))
+        except ImportError:
+            self.method, self.exact = CHARACTERS, False
+            return estimate_tokens(text)
+        if not text.isascii():
+            self.scripts += tokens * min(1.0, len(text.encode("utf-8", "surrogatepass")) / len(text) - 1.0)
+        return tokens
 
     def add(self, guess: Guess) -> None:
         """Something whose size is not known exactly."""
@@ -112,7 +122,7 @@ class _Counter:
         off = 0.0
         if not self.exact:
             share = _CHARACTERS_ERROR if self.method == CHARACTERS else family.error
-            off = self.text * share + family.slack + (1 if family.exact else 0)
+            off = self.text * share + self.scripts * _SCRIPTS_ERROR + family.slack + (1 if family.exact else 0)
         low = self.text + self.known + self.unsure[1] - off
         high = self.text + self.known + self.unsure[2] + off
         return Count(
@@ -148,7 +158,7 @@ def count_request(
     """How many input tokens a request has for a model.
 
     What the provider adds by itself cannot be counted: earlier turns that it keeps (`previous_response_id`), cached
-    contents by reference, what its hosted tools find.
+    contents by reference, what its hosted tools find. Only the upper bound knows of it.
 
     Args:
         request: What is about to be sent.
@@ -164,6 +174,8 @@ def count_request(
     _messages(counter, request.messages)
     if _thinks(request) and any(counter.family.thinking):
         counter.add(counter.family.thinking)
+    if from_elsewhere(request):
+        counter.add(_ELSEWHERE)
     if request.tools:
         spoken = dialect or (facts.dialects[0] if facts is not None and facts.dialects else request.source)
         _tools(counter, request, chat=spoken != "openai_responses")
@@ -235,9 +247,9 @@ def _tools(counter: _Counter, request: Request, *, chat: bool) -> None:
     own = [tool for tool in request.tools if tool.hosted is None]
     for tool in request.tools:
         if tool.hosted is not None:
-            # Their descriptions are the provider's secret: a search is short, a computer to use has thousands.
+            # Their descriptions are the provider's secret, and what they find is input of the next turn.
             size = counter.of(_document(tool.hosted))
-            counter.add(Guess(size + 300, 0, size + 4000))
+            counter.add(Guess(size + 300, 0, size + _HOSTED))
     if not own:
         return
     if family.tool_form == "typescript":

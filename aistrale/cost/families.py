@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from aistrale.types import Request
 
 
 class Guess(NamedTuple):
@@ -77,6 +80,15 @@ class Family:
     error: float = 0.0
     slack: int = 0
 
+
+# Fields of a request that bring input from elsewhere, or take some away: its tokens cannot be counted here.
+_ELSEWHERE: Final = frozenset(
+    {
+        "previous_response_id", "conversation", "prompt", "cachedContent", "cached_content", "web_search_options",
+        "search_settings", "context_management", "container", "mcp_servers", "tools", "plugins", "truncation",
+        "generateContentRequest",
+    }
+)  # fmt: skip
 
 _OLD_OPENAI: Final = re.compile(r"(?:ft:)?(?:gpt-4(?:$|-|:)|gpt-3\.?5|text-embedding|davinci-002|babbage-002)")
 _REASONING: Final = re.compile(r"(?:ft:)?(?:o\d|gpt-(?:[5-9]|\d\d))")
@@ -181,6 +193,15 @@ def family_of(provider: str, model: str) -> Family:
     return _OPEN
 
 
+def from_elsewhere(request: Request) -> bool:
+    """Whether a request refers to input that is not part of it: earlier turns, cached contents, stored prompts."""
+    return any(
+        name in _ELSEWHERE and value
+        for fields in (request.extra, request.wire.fields if request.wire is not None else {})
+        for name, value in fields.items()
+    )
+
+
 def _openai(name: str) -> Family:
     if _OLD_OPENAI.match(name):
         return replace(_CHAT, method="cl100k_base")
@@ -195,7 +216,7 @@ def _openai(name: str) -> Family:
 def _claude(name: str) -> Family:
     found = _CLAUDE.match(name)
     # A model without a number is newer than this list.
-    generation = (int(found[1]), int(found[2] or 0)) if found else (99, 0)
+    generation: tuple[int, int] = (int(found[1]), int(found[2] or 0)) if found else (99, 0)
     if generation == (4, 7):
         return _CLAUDE_47
     if generation > (4, 7):
@@ -205,7 +226,7 @@ def _claude(name: str) -> Family:
 
 def _gemini(provider: str, name: str) -> Family:
     found = _GEMINI.match(name)
-    generation = (int(found[1]), int(found[2] or 0)) if found else (99, 0)
+    generation: tuple[int, int] = (int(found[1]), int(found[2] or 0)) if found else (99, 0)
     # One for each part since 2.5, at the Gemini API; Vertex has none.
     part = 1 if generation >= (2, 5) and "vertex" not in provider else 0
     share = _GOOGLE.tool_share if generation >= (2, 5) else Guess(0.7, 0.15, 1.4)

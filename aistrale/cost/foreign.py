@@ -50,7 +50,7 @@ class _Rule:
 # the answers whose tokens it reported; rounded. Single words and their signs need no correction, what is cut in several
 # tokens does. Gemini takes each digit for itself ("digits" are two, a "number" three).
 _RULES: Final[dict[Vocabulary, _Rule]] = {
-    "claude-3": _Rule({"letters": 0.89, "fragment": 0.86}, going_on=0.88, seam=-0.1),
+    "claude-3": _Rule({"letters": 0.95, "fragment": 0.86}, going_on=0.88, seam=-0.1),
     "claude-4.7": _Rule({"letters": 0.97, "fragment": 0.88}, going_on=1.29, seam=0.5),
     "gemini": _Rule(
         {

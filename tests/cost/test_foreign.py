@@ -47,7 +47,9 @@ def test_against_the_reconstruction_of_claudes_tokenizer(version, vocabulary, fr
     if sys.version_info < (3, 12):
         pytest.skip("ctok needs Python 3.12")
     ctok = pytest.importorskip("ctok")
-    assert foreign.count(text, vocabulary) == pytest.approx(ctok.token_count(text, version) - frame, rel=0.1)
+    assert foreign.count(text, vocabulary) == pytest.approx(
+        ctok.token_count(text, version) - frame, rel=0.1 if text.isascii() else 0.15
+    )
 
 
 @given(st.text(max_size=200), st.sampled_from(["claude-3", "claude-4.7", "gemini"]))
