@@ -259,7 +259,7 @@ class Build:
             for period, later in pairwise(periods):
                 if later["from"] > self.as_of.isoformat() or model["source"] != "genai-prices":
                     continue
-                for lane, table, tiers in self.lanes_before(snapshot, model, later["from"]):
+                for lane, table, tiers in self.lanes_before(snapshot, model, period, later["from"]):
                     conditions = dict(lane)
                     if all(each["if"] != conditions for each in period.get("when", ())):
                         found = {"if": conditions, **written(table, tiers)}
@@ -268,15 +268,20 @@ class Build:
                             period["when"].append({**deepcopy(found), "if": {"service_tier": "fast"}})
 
     def lanes_before(
-        self, snapshot: Mapping[str, Any], model: Row, day: str
+        self, snapshot: Mapping[str, Any], model: Row, period: Row, day: str
     ) -> Iterator[tuple[Lane, Table, dict[int, Table]]]:
-        """The conditions and their rates that held just before a day."""
+        """The conditions and their rates that held just before a day, where model-prices means the same price."""
         theirs = {"gemini": "google"}.get(model["provider"], model["provider"])
-        listed = snapshot["prices"].get(theirs, {}).get(model["id"])
-        for word, lane in model_prices_lanes(model["provider"]).items() if listed else ():
+        listed = snapshot["prices"].get(theirs, {}).get(model["id"], {})
+        found: dict[Lane, tuple[Table, dict[int, Table]]] = {}
+        for word, lane in model_prices_lanes(model["provider"]).items():
             rows = [row for row in listed.get(word, []) if (row["start"] or "")[:10] < day]
-            if lane != USUAL and rows and rows[-1]["rates"]:
-                yield lane, *model_prices_tables(rows[-1]["rates"])
+            if rows and rows[-1]["rates"]:
+                found[lane] = model_prices_tables(rows[-1]["rates"])
+        usual = found.pop(USUAL, ({}, {}))[0]
+        if usual and all(period["rates"].get(unit) == rate_text(usual[unit]) for unit in ("input", "output")):
+            for lane, tables in found.items():
+                yield lane, *tables
 
     def add_moving(self) -> None:
         """Names that moved from model to model have a history made of theirs."""
