@@ -175,27 +175,29 @@ def litellm_prices(provider: str, entry: Mapping[str, Any]) -> Prices:
             else found.lanes.setdefault(lane, {})
         )
         table[unit[0]] = amount
-    search = (entry.get("search_context_cost_per_query") or {}).get("search_context_size_medium")
     usual = found.lanes.get(USUAL, {})
-    if search is not None:
-        usual["web_search"] = rounded(Decimal(search) * 1000)
     # Its zeros stand for "free of charge" and for "not known" alike.
     if not any(usual.get(unit) for unit in ("input", "audio_hours", "characters", "audio_input")):
         return Prices()
+    _add_fees(usual, provider, entry)
     for table in (*found.lanes.values(), *(tier for tiers in found.tiers.values() for tier in tiers.values())):
         for unit in [unit for unit, amount in table.items() if not amount]:
             del table[unit]
+    return found
+
+
+def _add_fees(usual: Table, provider: str, entry: Mapping[str, Any]) -> None:
+    """Fees and factors, which litellm keeps in places of their own."""
+    search = (entry.get("search_context_cost_per_query") or {}).get("search_context_size_medium")
+    if search is not None:
+        usual["web_search"] = rounded(Decimal(search) * 1000)
     special = entry.get("provider_specific_entry") or {}
     if provider == "anthropic" and "us" in special:
         usual["geo_us"] = rounded(Decimal(special["us"]))
-    uplifts = {
-        rounded(Decimal(entry[key]))
-        for key in entry
-        if re.fullmatch(r"regional_processing_uplift_multiplier_(eu|us)", key)
-    }
+    regions = [key for key in entry if re.fullmatch(r"regional_processing_uplift_multiplier_(eu|us)", key)]
+    uplifts = {rounded(Decimal(entry[key])) for key in regions}
     if len(uplifts) == 1:
         usual["residency"] = uplifts.pop()
-    return found
 
 
 # --- model-prices
