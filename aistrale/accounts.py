@@ -1,9 +1,10 @@
-"""What a client knows of money: its prices and its budgets."""
+"""What a client knows of money: its prices, its budgets, how well it counts, and what it may optimise."""
 
 from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aistrale.core.worker import on_fork
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from aistrale.cost.book import PriceBook
     from aistrale.cost.budget_book import BudgetBook
     from aistrale.cost.calibration import Calibration, Sampler
+    from aistrale.cost.optimize import Optimizer
     from aistrale.store import LedgerHandle, NullLedger
     from aistrale.types import Cost, Usage
 
@@ -41,6 +43,7 @@ class Accounts:
         self._sampler: Sampler | None = None
         self._book: PriceBook | None = None
         self.budgets: BudgetBook = BudgetBook(settings.budgets, ledger=ledger, on_event=settings.on_event)
+        self.optimizer: Optimizer | None = _optimizer(settings, ledger)
         self.price: Callable[..., Cost] = self._price_own if self._own else price_usage
         """Prices one exchange, as `aistrale.cost.prices.price_usage` does, with the client's own prices."""
 
@@ -82,3 +85,15 @@ class Accounts:
         self, provider: str, model: str, usage: Usage, *, at: datetime | float | None = None, **conditions: object
     ) -> Cost:
         return price_usage(provider, model, usage, at=at, book=self.book, **conditions)
+
+
+def _optimizer(settings: Settings, ledger: LedgerHandle | NullLedger) -> Optimizer | None:
+    if settings.optimize is None:
+        return None
+    from aistrale.cost.optimize import Optimizer
+
+    # Shares that have grown, and what was taken back, outlive the process where calls are recorded.
+    path = ledger.status().path
+    return Optimizer(
+        settings.optimize, directory=None if path is None else Path(path).parent, listener=settings.on_event
+    )

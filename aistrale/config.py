@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from aistrale.cost.budget_event import BudgetEvent
     from aistrale.cost.budget_settings import BudgetSettings
+    from aistrale.cost.optimize import OptimizeEvent
+    from aistrale.cost.optimize_settings import OptimizeSettings
     from aistrale.cost.overrides import OwnPrice
     from aistrale.policies.cache import CacheSettings
     from aistrale.policies.degrade import DegradeSettings
@@ -151,8 +153,11 @@ class Settings:
             `[{"model": "openai/gpt-6-luna", "input": "1.10", "output": "4"}]`.
         budgets: How much may be spent, by whom, in which time, see BudgetSettings:
             `[{"scope": "project:shop", "limit": "5.00", "period": "day"}]`.
+        optimize: What may be changed automatically to pay less, and how far, see OptimizeSettings; None (the default)
+            changes nothing.
         on_event: Gets a BreakerEvent for every change of a breaker's state, a PrivacyEvent for everything that was
-            decided about data, and a BudgetEvent for thresholds and refusals of budgets; it must not block.
+            decided about data, a BudgetEvent for thresholds and refusals of budgets, and an OptimizeEvent for what was
+            optimised; it must not block.
         ledger: "sqlite:///path", "off", or None for the platform's data directory (AISTRALE_HOME).
         http: "auto" takes httpx2 where it is installed, else httpx.
         trust_env: Honour HTTP(S)_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.
@@ -184,7 +189,8 @@ class Settings:
     privacy: PrivacySettings | None = None
     prices: tuple[OwnPrice, ...] = ()
     budgets: tuple[BudgetSettings, ...] = ()
-    on_event: Callable[[BreakerEvent | PrivacyEvent | BudgetEvent], None] | None = None
+    optimize: OptimizeSettings | None = None
+    on_event: Callable[[BreakerEvent | PrivacyEvent | BudgetEvent | OptimizeEvent], None] | None = None
     ledger: str | None = None
     http: Literal["auto", "httpx", "httpx2"] = "auto"
     trust_env: bool = True

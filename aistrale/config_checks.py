@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aistrale.cost.budget_settings import BudgetSettings
+    from aistrale.cost.optimize_settings import OptimizeSettings
     from aistrale.cost.overrides import OwnPrice
     from aistrale.policies.cache import CacheSettings
     from aistrale.policies.degrade import DegradeSettings
@@ -236,6 +237,12 @@ def _budgets(name: str, value: Setting) -> tuple[BudgetSettings, ...]:
     return check_budgets(name, value)
 
 
+def _optimize(name: str, value: Setting) -> OptimizeSettings | None:
+    from aistrale.cost.optimize_settings import check_optimize
+
+    return check_optimize(name, value)
+
+
 def _privacy(name: str, value: Setting) -> PrivacySettings | None:
     if _off(value):
         return None
@@ -375,6 +382,7 @@ CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
     "privacy": _privacy,
     "prices": _prices,
     "budgets": _budgets,
+    "optimize": _optimize,
     "on_event": optional(function),
     "ledger": optional_text,
     "http": word("auto", "httpx", "httpx2"),

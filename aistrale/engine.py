@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import random
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
@@ -21,16 +19,14 @@ from aistrale.core.worker import on_fork
 from aistrale.cost.estimate import most_cost
 from aistrale.errors import ConfigurationError
 from aistrale.policies import build
-from aistrale.policies.assemble import protecting, reliability, spending
+from aistrale.policies.assemble import memory, optimizing, protecting, reliability, spending
 from aistrale.policies.encode import Encode
 from aistrale.policies.journal import Journal
 from aistrale.policies.meter import UNSENT, Meter, attempt_infos, refusal, total_cost
-from aistrale.policies.state import States
 from aistrale.providers import PROVIDERS, get_provider
 from aistrale.providers.catalog import default_model, lookup, resolve
 from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import find_key, require_key
-from aistrale.reliability.breaker_types import BreakerSettings
 from aistrale.scope import current
 from aistrale.store import open_ledger
 from aistrale.types import Completion, EmbedRequest
@@ -49,10 +45,8 @@ if TYPE_CHECKING:
     from aistrale.privacy.protection import Protection
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import Kind, ModelFacts
-    from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.types import Embeddings, Request
 
-_log = logging.getLogger("aistrale.breaker")
 _REMEMBERED_TARGETS: Final = 1024
 Answer = TypeVar("Answer", Completion, "Embeddings")
 
@@ -76,7 +70,7 @@ class Engine:
     def __init__(self, keywords: Mapping[str, Setting]) -> None:
         self.settings: Settings = load(keywords)
         self.ledger = open_ledger(self.settings.ledger)
-        self.states = _states(self.settings)
+        self.states = memory(self.settings)
         self.protection = _protection(self.settings)
         self.accounts = Accounts(self.settings, self.ledger)
         journal = Journal(self.ledger, self.accounts.price)
@@ -85,6 +79,7 @@ class Engine:
             **({} if self.protection is None else protecting(self.protection, self.settings.on_event)),
             **reliability(self.settings, self.states, target_of=self.target, bound=most_cost),
             **spending((), price=self.accounts.price, book=self.accounts.budgets),
+            **optimizing(self.settings, self.accounts.optimizer, target_of=self.target),
             "encode": Encode(),
             "journal": journal,
         }
@@ -370,26 +365,6 @@ def _protection(settings: Settings) -> Protection | None:
     from aistrale.privacy.protection import Protection
 
     return Protection(settings.privacy)
-
-
-def _states(settings: Settings) -> States:
-    """The memory of targets; changes of breakers are logged and told to whoever wants to know."""
-    listener = settings.on_event
-
-    def changed(event: BreakerEvent) -> None:
-        level = logging.WARNING if event.after in {"open", "forced_open"} else logging.INFO
-        _log.log(level, "circuit breaker of %s: %s to %s (%s)", event.breaker, event.before, event.after, event.reason)
-        if listener is not None:
-            listener(event)
-
-    return States(
-        breaker=settings.breaker or BreakerSettings(),
-        budget=settings.retry_budget,
-        limits=settings.limits,
-        rng=random.Random(),  # noqa: S311 - jitter, not secrets
-        latencies=settings.hedge is not None,
-        on_event=changed,
-    )
 
 
 def _best_dialect(provider: Provider, facts: ModelFacts | None) -> str:

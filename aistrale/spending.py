@@ -96,7 +96,10 @@ def score(engine: Engine, call_id: str, value: float, name: str) -> bool:
     """Write down how good an answer was; whether the ledger has acknowledged it."""
     from aistrale.store.scores import score as write
 
-    return write(engine.ledger, call_id, value, name)
+    acknowledged = write(engine.ledger, call_id, value, name)
+    if engine.accounts.optimizer is not None:
+        engine.accounts.optimizer.score(call_id, value)
+    return acknowledged
 
 
 def count_tokens(engine: Engine, prompt: Prompt, options: Options) -> Count:

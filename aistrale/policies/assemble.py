@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import random
 from typing import TYPE_CHECKING
 
 from aistrale.policies.breaker import CircuitBreaker
@@ -11,7 +13,9 @@ from aistrale.policies.queue import Queue
 from aistrale.policies.resume import Resume
 from aistrale.policies.retry import Retry
 from aistrale.policies.route import Route
+from aistrale.policies.state import States
 from aistrale.reliability.backoff import Backoff
+from aistrale.reliability.breaker_types import BreakerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,13 +28,39 @@ if TYPE_CHECKING:
     from aistrale.cost.budget_bound import Price
     from aistrale.cost.budget_event import BudgetEvent
     from aistrale.cost.budget_settings import BudgetSettings
+    from aistrale.cost.optimize import Optimizer
     from aistrale.policies.hold import Predicate
-    from aistrale.policies.state import States
     from aistrale.privacy.event import PrivacyEvent
     from aistrale.privacy.protection import Protection
+    from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.types import Completion
 
 _ONCE = Backoff(attempts=1)
+_log = logging.getLogger("aistrale.breaker")
+
+
+def memory(settings: Settings) -> States:
+    """What is remembered of targets; changes of breakers are logged and told to whoever wants to know.
+
+    Args:
+        settings: What the application asked for.
+    """
+    listener = settings.on_event
+
+    def changed(event: BreakerEvent) -> None:
+        level = logging.WARNING if event.after in {"open", "forced_open"} else logging.INFO
+        _log.log(level, "circuit breaker of %s: %s to %s (%s)", event.breaker, event.before, event.after, event.reason)
+        if listener is not None:
+            listener(event)
+
+    return States(
+        breaker=settings.breaker or BreakerSettings(),
+        budget=settings.retry_budget,
+        limits=settings.limits,
+        rng=random.Random(),  # noqa: S311 - jitter, not secrets
+        latencies=settings.hedge is not None,
+        on_event=changed,
+    )
 
 
 def reliability(
@@ -120,6 +150,23 @@ def spending(
     if book is None:
         book = BudgetBook(budgets, ledger=ledger, on_event=on_event)
     return {"budget": Budget(book), "reserve": Reserve(book, price)}
+
+
+def optimizing(
+    settings: Settings, optimizer: Optimizer | None, *, target_of: Callable[[str], Target]
+) -> dict[str, Policy]:
+    """What makes calls cheaper on its own, by place; nothing unless that was asked for.
+
+    Args:
+        settings: What the application asked for.
+        optimizer: Decides which calls are changed.
+        target_of: The target of a `provider/model` name.
+    """
+    if optimizer is None:
+        return {}
+    from aistrale.policies.optimize import Optimize
+
+    return {"optimize": Optimize(optimizer, target_of, {name: route.rule for name, route in settings.routes.items()})}
 
 
 def _remembering(settings: Settings, target_of: Callable[[str], Target]) -> dict[str, Policy]:
