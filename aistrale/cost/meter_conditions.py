@@ -157,11 +157,12 @@ def plain_conditions(usage: Usage, conditions: Mapping[str, object]) -> tuple[tu
         raw = _QUIET
     elif not _is_plain(raw):
         return None
-    if not conditions and raw is _QUIET:
+    usual = raw is _QUIET or _is_usual(raw)
+    if usual and not conditions:
         return ()
     if not _PLAIN_CONDITIONS.issuperset(conditions):
         return None
-    if raw is _QUIET and len(conditions) == 1:
+    if usual and len(conditions) == 1:
         # What nearly every answer says: its tier, or who served it.
         ((name, value),) = conditions.items()
         if name in _UNCHARGED or (isinstance(value, str) and value in USUAL[name]):
@@ -170,6 +171,20 @@ def plain_conditions(usage: Usage, conditions: Mapping[str, object]) -> tuple[tu
     if "inference_geo" in chosen or chosen.get("service_tier") == _PREPAID:
         return None
     return tuple(chosen.items())
+
+
+def _is_usual(raw: JSONObject) -> bool:
+    """Whether a usage object names nothing but usual conditions; what is no word is looked at elsewhere."""
+    try:
+        return (
+            raw.get("service_tier", "") in USUAL["service_tier"]
+            and raw.get("serviceTier", "") in USUAL["service_tier"]
+            and raw.get("inference_geo", "") in USUAL["inference_geo"]
+            and raw.get("speed", "") in USUAL["speed"]
+            and "trafficType" not in raw
+        )
+    except TypeError:
+        return False
 
 
 def _is_plain(raw: JSONObject) -> bool:

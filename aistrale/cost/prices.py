@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from aistrale.cost.book import PriceBook
 
-_UNITS = tuple(BUCKETS.items())
 _COUNTS = attrgetter(*BUCKETS)
+_UNTOLD = (None,) * len(BUCKETS)
+_OUTPUTS = frozenset({"output", "audio_output", "image_output"})
+_NOTHING = Decimal(0)
 
 
 def price(
@@ -88,21 +90,53 @@ def price_usage(
     rates = rates_of(book, provider, model, chosen, day_of(at))
     if isinstance(rates, str):
         return Cost(None, rates, usage.source == "estimated", book.label)
-    table = table_of(rates, usage.input_total or 0) if rates.tiers else rates.rates
-    total, known = Decimal(0), False
-    for (bucket, unit), count in zip(_UNITS, _COUNTS(usage), strict=True):
-        if count is None:
-            continue
-        known = True
+    counts = _COUNTS(usage)
+    if counts == _UNTOLD:
+        return Cost(None, "the provider reported no usage")
+    units = _units(*counts)
+    table = rates.rates
+    if rates.tiers:
+        table = table_of(rates, sum([count for unit, count in units if unit not in _OUTPUTS]))
+    total = _NOTHING
+    for unit, count in units:
         if count:
             rate = table.get(unit) or rate_of(table, unit, provider)
             if rate is None:
-                return Cost(None, no_rate(bucket, f"{provider}/{model}"), usage.source == "estimated", book.label)
-            total = EXACT.add(total, EXACT.multiply(rate, count))
-    if not known:
-        return Cost(None, "the provider reported no usage")
+                return Cost(None, no_rate(unit, f"{provider}/{model}"), usage.source == "estimated", book.label)
+            total = EXACT.fma(rate, count, total)
     usd = EXACT.scaleb(total, -6)
     if "request" in table:
         usd = EXACT.add(usd, table["request"])
     estimated = usage.source == "estimated"
     return Cost(usd, "the tokens are estimated" if estimated else None, estimated, book.label)
+
+
+def _units(  # noqa: PLR0917 - the buckets, in the order of BUCKETS
+    given: int | None,
+    read: int | None,
+    written: int | None,
+    written_5m: int | None,
+    written_30m: int | None,
+    written_1h: int | None,
+    written_12h: int | None,
+    made: int | None,
+    thought: int | None,
+    heard: int | None,
+    spoken: int | None,
+    seen: int | None,
+    painted: int | None,
+    tool: int | None,
+) -> tuple[tuple[str, int], ...]:
+    """The buckets by the rates that they are charged at, as BUCKETS says; unrolled, since every call is priced."""
+    return (
+        ("input", (given or 0) + (tool or 0)),
+        ("cache_read", read or 0),
+        ("cache_write", (written or 0) + (written_5m or 0) + (written_30m or 0)),
+        ("cache_write_1h", written_1h or 0),
+        ("cache_write_12h", written_12h or 0),
+        ("output", (made or 0) + (thought or 0)),
+        ("audio_input", heard or 0),
+        ("audio_output", spoken or 0),
+        ("image_input", seen or 0),
+        ("image_output", painted or 0),
+    )
