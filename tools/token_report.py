@@ -131,11 +131,12 @@ def table(rows: list[Compared]) -> str:
         own = [row for row in rows if (row.group, row.kind) == key]
         errors = sorted(row.error for row in own)
         exact = sum(row.counted.tokens == row.actual for row in own)
+        long = [row.error for row in own if row.actual >= 100]
         widths = [(row.counted.high - row.counted.low) / max(1, row.counted.tokens) for row in own]
         lines.append(
             f"{key[0]:26}{key[1]:8}{len(own):5} {exact:6} {median(errors):8.2%} {errors[len(errors) * 9 // 10]:8.2%}"
             f" {median(corrected[id(row)] for row in own):11.2%} {sum(row.covered for row in own) / len(own):14.1%}"
-            f" {median(widths):7.0%}"
+            f" {median(widths):7.0%} {f'{median(long):.2%} ({len(long)})' if long else '-':>15}"
         )
     return "\n".join(lines)
 

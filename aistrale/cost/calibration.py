@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from aistrale.core.worker import Worker, on_fork
+from aistrale.core.worker import Worker, importing, on_fork
 from aistrale.cost import encodings
 from aistrale.cost.families import from_elsewhere
 from aistrale.store.records import CountRow
@@ -250,7 +250,8 @@ class Sampler:
 
     def step(self) -> float | None:
         """Count what waits, for the worker."""
-        from aistrale.cost.counters import count_request
+        with importing():
+            from aistrale.cost.counters import count_request
 
         waiting = self._waiting
         while waiting:

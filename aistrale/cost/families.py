@@ -99,7 +99,8 @@ _GEMINI: Final = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 _CHAT: Final = Family(
     method="o200k_base",
     exact=True,
-    tools=Guess(9, 0, 40),
+    tool_share=Guess(1.0, 0.8, 1.2),
+    tools=Guess(9, 0, 25),
     more_tools=Guess(0, -3, 20),
     tool_form="typescript",
     schema_share=Guess(0.93, 0.5, 1.2),
@@ -214,9 +215,7 @@ def _openai(name: str) -> Family:
 
 
 def _claude(name: str) -> Family:
-    found = _CLAUDE.match(name)
-    # A model without a number is newer than this list.
-    generation: tuple[int, int] = (int(found[1]), int(found[2] or 0)) if found else (99, 0)
+    generation = _generation(_CLAUDE.match(name))
     if generation == (4, 7):
         return _CLAUDE_47
     if generation > (4, 7):
@@ -225,10 +224,14 @@ def _claude(name: str) -> Family:
 
 
 def _gemini(provider: str, name: str) -> Family:
-    found = _GEMINI.match(name)
-    generation: tuple[int, int] = (int(found[1]), int(found[2] or 0)) if found else (99, 0)
+    generation = _generation(_GEMINI.match(name))
     # One for each part since 2.5, at the Gemini API; Vertex has none.
     part = 1 if generation >= (2, 5) and "vertex" not in provider else 0
     share = _GOOGLE.tool_share if generation >= (2, 5) else Guess(0.7, 0.15, 1.4)
     images = "gemini_3" if generation >= (3, 0) else "gemini_2.5" if generation >= (2, 5) else "gemini"
     return replace(_GOOGLE, part=part, tool_share=share, images=images)
+
+
+def _generation(found: re.Match[str] | None) -> tuple[int, int]:
+    """The version that a name states; a model without one is taken for newer than this list."""
+    return (int(found[1]), int(found[2] or 0)) if found is not None else (99, 0)
