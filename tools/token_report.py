@@ -1,11 +1,13 @@
 """Print how far our token counts are from those that providers reported, over the recorded traffic.
 
-    python tools/token_report.py [--worst 20]
+    python tools/token_report.py [--worst 20] [--ctok]
 
 The recordings stand beside the repository, in ../shared/traffic; where they are not, there is nothing to report. Input
 tokens of every successful chat exchange are compared, apart for plain text and for what we state an interval for; and
 the text of answers, whose tokens are reported without any frame but for a few. `calibrated` are the errors where every
 exchange is corrected by what the others of its model have shown, in the order of the recordings, as a ledger would.
+With --ctok (Python 3.12, `pip install ctok`) our rules for Claude are compared with that reconstruction of its
+tokenizer over all recorded texts of 100 characters and more.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 # The reading of the recordings is written once, with the tests.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from aistrale.cost import foreign
 from aistrale.cost.calibration import Calibration
 from aistrale.cost.counters import Count, count_request, count_text
 from aistrale.types import MediaPart, ProviderPart, TextPart, Usage, UsageUpdate
@@ -147,9 +150,13 @@ def main() -> int:
 
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--worst", type=int, default=0, help="print that many of the worst counts of plain text")
+    arguments.add_argument("--ctok", action="store_true", help="compare the rules for Claude with ctok")
     given = arguments.parse_args()
     if not exchanges():
         print(f"no recorded traffic at {TRAFFIC.resolve()}: nothing to report")
+        return 0
+    if given.ctok:
+        against_ctok()
         return 0
     rows = list(compared())
     print(table(rows))
@@ -159,6 +166,31 @@ def main() -> int:
     for row in sorted((row for row in rows if row.kind == "text"), key=lambda row: -row.error)[: given.worst]:
         print(row.group, row.model, row.ident, row.counted, row.actual)
     return 0
+
+
+def against_ctok() -> None:
+    """Print how far our rules for Claude are from ctok on the texts of all requests."""
+    from ctok import token_count
+
+    from tests.translation.recordings import CHATS, exchanges, read_request
+
+    texts = {
+        part.text[:10_000]
+        for each in exchanges()
+        if each.codec in CHATS and each.succeeded and each.request
+        for message in read_request(each).messages
+        for part in message.parts
+        if isinstance(part, TextPart) and len(part.text) >= 100
+    }
+    versions: tuple[tuple[foreign.Vocabulary, str, int], ...] = (("claude-3", "4.6", 7), ("claude-4.7", "4.8", 6))
+    for vocabulary, version, frame in versions:
+        errors = []
+        for text in sorted(texts):
+            actual = token_count(text, version) - frame
+            errors.append(abs(foreign.count(text, vocabulary) - actual) / actual)
+        errors.sort()
+        high = errors[len(errors) * 9 // 10]
+        print(f"{vocabulary:12}{len(errors):6} texts, median {median(errors):.2%}, p90 {high:.2%}")
 
 
 def answers() -> dict[str, list[float]]:
