@@ -7,7 +7,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from aistrale.cost.advice import share, usd
-from aistrale.cost.advice_facts import claude_version, quantile
+from aistrale.cost.advice_prices import claude_version, quantile
 from aistrale.providers.catalog import equivalents, lookup
 
 if TYPE_CHECKING:

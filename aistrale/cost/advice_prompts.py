@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from aistrale.cost.advice import share, usd
-from aistrale.cost.advice_facts import KEPT_MESSAGES, LIFETIME, quantile
+from aistrale.cost.advice_facts import KEPT_MESSAGES
+from aistrale.cost.advice_prices import LIFETIME, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,29 +132,29 @@ def thinking(facts: Facts, situation: Situation) -> Iterator[Advice]:
 
 def twins(facts: Facts, situation: Situation) -> Iterator[Advice]:
     """Calls that look like one that was answered a moment ago."""
-    beyond = facts.twins - facts.chance
-    if facts.twins < _MIN_TWINS or beyond < _MIN_TWINS or facts.twins < _BEYOND_CHANCE * facts.chance:
+    beyond = facts.twins.count - facts.twins.chance
+    if facts.twins.count < _MIN_TWINS or beyond < _MIN_TWINS or facts.twins.count < _BEYOND_CHANCE * facts.twins.chance:
         return
     if beyond < _TWIN_SHARE * facts.calls:
         return
-    saved = facts.twin_cost * beyond / facts.twins
+    saved = facts.twins.cost * beyond / facts.twins.count
     if situation.monthly(saved) < situation.least:
         return
     yield situation.advice(
         facts,
         "repeated_calls",
-        f"{facts.twins:,} of {facts.calls:,} calls look like one of the last {LIFETIME / 60:.0f} minutes",
+        f"{facts.twins.count:,} of {facts.calls:,} calls look like one of the last {LIFETIME / 60:.0f} minutes",
         "Switch on the answer cache (settings `cache`): the same question is then answered from memory.",
         saved=saved,
         low=saved * 0.25,
-        high=facts.twin_cost,
+        high=facts.twins.cost,
         how="what calls cost whose prompt has the same beginning and the same sizes to the token as one of the last "
         f"{LIFETIME:g} seconds, less those that agree by chance",
         evidence={
-            "repeated": facts.twins,
-            "by_chance": round(facts.chance, 1),
-            "repeated_share": share(facts.twins, facts.calls),
-            "cost_of_repeated": usd(facts.twin_cost),
+            "repeated": facts.twins.count,
+            "by_chance": round(facts.twins.chance, 1),
+            "repeated_share": share(facts.twins.count, facts.calls),
+            "cost_of_repeated": usd(facts.twins.cost),
         },
         confidence="low",
         caveats=(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from aistrale.cost.advice import share, usd
-from aistrale.cost.advice_facts import quantile
+from aistrale.cost.advice_prices import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aistrale.cost.advice import Advice, Situation
-    from aistrale.cost.advice_facts import Facts, Mix
+    from aistrale.cost.advice_facts import Facts
+    from aistrale.cost.advice_prices import Mix
 
 _DAY: Final = 86_400.0
 _MIN_CALLS: Final = 50

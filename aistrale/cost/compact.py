@@ -195,6 +195,9 @@ def _still(text: str) -> list[Span]:
 
 _JSON_START: Final = re.compile(r'[{\[](?=\s*["{\[\]}\d\-tfn])')
 _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"|[^\s"]+|[ \t\n\r]+')
+# What stands before a literal of a program, an assignment, a call, a keyword or a bracket; and before indented code.
+_IN_CODE: Final = re.compile(r"(?:[^\s:>.][ \t]*|(?:^|\n)(?:[ ]{4}|\t)[ \t]*)\Z")
+_LOOK_BACK: Final = 64
 _BLANK_OF_JSON: Final = frozenset(" \t\n\r")
 _MIN_JSON: Final = 32
 # A short one on a single line is as often a hint at a format as it is data.
@@ -211,7 +214,7 @@ def _values(text: str) -> list[Span]:
     spans: list[Span] = []
     at, reach = 0, 0
     for found in _outside(text, _JSON_START, closed):
-        if found.start() < at:
+        if found.start() < at or _IN_CODE.search(text, max(found.start() - _LOOK_BACK, 0), found.start()) is not None:
             continue
         end = _end(text, found.start())
         # Bounded, so that a row of brackets that never close is not read again for each of them.
@@ -268,6 +271,7 @@ def _json(text: str) -> Iterator[Change]:
 _MIN_REPEATED: Final = 200
 _GAP: Final = re.compile(r"\n(?:[ \t]*+\n)++")
 _QUOTED: Final = 48
+_LAID_OUT: Final = re.compile(r"^(?:[ \t]|[ \t>]*(?:`{3}|~{3}))", re.MULTILINE)
 
 
 def _repeated(text: str) -> Iterator[Change]:
@@ -281,7 +285,8 @@ def _repeated(text: str) -> Iterator[Change]:
     seen: set[str] = set()
     for start, end in blocks[:-1]:
         block = text[start:end]
-        if len(block) < _MIN_REPEATED:
+        # Code that refers to other code is none any more.
+        if len(block) < _MIN_REPEATED or _LAID_OUT.search(block) is not None:
             continue
         if block in seen:
             yield start, end, f'(same text as above: "{_beginning(block)} ...")'
@@ -360,7 +365,7 @@ def _blank_lines(text: str) -> Iterator[Change]:
 
 _RUN: Final = re.compile(r"(?<=[^\s])[ ]{2,}(?=[^\s])")
 _TOKEN: Final = re.compile(r"\S+")
-_LIST: Final = re.compile(r"(?:[-*+]|\d{1,3}[.)])[ ]")
+_MARK: Final = re.compile(r"(?:[^\w\s]+|\d{1,3}[.)])[ ]+")
 _MIN_WORDS: Final = 6
 
 
@@ -372,8 +377,11 @@ def _spaces(text: str) -> Iterator[Change]:
     for found in _outside(text, _RUN, _still(text)) if prose else ():
         start, end = found.span()
         line = text.rfind("\n", 0, start) + 1
-        marker = _LIST.match(text, line)
-        if line in prose and (marker is None or start >= marker.end()):
+        if line not in prose:
+            continue
+        # Behind the mark of a list, a comment or a quotation blanks are its indentation.
+        marker = _MARK.match(text, line)
+        if marker is None or start >= marker.end():
             yield start, end, " "
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aistrale.cost.advice_facts import least_cached
+from aistrale.cost.advice_prices import least_cached
 from aistrale.cost.advise import RULES, advise, total
 from aistrale.cost.book import shipped_book
 from tests.cost.synthetic_ledger import CAUSES, DAYS, NOW, Planted, Shot, clean, exchanges
