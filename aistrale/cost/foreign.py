@@ -47,8 +47,9 @@ class _Rule:
 
 
 # Chosen by least squares on relative errors, then rounded: for Claude against ctok 1.3.0 over texts in 25 languages,
-# code and JSON, for Gemini over recorded answers whose tokens it reported. Single words and their signs need no correction, what is cut in several
-# tokens does. Gemini takes each digit for itself ("digits" are two, a "number" three).
+# code and JSON, for Gemini over recorded answers whose tokens it reported. Single words and their signs need no
+# correction, what is cut in several tokens does. Gemini takes each digit for itself ("digits" are two, a "number"
+# three).
 _RULES: Final[dict[Vocabulary, _Rule]] = {
     "claude-3": _Rule({"letters": 0.95, "fragment": 0.86}, going_on=0.88, seam=-0.1),
     "claude-4.7": _Rule({"letters": 0.97, "fragment": 0.88}, going_on=1.29, seam=0.5),
