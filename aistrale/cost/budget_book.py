@@ -247,6 +247,11 @@ class BudgetBook:
 
     # --- what was spent before --------------------------------------------------------------------------------------
 
+    @property
+    def has_past(self) -> bool:
+        """Whether there is a ledger to ask, which may take its time."""
+        return self._ledger is not None
+
     def unknown(self, slots: Sequence[Counter]) -> bool:
         """Whether the ledger has yet to be asked about any of these; cheap enough for every call."""
         started, seeded = self._started, self.store.seeded
@@ -375,11 +380,13 @@ def own_rule(budget: str) -> Rule | None:
     try:
         limit = Decimal(budget.strip())
     except InvalidOperation:
+        limit = Decimal(-1)
+    if limit < 0:
         raise ConfigurationError(
             "budget must be an amount of US dollars as '0.05', or a name",
             field="budget",
             hint="Names do not begin with a digit or a currency sign.",
-        ) from None
+        )
     return Rule(BudgetSettings(limit=limit, period="call", name="context(budget=...)", alerts=()))
 
 

@@ -89,7 +89,10 @@ def describe(book: BudgetBook) -> str:
 async def learn(book: BudgetBook, call: Call, slots: list[Counter]) -> None:
     """Have the ledger asked about counters that are new in this process, not on an event loop."""
     if book.unknown(slots):
-        await call.runtime.invoke(book.learn, slots)
+        if book.has_past:
+            await call.runtime.invoke(book.learn, slots)
+        else:
+            book.learn(slots)
 
 
 def refusal(

@@ -124,21 +124,20 @@ class Reserve:
                 tokens = fewer
                 result = store.reserve(quote.slots, quote.amounts(tokens), runtime.wall())
                 continue
-            patience = _patience(call, result, began)
-            if patience is not None and patience <= 0:
+            until = _until(call, result, began)
+            if until <= runtime.now():
                 raise self._refusal(call, quote, result, runtime.now() - began if waited else 0.0)
             waited = True
             if runtime.wall() >= min(slot.end for slot in quote.slots):
                 # Another period has begun meanwhile, with money of its own.
                 quote.slots = self._counters(call)
-            result = await self._turn(call, quote, tokens, patience) or result
+            result = await self._turn(call, quote, tokens, until) or result
         return result, None if tokens is None or tokens == quote.most else tokens
 
-    async def _turn(self, call: Call, quote: Quote, tokens: int | None, patience: float | None) -> Hold | Short | None:
+    async def _turn(self, call: Call, quote: Quote, tokens: int | None, until: float) -> Hold | Short | None:
         """Wait in line; None when the time is over, or a period ends and another counter counts."""
         store, runtime = self.book.store, call.runtime
         waiter = runtime.waiter()
-        until = math.inf if patience is None else runtime.now() + patience
         ticket = store.enter(quote.slots, quote.amounts(tokens), waiter.wake, runtime.wall())
         try:
             while ticket.hold is None and ticket.short is None:
@@ -167,11 +166,10 @@ class Reserve:
         return refusal(short, target=call.target, hint=hint, waited=waited)
 
 
-def _patience(call: Call, short: Short, began: float) -> float | None:
-    """How many seconds a call may still wait for money; None for as long as it takes."""
+def _until(call: Call, short: Short, began: float) -> float:
+    """Until when a call may wait for money; monotonic seconds, infinity for as long as it takes."""
     if call.others:
-        return 0.0
+        return -math.inf
     wait = cast("Counter", short.slot).rule.settings.wait
-    waited = call.runtime.now() - began
-    limits = [limit for limit in (call.remaining(), None if wait is None else wait - waited) if limit is not None]
-    return max(min(limits), 0.0) if limits else None
+    latest = math.inf if wait is None else began + wait
+    return latest if call.deadline is None else min(latest, call.deadline)
