@@ -112,7 +112,7 @@ class Bounds:
 
     def __init__(self, price: Price) -> None:
         self._price = price
-        self._dearest: dict[tuple[str | int, ...], tuple[str, str]] = {}
+        self._dearest: dict[tuple[object, ...], tuple[str, str]] = {}
         self._units: dict[tuple[object, ...], Decimal] = {}
 
     def rates(self, request: Request | EmbedRequest, target: Target, tokens: int) -> Rates:
