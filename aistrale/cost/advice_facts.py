@@ -190,9 +190,9 @@ class Facts:
     def _shape(self, row: AttemptRow, intent: IntentRow, prompt: int, cost: float) -> None:
         if intent.max_output_tokens:
             self.limits.append(intent.max_output_tokens)
-        guessed = intent.estimated_input_tokens
-        if not guessed or not prompt:
+        if not prompt:
             return
+        guessed = intent.estimated_input_tokens or prompt
         scale = min(max(prompt / guessed, _SCALE[0]), _SCALE[1])
         prefix = int((intent.prefix_tokens or 0) * scale)
         if intent.prefix is not None and self.minimum is not None and prefix >= self.minimum:

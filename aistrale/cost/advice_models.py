@@ -149,7 +149,7 @@ def _density(facts: ModelFacts) -> tuple[float, float, float]:
     if facts.provider == "openai" or "gpt-oss" in facts.id:
         return _SAME
     if facts.provider == "anthropic":
-        return _OLD_CLAUDE if (claude_version(facts.id) or (5, 0)) < (4, 7) else _NEW_CLAUDE
+        return _OLD_CLAUDE if claude_version(facts.id) < (4, 7) else _NEW_CLAUDE
     return _GEMINI if facts.provider == "gemini" else _OTHER
 
 

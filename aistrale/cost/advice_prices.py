@@ -190,10 +190,10 @@ class Cached:
         return (saved - self.written * (write - prices.input)) / 1e6
 
 
-def claude_version(model: str) -> tuple[int, int] | None:
-    """The version in a Claude model's name; None for others."""
+def claude_version(model: str) -> tuple[int, int]:
+    """The version in a Claude model's name; a late one where there is none."""
     found = _VERSION.search(model)
-    return None if found is None else (int(found[1]), int(found[2] or 0))
+    return (5, 0) if found is None else (int(found[1]), int(found[2] or 0))
 
 
 def least_cached(provider: str, model: str) -> int | None:
@@ -208,7 +208,7 @@ def least_cached(provider: str, model: str) -> int | None:
         return 2048 if "2.5" in model else 4096
     if provider != "anthropic":
         return None
-    version = claude_version(model) or (5, 0)
+    version = claude_version(model)
     if "haiku" in model and version < (4, 5):
         return 2048
     if version == (4, 7):

@@ -50,8 +50,8 @@ def begin(sim, tmp_path):
         ledger = f"sqlite:///{tmp_path}/ledger.sqlite3"
         aistrale.init(**{**sim.settings(), "ledger": ledger, "retry": False, "privacy": "redact", **settings})
         engine = get_engine()
-        optimizer = Optimizer(OptimizeSettings(**(optimize or {"compact": True})))
-        optimizer.chosen = lambda *_, **__: True
+        # More than a setting may be, so that no draw decides.
+        optimizer = Optimizer(OptimizeSettings(**(optimize or {"compact": True}), share=1.0, max_share=1.0))
         rules = {name: route.rule for name, route in engine.settings.routes.items()}
         policy = Optimize(optimizer, engine.target, rules)
         places = [(name, policy if name == "optimize" else own) for name, own in engine.pipeline.places]
@@ -157,3 +157,25 @@ def test_a_model_is_not_exchanged_for_a_key_that_is_not_ours(begin, judge, sim):
     assert judge.run(body) == ("Done.", [])
     assert sim.requests[0].body["model"] == MODELS["openai"]
     assert optimizer.status() == []
+
+
+def test_what_is_marked_for_the_providers_cache_is_left_alone(begin, judge, sim):
+    need_covered("anthropic")
+    begin(privacy="off")
+    sim.script(Say(text="Done."))
+    system = [{"type": "text", "text": PRETTY, "cache_control": {"type": "ephemeral"}}]
+
+    async def body():
+        async with client("anthropic", judge, sim) as ai:
+            answer = ai.messages.create(
+                model=MODELS["anthropic"],
+                max_tokens=50,
+                system=system,
+                messages=[{"role": "user", "content": f"New: {PRETTY}"}],
+            )
+            return await told("anthropic", judge, answer, streamed=False)
+
+    assert judge.run(body) == ("Done.", [])
+    sent_body = sim.requests[0].body
+    assert sent_body["system"] == system
+    assert json.dumps(sent_body["messages"]).count(prompt(f"New: {SHORT}")) == 1
