@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
 from aistrale.accounts import Accounts
@@ -73,11 +74,17 @@ class Engine:
         self.states = memory(self.settings)
         self.protection = _protection(self.settings)
         self.accounts = Accounts(self.settings, self.ledger)
-        journal = Journal(self.ledger, self.accounts.price)
+        journal = Journal(self.ledger, self.accounts.price, self.accounts.settled)
         policies: dict[str, Policy] = {
             "meter": Meter(self.ledger, journal.settle),
             **({} if self.protection is None else protecting(self.protection, self.settings.on_event)),
-            **reliability(self.settings, self.states, target_of=self.target, bound=most_cost),
+            **reliability(
+                self.settings,
+                self.states,
+                target_of=self.target,
+                bound=partial(most_cost, price=self.accounts.price),
+                price=self.accounts.price,
+            ),
             **spending((), price=self.accounts.price, book=self.accounts.budgets),
             **optimizing(self.settings, self.accounts.optimizer, target_of=self.target),
             "encode": Encode(),

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import ipaddress
 import os
+import sys
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -154,6 +155,15 @@ def network_guard() -> Iterator[NetworkGuard]:
     _guard.blocked.clear()
     if blocked:
         pytest.fail(f"the test reached beyond loopback: {', '.join(blocked)}")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_encodings() -> Iterator[None]:
+    """Encodings that a module of tests has loaded are forgotten behind it: others expect estimates by length."""
+    yield
+    encodings = sys.modules.get("aistrale.cost.encodings")
+    if encodings is not None:
+        encodings._process._ready.clear()
 
 
 @pytest.fixture(autouse=True)

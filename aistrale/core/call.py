@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aistrale.core.http import HttpRequest, HttpResponse
     from aistrale.core.output import Answer
     from aistrale.core.runtime import Runtime
+    from aistrale.cost.shape import Shape
     from aistrale.dialects.base import Dialect, EmbedDialect, OnUnsupported, Profile
     from aistrale.dialects.headers import RateLimits
     from aistrale.errors import AistraleError
@@ -248,6 +249,7 @@ class Call:
         "rows",
         "runtime",
         "screened",
+        "shape",
         "share_until",
         "started",
         "streaming",
@@ -317,6 +319,8 @@ class Call:
         self.errors: list[AistraleError] = []
         """Why every attempt that failed did so, refusals before sending included, in order."""
         self.prepared: dict[str, Prepared] = {}
+        self.shape: tuple[Request | EmbedRequest, Shape] | None = None
+        """A request and what the ledger keeps of its form; the journal takes it once for all attempts."""
         self.rows: list[Row] = []
         """Ledger rows that wait to be written together with the next one."""
         self.over = False

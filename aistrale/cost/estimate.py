@@ -16,10 +16,11 @@ from aistrale.cost.tokens import estimate_request, estimate_tokens
 from aistrale.types import EmbedRequest, ReasoningPart, RefusalPart, TextPart, ToolCallPart, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
 
     from aistrale.core.call import Call, Target
-    from aistrale.types import Completion, Part, Request
+    from aistrale.types import Completion, Cost, Part, Request
 
 # Characters that are counted in less than a millisecond or so.
 _QUICK: Final = 10_000
@@ -62,10 +63,16 @@ def prompt_tokens(request: Request | EmbedRequest) -> int:
     return estimate_request(request)[0]
 
 
-def most_cost(call: Call, target: Target) -> Decimal | None:
+def most_cost(call: Call, target: Target, price: Callable[..., Cost] = price_usage) -> Decimal | None:
     """The most that an attempt can cost, in US dollars, as far as its prompt can be estimated.
 
-    None where the price is unknown, or where neither the request nor the catalog limits the answer.
+    Args:
+        call: Its request is looked at.
+        target: Where it would go.
+        price: Prices one exchange.
+
+    Returns:
+        None where the price is unknown, or where neither the request nor the catalog limits the answer.
     """
     request, facts = call.request, target.facts
     most: int | None = 0
@@ -74,7 +81,7 @@ def most_cost(call: Call, target: Target) -> Decimal | None:
     if most is None:
         return None
     usage = Usage(input=prompt_tokens(request), output=most, source="estimated")
-    return price_usage(target.provider.name, target.model, usage).usd
+    return price(target.provider.name, target.model, usage).usd
 
 
 def _said(part: Part) -> str:

@@ -6,6 +6,7 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
+from aistrale.cost.prices import price_usage
 from aistrale.policies.breaker import CircuitBreaker
 from aistrale.policies.failover import Failover, FailoverRules
 from aistrale.policies.hold import Hold
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from aistrale.privacy.event import PrivacyEvent
     from aistrale.privacy.protection import Protection
     from aistrale.reliability.breaker_types import BreakerEvent
-    from aistrale.types import Completion
+    from aistrale.types import Completion, Cost
 
 _ONCE = Backoff(attempts=1)
 _log = logging.getLogger("aistrale.breaker")
@@ -69,6 +70,7 @@ def reliability(
     *,
     target_of: Callable[[str], Target],
     bound: Callable[[Call, Target], Decimal | None],
+    price: Callable[..., Cost] = price_usage,
 ) -> dict[str, Policy]:
     """What keeps calls alive when providers fail, by place.
 
@@ -77,6 +79,7 @@ def reliability(
         states: The memory of the targets.
         target_of: The target of a `provider/model` name, for the degradation to a smaller model.
         bound: The most that a call can cost at a target, in US dollars; None where that is unknown.
+        price: Prices one exchange.
     """
     backoff = settings.retry or _ONCE
     rules = {name: route.failover for name, route in settings.routes.items()}
@@ -102,7 +105,7 @@ def reliability(
         from aistrale.policies.hedge import Hedge
 
         policies["hedge"] = Hedge(settings.hedge, states.of, bound)
-    policies.update(_remembering(settings, target_of))
+    policies.update(_remembering(settings, target_of, price))
     return policies
 
 
@@ -169,14 +172,16 @@ def optimizing(
     return {"optimize": Optimize(optimizer, target_of, {name: route.rule for name, route in settings.routes.items()})}
 
 
-def _remembering(settings: Settings, target_of: Callable[[str], Target]) -> dict[str, Policy]:
+def _remembering(
+    settings: Settings, target_of: Callable[[str], Target], price: Callable[..., Cost]
+) -> dict[str, Policy]:
     """The cache and the degradation ladder, which share one memory."""
     policies: dict[str, Policy] = {}
     answers = None
     if settings.cache is not None:
         from aistrale.policies.cache import AnswerCache, Cache
 
-        answers = AnswerCache(settings.cache)
+        answers = AnswerCache(settings.cache, price)
         policies["cache"] = Cache(answers)
     degrade = settings.degrade
     if degrade is not None or (settings.cache is not None and settings.cache.stale > 0):

@@ -95,16 +95,15 @@ class AnswerCache:
 
     Args:
         settings: Where, and for how long.
+        price: Prices what remembered answers had cost, as `aistrale.cost.price_usage` does.
 
     Raises:
         ConfigurationError: `settings.store` is not understood.
     """
 
-    def __init__(self, settings: CacheSettings) -> None:
+    def __init__(self, settings: CacheSettings, price: Price = price_usage) -> None:
         self.settings = settings
-        self.price: Price = price_usage
-        """Prices an exchange, as `aistrale.cost.price_usage` does; who has a price book of their own sets another."""
-
+        self.price = price
         self.store = open_answers(settings.store, max_entries=settings.max_entries, max_bytes=settings.max_bytes)
 
     def key(self, call: Call) -> str | None:

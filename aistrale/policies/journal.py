@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
-    from aistrale.cost.shape import Shape
     from aistrale.store.records import Row
     from aistrale.types import Request
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 # Tiers with prices of their own, and who sells them.
 _TIERS = frozenset({"flex", "priority"})
 _TIERED = frozenset({"openai", "gemini"})
-# How many calls' shapes are kept for their further attempts; those of calls that are over are among them.
-_REMEMBERED = 512
 
 
 class Log(Protocol):
@@ -53,12 +50,13 @@ class Journal:
         log: The ledger's journal.
         price: Prices one exchange, as `aistrale.cost.price_usage` does: gets provider, model, usage, and by keyword
             `at` (Unix seconds) and the conditions of the answer.
+        learn: Is told of every attempt that succeeded; must not raise.
     """
 
-    def __init__(self, log: Log, price: Price) -> None:
+    def __init__(self, log: Log, price: Price, learn: Callable[[Call, Attempt], None] | None = None) -> None:
         self._log = log
         self._price = price
-        self._shapes: dict[str, tuple[int, Shape]] = {}
+        self._learn = learn
 
     def describe(self) -> str:
         """One line."""
@@ -112,8 +110,10 @@ class Journal:
         _ask(call, attempt)
         cost = self._cost(attempt)
         call.rows.append(_row(call, attempt, cost))
-        # Last, as the sign that it is done.
+        # As the sign that it is done.
         attempt.cost = cost
+        if self._learn is not None and attempt.outcome == "success":
+            self._learn(call, attempt)
         if call.over:
             flush(self._log, call)
 
@@ -128,15 +128,10 @@ class Journal:
 
     def _intent(self, call: Call, attempt: Attempt) -> IntentRow:
         request = call.request
-        # Its shape is taken once for all attempts, unless a policy has put another request in its place.
-        known = self._shapes.get(call.id) if attempt.number > 1 else None
-        if known is not None and known[0] == id(request):
-            seen = known[1]
-        else:
-            seen = shape(request)
-            if len(self._shapes) >= _REMEMBERED:
-                self._shapes.clear()
-            self._shapes[call.id] = id(request), seen
+        # Taken once for all attempts, unless a policy has put another request in its place.
+        if call.shape is None or call.shape[0] is not request:
+            call.shape = request, shape(request)
+        seen = call.shape[1]
         target = attempt.target
         return IntentRow(
             call_id=call.id,
