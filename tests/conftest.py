@@ -7,9 +7,9 @@ import gc
 import importlib.util
 import ipaddress
 import os
-import sys
 import signal
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
