@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aistrale.policies.texts import Kind
     from aistrale.providers.catalog import ModelFacts
     from aistrale.routing.strategies import RouteRule
-    from aistrale.types import Part, Request
+    from aistrale.types import Cost, Part, Request
 
 _log = logging.getLogger("aistrale.optimize")
 # What saves less is not worth another prompt.
@@ -67,14 +67,21 @@ class Optimize:
         optimizer: Decides and learns.
         target_of: The target of a `provider/model` name; may raise ConfigurationError.
         routes: The rule of each route, by its name. Targets are exchanged only where a route takes them in order.
+        price: Says what tokens cost; gets provider, model and usage.
     """
 
     def __init__(
-        self, optimizer: Optimizer, target_of: Callable[[str], Target], routes: Mapping[str, RouteRule] | None = None
+        self,
+        optimizer: Optimizer,
+        target_of: Callable[[str], Target],
+        routes: Mapping[str, RouteRule] | None = None,
+        *,
+        price: Callable[..., Cost] = price_usage,
     ) -> None:
         self._optimizer = optimizer
         self._target_of = target_of
         self._ordered = {name for name, rule in (routes or {}).items() if rule.strategy == "priority"}
+        self._price_usage = price
         self._warned: set[str] = set()
         self._prices: dict[str, Decimal | None] = {}
         # Texts that compaction leaves as they are, by hash and length: system texts come again with every call.
@@ -210,7 +217,7 @@ class Optimize:
 
     def _price(self, target: Target) -> Decimal | None:
         if target.name not in self._prices:
-            self._prices[target.name] = price_usage(target.provider.name, target.model, _USUAL_MIX).usd
+            self._prices[target.name] = self._price_usage(target.provider.name, target.model, _USUAL_MIX).usd
         return self._prices[target.name]
 
 

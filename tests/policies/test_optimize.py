@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import suppress
+from decimal import Decimal
 
 import pytest
 
 from aistrale.core.call import Context
 from aistrale.cost.optimize import Optimizer, OptimizeSettings
+from aistrale.cost.prices import price_usage
 from aistrale.errors import BudgetExceeded, ConfigurationError, ServerError
 from aistrale.policies.optimize import Optimize
 from aistrale.routing.strategies import RouteRule
-from aistrale.types import CacheHint, MediaPart, Message, ReasoningPart, Request, TextPart, Tool
+from aistrale.types import CacheHint, Cost, MediaPart, Message, ReasoningPart, Request, TextPart, Tool
 from tests.policies.upstream import DRIVES, Desk, Upstream, lesser, said, target
 
 ROWS = json.dumps([{"id": number, "name": f"item {number}"} for number in range(20)], indent=4)
@@ -29,13 +31,25 @@ def drive(request):
 class Table:
     """A desk whose calls are optimised."""
 
-    def __init__(self, *answers, inside=(), targets=(BIG,), route=None, target_of=target, rules=None, **settings):
+    def __init__(
+        self,
+        *answers,
+        inside=(),
+        targets=(BIG,),
+        route=None,
+        target_of=target,
+        rules=None,
+        price=price_usage,
+        **settings,
+    ):
         self.told = []
         self.optimizer = Optimizer(
             OptimizeSettings(**{"share": 0.95, "max_share": 0.95, **settings}), listener=self.told.append
         )
         self.upstream = Upstream(*answers)
-        self.policy = Optimize(self.optimizer, target_of, {"chat": RouteRule()} if rules is None else rules)
+        self.policy = Optimize(
+            self.optimizer, target_of, {"chat": RouteRule()} if rules is None else rules, price=price
+        )
         self.desk = Desk(self.upstream, self.policy, *inside, targets=targets)
         self.route = route
 
@@ -184,6 +198,14 @@ def test_the_cheapest_target_of_a_named_route_comes_first(drive):
     _untouched(Table(cheaper=("other",), route="chat", targets=targets), Message.user("hi"))
     _untouched(Table(cheaper=True, targets=targets), Message.user("hi"))
     _untouched(Table(cheaper=True, route="chat", targets=(SMALL, targets[0])), Message.user("hi"))
+
+
+def test_prices_may_be_ones_own():
+    def price(provider, model, usage):
+        return Cost(Decimal(1 if provider == "anthropic" else 2))
+
+    table = Table(cheaper=True, route="chat", targets=(SMALL, "anthropic/claude-sonnet-5"), price=price)
+    assert table.changed("hi").target.name == "anthropic/claude-sonnet-5"
 
 
 def test_a_route_that_orders_its_targets_itself_is_left_to_it():
