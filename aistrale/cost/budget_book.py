@@ -22,6 +22,7 @@ from aistrale.cost.budget_scope import Scope
 from aistrale.cost.budget_settings import BudgetSettings
 from aistrale.cost.budget_store import EXACT, ZERO, Notice, Slot
 from aistrale.errors import ConfigurationError
+from aistrale.store.handle import NullLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -211,7 +212,8 @@ class BudgetBook:
     ) -> None:
         self.rules: tuple[Rule, ...] = tuple(Rule(settings) for settings in budgets)
         self.store = MemoryStore(self._tell)
-        self._ledger = ledger
+        # A ledger that is off knows nothing, and that is said.
+        self._ledger = None if isinstance(ledger, NullLedger) else ledger
         self._on_event = on_event
         self._started = clock()
         self._clock = clock
