@@ -210,7 +210,7 @@ class _Reader:
             amount = self._money(row, cells)
             if amount is None or self._is_total(cells):
                 continue
-            kind = self._kind(cells)
+            kind = self._kind(cells, amount)
             if kind in {"usage", "tool"} and not self._is_ours(cells):
                 others += 1
                 elsewhere = EXACT.add(elsewhere, amount)
@@ -244,8 +244,9 @@ class _Reader:
 
     def _is_total(self, cells: Sequence[str]) -> bool:
         """The sum at the foot of a table, which is no charge."""
-        filled = [cell for cell in cells if cell.strip()]
-        return any(_TOTAL.match(cell) for cell in filled) and (self._date is None or not cells[self._date].strip())
+        if self._date is not None and cells[self._date].strip():
+            return _TOTAL.match(cells[self._date]) is not None
+        return any(_TOTAL.match(cell) for cell in cells)
 
     def _is_ours(self, cells: Sequence[str]) -> bool:
         if not self._services or not self._layout.services:
@@ -253,9 +254,12 @@ class _Reader:
         words = " ".join(cells[place] for place in (*self._services, *self._texts)).lower()
         return any(word in words for word in self._layout.services)
 
-    def _kind(self, cells: Sequence[str]) -> str:
+    def _kind(self, cells: Sequence[str], amount: Decimal) -> str:
         said = " ".join(cells[place] for place in self._kinds)
         text = " ".join(cells[place] for place in self._texts)
+        if not self._kinds:
+            # Nothing says what it is but its name; what is given back has to be less than nothing.
+            said = text if amount < 0 or _TAX.fullmatch(text.strip()) else ""
         for kind, words in (("tax", _TAX), ("credit", _CREDIT), ("adjustment", _ADJUSTMENT)):
             if words.search(said):
                 return kind

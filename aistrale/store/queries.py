@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from aistrale.errors import ConfigurationError
 from aistrale.store.protocol import Exchange, SpendRow
 from aistrale.store.records import COLUMNS, TOKEN_BUCKETS, AttemptRow, IntentRow
-from aistrale.store.summary import EXACT, DecimalSum, Spread, seconds_of
+from aistrale.store.summary import EXACT, DecimalSum, DistinctCount, Spread, seconds_of
 from aistrale.store.tables import json_of, load
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _PLAIN_TAG: Final = re.compile(r"[A-Za-z0-9_ .:/@+-]+")
 _ESTIMATED: Final = "(coalesce(a.usage_source, '') = 'estimated' OR a.cost_reason IS NOT NULL)"
 _FAILED: Final = "(coalesce(a.outcome, '') <> 'success')"
 _MONEY: Final = f"spent(a.cost, {_FAILED}, {_ESTIMATED})"
+_CALLS: Final = "distinct_count(a.call_id)"
 _LATENCY: Final = "spread(CASE WHEN a.outcome = 'success' THEN a.latency END)"
 # -- what is everybody's --------------------------------------------------------------------------------------------
 _OF_ATTEMPTS: Final = {
@@ -62,10 +63,11 @@ _ALONE: Final = {"model": "c.provider || '/' || c.model", "provider": "c.provide
 SPEND_DIMENSIONS: Final = (*_OF_TIMES, *_OF_ATTEMPTS, *_OF_CALLS, "tag:NAME")
 """What `LedgerQueries.spend` groups by and filters with."""
 
+_OF_A_CALL: Final = re.compile(r"\bc\.")
 _JOINED: Final = "attempts a LEFT JOIN calls c ON c.call_id = a.call_id"
 _TOTALS: Final = ", ".join(
     [
-        "count(DISTINCT a.call_id)",
+        _CALLS,
         "count(*)",
         f"count(CASE WHEN {_FAILED} THEN 1 END)",
         "count(CASE WHEN a.cost IS NULL THEN 1 END)",
@@ -119,6 +121,7 @@ class Spent:
 def add_functions(connection: sqlite3.Connection) -> None:
     """Make the aggregate functions of the queries known to a connection."""
     # The stubs know aggregates of integers only.
+    connection.create_aggregate("distinct_count", 1, DistinctCount)  # type: ignore[arg-type]
     connection.create_aggregate("spent", 3, Spent)  # type: ignore[arg-type]
     connection.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
     connection.create_aggregate("spread", 1, Spread)  # type: ignore[arg-type]
@@ -245,7 +248,9 @@ def spend_statement(by: Sequence[str], chosen: Chosen) -> str:
     """The text of the question behind `spend`."""
     keys = [chosen.key(name) for name in by]
     grouped = f" GROUP BY {', '.join(str(place) for place in range(1, len(keys) + 1))}" if keys else ""
-    return f"SELECT {', '.join([*keys, _TOTALS])} FROM {_JOINED} WHERE {chosen.text}{grouped}"  # noqa: S608 - constants
+    # SQLite looks the call up even where nothing of it is asked for.
+    source = _JOINED if _OF_A_CALL.search(" ".join([*keys, chosen.text])) else "attempts a"
+    return f"SELECT {', '.join([*keys, _TOTALS])} FROM {source} WHERE {chosen.text}{grouped}"  # noqa: S608 - constants
 
 
 def spend(connection: sqlite3.Connection, by: Sequence[str], chosen: Chosen) -> list[SpendRow]:

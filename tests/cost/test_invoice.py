@@ -168,6 +168,17 @@ def test_columns_can_be_named():
         read_invoice(data, Reading(date="nowhere", amount="how much"))
 
 
+def test_credits_tax_and_sums_of_any_table():
+    data = (
+        "date,description,amount\n2026-11-02,gpt-5,2\n2026-11-02,Credit grant,-1\n2026-11-02,gpt-5,-0.5\n2026-11-02,VAT,0.1\n"
+        "2026-11-02,credit-scoring-model,3\n,Total,3.6\nTotal,,3.6\n"
+    )
+    assert [(charge.kind, charge.usd) for charge in read_invoice(data.encode()).charges] == [
+        ("usage", Decimal(2)), ("credit", Decimal(-1)), ("usage", Decimal("-0.5")), ("tax", Decimal("0.1")),
+        ("usage", Decimal(3)),
+    ]  # fmt: skip
+
+
 def test_groq_is_read_by_name():
     invoice = read_invoice(b"date,model,cost\n2026-11-02,openai/gpt-oss-20b,0.1\n", Reading(format="groq"))
     assert (invoice.format, invoice.provider) == ("groq", "groq")

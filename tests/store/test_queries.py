@@ -311,6 +311,17 @@ def test_a_question_about_a_day_reads_the_attempts_of_that_day(filled, where):
         assert not [step for step in reads if step.startswith("SCAN") and "json_each" not in step]
 
 
+def test_calls_are_only_looked_up_where_something_of_them_is_asked_for(filled):
+    for by, where, expected in (
+        (["day", "model", "outcome"], {"provider": "p", "day": "2026-09-21"}, 0),
+        (["user"], {}, 1),
+        ([], {"tag:x": "1"}, 1),
+    ):
+        chosen = choose(DAY, None, where)
+        steps = plan(filled, spend_statement(by, chosen), chosen.values)
+        assert sum(step.startswith("SEARCH c ") for step in steps) == expected
+
+
 def test_a_batch_of_exchanges_starts_where_the_last_one_ended(filled):
     chosen = choose(None, None, {"user": "ann"})
     steps = plan(filled, exchange_statement(chosen, Place(AT, "a", 1), 10), chosen.values)
