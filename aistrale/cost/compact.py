@@ -214,7 +214,7 @@ def _values(text: str) -> list[Span]:
     spans: list[Span] = []
     at, reach = 0, 0
     for found in _outside(text, _JSON_START, closed):
-        if found.start() < at or _IN_CODE.search(text, max(found.start() - _LOOK_BACK, 0), found.start()) is not None:
+        if found.start() < at or _is_in_code(text, found.start()):
             continue
         end = _end(text, found.start())
         # Bounded, so that a row of brackets that never close is not read again for each of them.
@@ -225,6 +225,14 @@ def _values(text: str) -> list[Span]:
             spans.append((found.start(), end))
             at = end
     return spans
+
+
+def _is_in_code(text: str, start: int) -> bool:
+    before = text[start - 1 : start]
+    if before not in {"", "\n", " ", "\t", ":"}:
+        # As the pattern says, and without it.
+        return before not in {">", "."} and not before.isspace()
+    return _IN_CODE.search(text, max(start - _LOOK_BACK, 0), start) is not None
 
 
 def _end(text: str, start: int) -> int | None:
