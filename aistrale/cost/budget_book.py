@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import threading
 import time
 from collections import OrderedDict
@@ -18,7 +17,7 @@ from aistrale.core.worker import on_fork
 from aistrale.cost.budget import MemoryStore
 from aistrale.cost.budget_event import BudgetEvent
 from aistrale.cost.budget_period import Period, zone_of
-from aistrale.cost.budget_scope import Scope
+from aistrale.cost.budget_scope import Scope, is_amount
 from aistrale.cost.budget_settings import BudgetSettings
 from aistrale.cost.budget_store import EXACT, ZERO, Notice, Slot
 from aistrale.errors import ConfigurationError
@@ -35,8 +34,6 @@ _REMEMBERED: Final = 10_000
 _HOUR: Final = 3600.0
 # What separates the parts of a counter's name.
 _APART: Final = "\x1f"
-# What can only be meant as an amount.
-_AMOUNT: Final = re.compile(r"\s*[-+$€£]?\s*[.,]?[0-9]")
 _NO_LEDGER: Final = "what was spent before this process began is not known"
 
 
@@ -377,7 +374,7 @@ def own_rule(budget: str) -> Rule | None:
     Raises:
         ConfigurationError: It looks like an amount and is none.
     """
-    if not _AMOUNT.match(budget):
+    if not is_amount(budget):
         return None
     try:
         limit = Decimal(budget.strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ KINDS: Final = ("workspace", "project", "user", "session", "tag", "model", "prov
 ACCEPTED: Final = (
     f"'global' or KIND:VALUE with KIND one of {', '.join(KINDS)} (tags as tag:KEY=VALUE), VALUE '*' for each"
 )
+# What can only be meant as an amount of money, and not as a name.
+_AMOUNT: Final = re.compile(r"\s*[-+$€£]?\s*[.,]?[0-9]")
 EACH: Final = "*"
 OF_TARGETS: Final = frozenset({"model", "provider"})
 """Kinds that are known only once a target is chosen."""
@@ -51,6 +54,8 @@ class Scope:
             tag, _, value = value.partition("=")
         if kind not in KINDS or not value or (kind == "tag" and not tag):
             raise ValueError(ACCEPTED)
+        if kind == "budget" and is_amount(value):
+            raise ValueError("'budget:NAME' with a name that does not begin with a digit or a currency sign")
         if kind == "model" and value != EACH and not all(value.partition("/")):
             raise ValueError("'model:PROVIDER/MODEL' or 'model:*'")
         return cls(kind, None if value == EACH else _canonical(kind, value), tag)
@@ -77,6 +82,8 @@ class Scope:
             found = None if target is None else _TARGETS[kind](target)
         else:
             found = route if kind == "route" else getattr(context, kind)
+            if kind == "budget" and found is not None and is_amount(found):
+                return None
         return found if found is not None and self.value in {None, found} else None
 
     def written(self, value: str) -> str:
@@ -92,6 +99,11 @@ class Scope:
         if self.kind == "budget":
             return None
         return {f"tag:{self.tag}" if self.kind == "tag" else self.kind: value}
+
+
+def is_amount(budget: str) -> bool:
+    """Whether a context's budget is, or was meant as, an amount and not a name."""
+    return _AMOUNT.match(budget) is not None
 
 
 def _model(target: Target) -> str:

@@ -92,7 +92,7 @@ def metered(call: Call, attempt: Attempt, reply: Reply, means: Means) -> Reply:
 class Paid:
     """The events of a reply, as far as they are paid."""
 
-    __slots__ = ("_attempt", "_broke", "_call", "_counter", "_cut", "_largest", "_means", "_reply")
+    __slots__ = ("_attempt", "_broke", "_call", "_counter", "_cut", "_largest", "_means", "_reply", "_used")
 
     def __init__(self, call: Call, attempt: Attempt, reply: Reply, means: Means) -> None:
         self._call = call
@@ -100,7 +100,7 @@ class Paid:
         self._reply = reply
         self._means = means
         self._counter = StreamCounter()
-        self._largest = 0
+        self._used = self._largest = 0
         self._cut: StreamInterrupted | None = None
         self._broke: StreamInterrupted | None = None
 
@@ -148,17 +148,17 @@ class Paid:
 
     def _count(self, event: Event) -> int:
         """How many tokens there are with this event."""
-        before = self._counter.output
-        self._counter.feed(event)
-        used = self._counter.output
-        if not isinstance(event, UsageUpdate):
-            self._largest = max(self._largest, used - before)
+        counter, before = self._counter, self._used
+        counter.feed(event)
+        used = self._used = counter.output
+        if used - before > self._largest and not isinstance(event, UsageUpdate):
+            self._largest = used - before
         return used
 
     def _pays(self, event: Event) -> bool:
         """Whether an event is paid; notes where the stream ends, which is before the next one that might not be."""
         used = self._count(event)
-        if isinstance(event, _FREE):
+        if used + self._largest <= self._means.tokens or isinstance(event, _FREE):
             return True
         now = self._call.runtime.wall()
         if (short := self._means.reach(used, now)) is not None:

@@ -67,6 +67,10 @@ def test_nobody_in_particular_counts_for_no_value():
         assert Scope.parse(f"{kind}:*").of(Context(), None, MINI) is None
 
 
+def test_an_amount_is_no_name_of_a_budget():
+    assert Scope.parse("budget:*").of(Context(budget="0.05"), None, MINI) is None
+
+
 def test_what_depends_on_the_target_waits_for_it():
     for text in ("model:*", "provider:openai"):
         assert Scope.parse(text).of_target
@@ -89,10 +93,23 @@ def test_providers_have_one_budget_by_both_of_their_names():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "users:x", "user", "user:", "tag:team", "tag:=x", "tag:team=", "model:gpt-5", "everybody", "Global"]
+    "text",
+    [
+        "budget:5",
+        "",
+        "users:x",
+        "user",
+        "user:",
+        "tag:team",
+        "tag:=x",
+        "tag:team=",
+        "model:gpt-5",
+        "everybody",
+        "Global",
+    ],
 )
 def test_other_scopes_are_refused(text):
-    with pytest.raises(ValueError, match=r"KIND:VALUE|PROVIDER/MODEL"):
+    with pytest.raises(ValueError, match=r"KIND:VALUE|PROVIDER/MODEL|NAME"):
         Scope.parse(text)
 
 

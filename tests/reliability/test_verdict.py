@@ -201,6 +201,7 @@ ROWS = [
         False,
     ),
     (caused(StreamInterrupted("cut"), quota(status=429)), "interrupted", "never", "yes", "open", False),
+    (caused(StreamInterrupted("cut"), BudgetExceeded("spent")), "interrupted", "never", "never", "ignore", False),
     # The caller's own.
     (DeadlineExceeded("late"), "deadline", "never", "never", "ignore", False),
     (asyncio.CancelledError(), "cancelled", "never", "never", "ignore", False),
