@@ -10,18 +10,19 @@ The rules depend on nothing but the text, so that the same prefix stays the same
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aistrale.cost.compact_spans import fences, merged, outside, still, values
 from aistrale.cost.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    Span = tuple[int, int]
+    from aistrale.cost.compact_spans import Span
+
     Change = tuple[int, int, str]
 
 
@@ -125,146 +126,17 @@ def _apply(text: str, rule: str, changes: Iterable[Change], edits: list[Edit]) -
     return text if not pieces else "".join((*pieces, text[last:]))
 
 
-# --- what is left alone ---------------------------------------------------------------------------------------------
-
-# In quotes and lists too, so at any depth.
-_FENCE: Final = re.compile(r"^[ \t>]*+(?:(`{3,})(?=[^`\n]*$)|(~{3,}))", re.MULTILINE)
-_FENCE_END: Final = re.compile(r"^[ \t>]*+(`{3,}|~{3,})[ \t\r]*$", re.MULTILINE)
-# HTML elements whose text is shown as it is, and those whose text is no prose.
-_PRE: Final = re.compile(
-    r"<(pre|code|textarea|script|style)\b[^<>]{0,200}>.*?(?:</\1\s{0,8}>|\Z)", re.IGNORECASE | re.DOTALL
-)
-_INLINE: Final = re.compile(
-    r"""
-    (?P<ticks>`++)[^\n]{0,500}?(?<!`)(?P=ticks)(?!`)       # inline code
-    | "(?:\\.|[^"\\\n])*+"                                 # a quoted string
-    | (?<!\w)'(?:\\.|[^'\\\n])*+'(?!\w)
-    | [\u201c\u201e\u00ab][^\u201d\u201c\u00bb\n]*+[\u201d\u201c\u00bb]
-    | (?:://|www\.|mailto:)\S++                             # a link
-    | \]\([^)\n]{0,2000}\)                                  # the target of one in Markdown
-    | \[\[[^\[\]\n]{1,80}\]\]                               # a placeholder
-    """,
-    re.VERBOSE,
-)
-
-
-def _fences(text: str) -> list[Span]:
-    """Fenced blocks of Markdown (CommonMark 4.5) and preformatted elements of HTML; all that follows an open one."""
-    spans: list[Span] = []
-    at = 0
-    while (begin := _FENCE.search(text, at)) is not None:
-        mark = begin[1] or begin[2]
-        end = next(
-            (each for each in _FENCE_END.finditer(text, begin.end()) if each[1].startswith(mark)),
-            None,
-        )
-        at = len(text) if end is None else end.end()
-        spans.append((begin.start(), at))
-    if "<" in text:
-        spans += [found.span() for found in _PRE.finditer(text)]
-    return _merged(spans)
-
-
-def _merged(spans: list[Span]) -> list[Span]:
-    spans.sort()
-    merged: list[Span] = []
-    for start, end in spans:
-        if merged and start < merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end)
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def _outside(text: str, pattern: re.Pattern[str], closed: list[Span]) -> Iterator[re.Match[str]]:
-    """Matches that do not touch any of the spans."""
-    index = 0
-    for found in pattern.finditer(text):
-        while index < len(closed) and closed[index][1] <= found.start():
-            index += 1
-        if index == len(closed) or closed[index][0] >= found.end():
-            yield found
-
-
-def _still(text: str) -> list[Span]:
-    """Everything within lines that is not prose."""
-    return _merged([*_fences(text), *_values(text), *(found.span() for found in _INLINE.finditer(text))])
-
-
 # --- JSON -----------------------------------------------------------------------------------------------------------
 
-_JSON_START: Final = re.compile(r'[{\[](?=\s*["{\[\]}\d\-tfn])')
 _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"|[^\s"]+|[ \t\n\r]+')
-# What stands before a literal of a program, an assignment, a call, a keyword or a bracket; and before indented code.
-_IN_CODE: Final = re.compile(r"(?:[^\s:>.][ \t]*|(?:^|\n)(?:[ ]{4}|\t)[ \t]*)\Z")
-_LOOK_BACK: Final = 64
 _BLANK_OF_JSON: Final = frozenset(" \t\n\r")
-_MIN_JSON: Final = 32
 # A short one on a single line is as often a hint at a format as it is data.
 _MIN_JSON_LINE: Final = 200
-# How deep the values of texts that cannot be trusted may be.
-_DEPTH: Final = 200
-
-
-def _values(text: str) -> list[Span]:
-    """JSON objects and arrays of some size that stand outside fences."""
-    if "{" not in text and "[" not in text:
-        return []
-    closed = _fences(text)
-    spans: list[Span] = []
-    at, reach = 0, 0
-    for found in _outside(text, _JSON_START, closed):
-        if found.start() < at or _is_in_code(text, found.start()):
-            continue
-        end = _end(text, found.start())
-        # Bounded, so that a row of brackets that never close is not read again for each of them.
-        reach += (end or len(text)) - found.start()
-        if reach > 4 * len(text) + 1024:
-            break
-        if end is not None and end - found.start() >= _MIN_JSON and _is_json(text[found.start() : end]):
-            spans.append((found.start(), end))
-            at = end
-    return spans
-
-
-def _is_in_code(text: str, start: int) -> bool:
-    before = text[start - 1 : start]
-    if before not in {"", "\n", " ", "\t", ":"}:
-        # As the pattern says, and without it.
-        return before not in {">", "."} and not before.isspace()
-    return _IN_CODE.search(text, max(start - _LOOK_BACK, 0), start) is not None
-
-
-def _end(text: str, start: int) -> int | None:
-    """Where the value that begins there ends, by its brackets."""
-    depth = 0
-    for token in _BRACKET.finditer(text, start):
-        mark = token[0][0]
-        if mark in "{[":
-            depth += 1
-            if depth > _DEPTH:
-                return None
-        elif mark in "}]":
-            depth -= 1
-            if depth == 0:
-                return token.end()
-    return None
-
-
-_BRACKET: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"|[{}\[\]]')
-
-
-def _is_json(text: str) -> bool:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return bool(value)
 
 
 def _json(text: str) -> Iterator[Change]:
     """Leave out JSON's layout; its strings, numbers and order stay as they were written."""
-    for start, end in _values(text):
+    for start, end in values(text):
         value = text[start:end]
         if "\n" not in value and len(value) < _MIN_JSON_LINE:
             continue
@@ -304,7 +176,7 @@ def _repeated(text: str) -> Iterator[Change]:
 def _blocks(text: str) -> Iterator[Span]:
     """Paragraphs: what lies between blank lines outside fences, which are never taken apart."""
     at = 0
-    for gap in _outside(text, _GAP, _fences(text)):
+    for gap in outside(text, _GAP, fences(text)):
         if gap.start() > at:
             yield at, gap.start()
         at = gap.end()
@@ -331,7 +203,7 @@ def _invisible(text: str) -> Iterator[Change]:
     """
     if text.isascii() or _UNSEEN.search(text) is None:
         return
-    for found in _outside(text, _UNSEEN, _still(text)):
+    for found in outside(text, _UNSEEN, still(text)):
         start, end = found.span()
         if (start == 0 or _WORD.match(text, start - 1)) and (end == len(text) or _WORD.match(text, end)):
             yield start, end, ""
@@ -344,7 +216,7 @@ def _trailing(text: str) -> Iterator[Change]:
     """Leave out blanks at the ends of lines, but for the two that break a line in Markdown (CommonMark 6.7)."""
     if _TRAILING.search(text) is None:
         return
-    for found in _outside(text, _TRAILING, _merged([*_fences(text), *_indented(text)])):
+    for found in outside(text, _TRAILING, merged([*fences(text), *_indented(text)])):
         start, end = found.span()
         feed = text.index("\n", end) + 1
         following = text[feed : feed + 1]
@@ -363,7 +235,7 @@ def _blank_lines(text: str) -> Iterator[Change]:
     """One blank line between paragraphs, none of which is indented."""
     if _BLANK_LINES.search(text) is None:
         return
-    for found in _outside(text, _BLANK_LINES, _still(text)):
+    for found in outside(text, _BLANK_LINES, still(text)):
         start, end = found.span()
         before = text.rfind("\n", 0, start) + 1
         if text[before : before + 1] in {" ", "\t"} or text[end : end + 1] in {" ", "\t"}:
@@ -382,7 +254,7 @@ def _spaces(text: str) -> Iterator[Change]:
     if _RUN.search(text) is None:
         return
     prose = {start for start, _ in _prose(text)}
-    for found in _outside(text, _RUN, _still(text)) if prose else ():
+    for found in outside(text, _RUN, still(text)) if prose else ():
         start, end = found.span()
         line = text.rfind("\n", 0, start) + 1
         if line not in prose:
@@ -431,7 +303,7 @@ _RULER: Final = re.compile(r"(?<=\n\n)([-=_*#~])\1{23,}(?=\n\n)")
 
 def _rulers(text: str) -> Iterator[Change]:
     """Shorten long lines of one sign that stand alone; under a text they would make it a heading."""
-    for found in _outside(text, _RULER, _fences(text)):
+    for found in outside(text, _RULER, fences(text)):
         yield found.start(), found.end(), found[1] * 8
 
 
