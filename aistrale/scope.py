@@ -35,7 +35,8 @@ class ContextValues(TypedDict, total=False):
         tags: Free labels.
         route: Taken by calls that name neither model nor route.
         deadline: Seconds that a call may take; the stricter of this and the settings holds.
-        budget: A name.
+        budget: A name, which budgets of the settings may be about ("budget:NAME"), or an amount of US dollars ("0.05"):
+            a hard limit of each call by itself, attempts and all.
         priority: "high", "normal" or "low": who goes first where calls have to wait for a target.
     """
 

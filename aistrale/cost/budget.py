@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from aistrale.core.exclusive import Exclusive
 from aistrale.core.worker import on_fork
 from aistrale.cost.budget_store import EXACT, ZERO, Balance, Notice, Short
+from aistrale.cost.budget_window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,60 +35,6 @@ _LOOK: Final = 8
 _add, _subtract = EXACT.add, EXACT.subtract
 
 
-class _Window:
-    """One counter in one period; what was reserved in it is settled in it, also when it has ended."""
-
-    __slots__ = ("buckets", "count", "due", "end", "note", "refused", "reserved", "settled", "start", "told", "told_at")
-
-    def __init__(self, slot: Slot) -> None:
-        self.start = slot.start
-        self.end = slot.end
-        self.settled = ZERO
-        self.reserved = ZERO
-        self.count = 0
-        self.told = 0
-        self.told_at: list[float] = [-math.inf] * len(slot.marks)
-        self.refused = -math.inf
-        self.note: str | None = None
-        # Of rolling windows: what was spent, by the number of the step, and when the oldest is forgotten.
-        self.buckets: dict[int, Decimal] = {}
-        self.due = math.inf
-
-    def spend(self, slot: Slot, amount: Decimal, at: float, now: float) -> None:
-        """Add what was spent, at the instant at which it was reserved."""
-        if slot.length:
-            bucket = int(at // slot.step)
-            forgotten = (bucket + 1) * slot.step + slot.length
-            if forgotten <= now:
-                return
-            self.buckets[bucket] = _add(self.buckets.get(bucket, ZERO), amount)
-            self.due = min(self.due, forgotten)
-        self.settled = _add(self.settled, amount)
-
-    def forget(self, slot: Slot, now: float) -> None:
-        """Let go of the steps that a rolling window has left behind."""
-        ends = {bucket: (bucket + 1) * slot.step + slot.length for bucket in self.buckets}
-        for bucket, end in ends.items():
-            if end <= now:
-                self.settled = _subtract(self.settled, self.buckets.pop(bucket))
-        self.due = min((end for end in ends.values() if end > now), default=math.inf)
-        while self.told and self.settled < slot.marks[self.told - 1]:
-            self.told -= 1
-
-    def room_at(self, slot: Slot, amount: Decimal) -> float | None:
-        """When an amount will fit, as far as that is only a matter of time; Unix seconds."""
-        if amount > slot.limit:
-            return None
-        if not slot.length:
-            return None if slot.end == math.inf else slot.end
-        left = self.settled
-        for bucket in sorted(self.buckets):
-            left = _subtract(left, self.buckets[bucket])
-            if _add(left, amount) <= slot.limit:
-                return (bucket + 1) * slot.step + slot.length
-        return None
-
-
 class _Account:
     """A counter: its window now, and who waits for it."""
 
@@ -95,7 +42,7 @@ class _Account:
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
-        self.window = _Window(slot)
+        self.window = Window(slot)
         self.line: OrderedDict[Ticket, None] = OrderedDict()
         self.seeded = False
 
@@ -112,7 +59,7 @@ class Hold:
         self,
         store: MemoryStore,
         slots: Sequence[Slot],
-        windows: list[_Window],
+        windows: list[Window],
         amounts: list[Decimal],
         at: float,
     ) -> None:
@@ -266,7 +213,7 @@ class MemoryStore:
 
     # --- under the lock ---------------------------------------------------------------------------------------------
 
-    def _window(self, slot: Slot, now: float) -> _Window:
+    def _window(self, slot: Slot, now: float) -> Window:
         account = self._accounts.get(slot.key)
         if account is None:
             if len(self._accounts) >= self._keep:
@@ -277,7 +224,7 @@ class MemoryStore:
         window = account.window
         # A clock that was set back does not give the money of an earlier period back.
         if slot.start > window.start:
-            window = account.window = _Window(slot)
+            window = account.window = Window(slot)
         elif now >= window.due:
             window.forget(slot, now)
         return window
@@ -303,7 +250,7 @@ class MemoryStore:
         return short
 
     def _short(
-        self, slots: Sequence[Slot], windows: list[_Window], amounts: Sequence[Decimal], ticket: Ticket | None
+        self, slots: Sequence[Slot], windows: list[Window], amounts: Sequence[Decimal], ticket: Ticket | None
     ) -> Short | None:
         """Why amounts cannot be had now; None when they can."""
         blocked = None
@@ -326,7 +273,7 @@ class MemoryStore:
         window = windows[blocked]
         return Short(blocked, slots[blocked], window.settled, window.reserved, amounts[blocked], passing=True)
 
-    def _take(self, slots: Sequence[Slot], windows: list[_Window], amounts: Sequence[Decimal], now: float) -> Hold:
+    def _take(self, slots: Sequence[Slot], windows: list[Window], amounts: Sequence[Decimal], now: float) -> Hold:
         for window, amount in zip(windows, amounts, strict=True):
             window.reserved = _add(window.reserved, amount)
             window.count += 1
@@ -372,18 +319,18 @@ class MemoryStore:
         if waited:
             self._advance([slot.key for slot in held.slots], now)
 
-    def _passed(self, slot: Slot, window: _Window, now: float) -> None:
+    def _passed(self, slot: Slot, window: Window, now: float) -> None:
         """Tell the marks that have been passed; those of a rolling window once in its length."""
         while window.told < len(slot.marks) and window.settled >= slot.marks[window.told]:
             window.told += 1
             if now - window.told_at[window.told - 1] >= slot.length:
                 window.told_at[window.told - 1] = now
-                self._out.append(Notice(slot, window.told, _balance(window, 0), now))
+                self._out.append(Notice(slot, window.told, window.balance(0), now))
 
-    def _refused(self, short: Short, window: _Window, now: float) -> None:
+    def _refused(self, short: Short, window: Window, now: float) -> None:
         if window.refused == -math.inf or (short.slot.length and now - window.refused >= short.slot.length):
             window.refused = now
-            self._out.append(Notice(short.slot, 0, _balance(window, 0), now))
+            self._out.append(Notice(short.slot, 0, window.balance(0), now))
 
     def _spent(self, slots: Sequence[Slot], now: float) -> Short | None:
         for index, slot in enumerate(slots):
@@ -459,7 +406,7 @@ class MemoryStore:
         account = self._accounts.get(slot.key)
         if account is None:
             return Balance()
-        return _balance(self._window(slot, now), len(account.line))
+        return self._window(slot, now).balance(len(account.line))
 
     # --- after the lock ---------------------------------------------------------------------------------------------
 
@@ -475,7 +422,3 @@ class MemoryStore:
                     item()
                 elif self._told is not None:
                     self._told(item)
-
-
-def _balance(window: _Window, waiting: int) -> Balance:
-    return Balance(window.settled, window.reserved, window.count, waiting, window.note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -32,7 +33,7 @@ from aistrale.store.records import AttemptRow
 from aistrale.types import Embeddings, Usage
 from tests.policies.bank import TOKEN, Bank, answer, price, unknown
 from tests.policies.streaming import A, B, C
-from tests.policies.upstream import NOW, Awaiting, Desk, Upstream, drive_sync
+from tests.policies.upstream import DRIVES, NOW, Awaiting, Desk, Upstream, drive_sync
 
 
 def ask(bank, **options):
@@ -464,6 +465,48 @@ def test_what_was_spent_before_counts_from_the_first_call_on():
     assert refused(bank).spent == Decimal("0.95")
     ask(bank, max_tokens=50)
     assert past.asked == 1
+
+
+@pytest.mark.parametrize("drive", ["sync", "asyncio", "trio"])
+def test_the_past_is_asked_for_once_and_not_on_an_event_loop(drive):
+    loops = []
+
+    class Ledger(Past):
+        def spend(self, *asked, **options):
+            loops.append(threading.current_thread() is threading.main_thread())
+            return super().spend(*asked, **options)
+
+    past = Ledger(SimpleNamespace(key=(), cost=Decimal("0.95")))
+    book = BudgetBook(check_budgets("budgets", [{"limit": "1", "period": "day"}]), ledger=past, clock=lambda: NOW)
+    desk = Desk(Upstream(answer(10)), Reserve(book, price))
+
+    async def body(runtime):
+        await desk.ask(runtime, max_tokens=30)
+        with pytest.raises(BudgetExceeded):
+            await desk.ask(runtime, max_tokens=21)
+        await desk.ask(runtime, max_tokens=20)
+
+    DRIVES[drive](body)
+    assert past.asked == 1
+    assert loops == [drive == "sync"]
+
+
+def test_tasks_that_come_together_wait_for_the_past():
+    past = Past(SimpleNamespace(key=(), cost=Decimal("0.95")))
+    book = BudgetBook(check_budgets("budgets", [{"limit": "1", "period": "day"}]), ledger=past, clock=lambda: NOW)
+    desk = Desk(Upstream(answer(50)), Reserve(book, price))
+
+    async def whole():
+        runtime = Awaiting(AsyncHttp())
+        asked = [desk.ask(runtime, max_tokens=50) for _ in range(30)]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        await runtime.http.close()
+        return results
+
+    results = asyncio.run(whole())
+    assert past.asked == 1
+    # Nobody journals here, so that what was set aside is what was spent.
+    assert sum(not isinstance(result, Exception) for result in results) == 1
 
 
 def test_nothing_stays_reserved_of_calls_that_are_dropped():
