@@ -121,8 +121,8 @@ def _is_legal(char: str) -> bool:
 
 
 def short(text: str, most: int = 40) -> str:
-    """A name on one line, its middle left out where it is long."""
-    line = " ".join(legal(text).split())
+    """A name on one line, its middle left out where it is long; what has no visible name is said to have none."""
+    line = " ".join(legal(text).split()) or "(no name)"
     if len(line) <= most:
         return line
     end = most // 3

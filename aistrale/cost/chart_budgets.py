@@ -38,7 +38,8 @@ def burn_chart(burnt: Burn, *, key: str, unit: str = DOLLARS) -> Element:
     limit, spent = float(status.limit), float(status.spent)
     drawn, top = legend(list(_entries(burnt)))
     high = max([spent, *(path[-1] for path in burnt.ahead.values())])
-    most = max(limit, min(high, _MOST * max(limit, spent)))
+    middle = burnt.ahead[0.5][-1] if burnt.ahead else spent
+    most = max(limit, middle, min(high, _MOST * max(limit, middle)))
     plot = Plot(margin(most, unit), top + 8, RIGHT, top + 8 + _HEIGHT)
     amounts, days = Amounts(plot, most, _ROOM), Days(plot, burnt.first, (burnt.last - burnt.first).days + 1)
     parts = [*drawn, *amounts.draw(unit), *days.draw(), *_to_come(burnt, amounts, days)]
@@ -54,7 +55,7 @@ def burn_chart(burnt: Burn, *, key: str, unit: str = DOLLARS) -> Element:
 
 
 def _entries(burnt: Burn) -> Iterator[Entry]:
-    yield Entry("spent so far", "line", "sofar")
+    yield Entry("spent so far", "line", "sofar" if burnt.so_far else "sofar guess")
     if burnt.ahead:
         yield Entry("forecast (median)", "line", "median")
         for level, class_ in reversed(_LEVELS):
@@ -74,7 +75,7 @@ def _so_far(burnt: Burn, amounts: Amounts, days: Days, unit: str) -> list[Elemen
         line = [(x, amounts.y(amount)) for x, amount in reached[:-1]] + [end]
     words = hint(f"{day_name(burnt.now)}: {money(burnt.status.spent, unit)} spent so far")
     drawn = [
-        element("path", class_="sofar", d=path(line)),
+        element("path", class_="sofar" if burnt.so_far else "sofar guess", d=path(line)),
         element("circle", words, class_="point", cx=end[0], cy=end[1], r=4),
     ]
     for index, amount in enumerate(burnt.so_far or ()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.cost.chart import Entry, Plot, chart, element, hint, legend, short
 from aistrale.cost.chart_scale import DOLLARS, Amounts, Days, margin, money, period_name, periods
-from aistrale.cost.chart_spend import BELOW, PLOT_HEIGHT, RIGHT
+from aistrale.cost.chart_spend import BELOW, PLOT_HEIGHT, RIGHT, between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ def stack_chart(stack: Stack, *, title: str, key: str = "models", unit: str = DO
     parts = [_patterns(key, fills), *drawn, *amounts.draw(unit), *days.draw()]
     for (begin, end), row in zip(stack.spans, stack.amounts, strict=True):
         width = days.x(end) + days.slot - days.x(begin)
-        gap = min(width * 0.2, 6.0) if width > 3 else 0.0
+        gap = between(width)
         base = Decimal(0)
         for index, amount in enumerate(row):
             if amount <= 0:

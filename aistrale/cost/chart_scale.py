@@ -33,6 +33,8 @@ _ROUND: Final = 10_000.0
 # Below a dime, cents are too coarse.
 _DIME: Final = Decimal("0.1")
 _DIGITS: Final = 3
+# Where floats lose their precision.
+_NOTHING: Final = 1e-290
 # Smaller amounts are written with powers of ten.
 _LEAST: Final = Decimal("1e-12")
 # The least room between labels of days.
@@ -110,7 +112,7 @@ class Amounts:
 
 def ticks(most: float) -> list[float]:
     """Round amounts from 0 to the first that is not below the given one."""
-    if not most > 0:
+    if not most > _NOTHING:
         return [0.0, 1.0]
     rough = most / TICKS
     power = math.floor(math.log10(rough))
@@ -235,7 +237,7 @@ def periods(first: date, last: date, size: str) -> list[tuple[date, date]]:
 
 def period_name(begin: date, end: date, size: str) -> str:
     """A part of the time, in words."""
-    if size == "day":
+    if begin == end:
         return day_name(begin)
     if size == "month" and begin.day == 1 and (end + _DAY).day == 1:
         return f"{_MONTHS[begin.month - 1]} {begin.year}"

@@ -22,8 +22,8 @@ BELOW: Final = 46.0
 """Room for dates and years."""
 
 RIGHT: Final = 946.0
-LEAST_WIDTH: Final = 620.0
-"""A few days do not get bars as broad as a hand: fewer days than fill the chart leave the rest of it free."""
+WIDEST: Final = 56.0
+"""Of bars: a few days do not get bars as broad as a hand."""
 
 MARKS: Final[Mapping[str, str]] = {
     "spike": "0,-6 6,5 -6,5",
@@ -157,7 +157,7 @@ def _hatch(key: str) -> Element:
 
 
 def _bars(spend: SpendDays, amounts: Amounts, days: Days, key: str, unit: str) -> list[Element]:
-    gap = min(days.slot * 0.2, 6.0) if days.slot > 3 else 0.0
+    gap = between(days.slot)
 
     def bar(day: date, amount: Decimal, class_: str, words: str, fill: str | None = None) -> Element:
         y = amounts.y(float(amount))
@@ -172,6 +172,11 @@ def _bars(spend: SpendDays, amounts: Amounts, days: Days, key: str, unit: str) -
     drawn.append(bar(spend.now, spend.today, "bar part", " so far"))
     drawn.append(bar(spend.now, spend.today, "over", " so far", f"url(#{key}-part)"))
     return drawn
+
+
+def between(slot: float) -> float:
+    """The room between bars that have so much room each."""
+    return max(min(slot * 0.2, 6.0) if slot > 3 else 0.0, slot - WIDEST)
 
 
 def _band_class(level: float) -> str:

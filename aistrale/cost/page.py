@@ -15,7 +15,7 @@ from aistrale.cost.chart import element, short
 from aistrale.cost.chart_budgets import burn_chart, gauge_chart
 from aistrale.cost.chart_burn import Burn, assumptions, burn, lasting, standing
 from aistrale.cost.chart_models import stack_chart, stacked
-from aistrale.cost.chart_scale import DOLLARS, day_name, money, month_name
+from aistrale.cost.chart_scale import DOLLARS, day_name, money, month_name, period_name
 from aistrale.cost.chart_spend import Mark, SpendDays, cut, spend_chart
 from aistrale.cost.page_style import POLICY, STYLE
 from aistrale.cost.page_tables import anomaly_table, budget_table, folded, spend_table, stack_table, table, totals_table
@@ -212,7 +212,7 @@ def _models(outlook: Outlook, unit: str) -> list[Element]:
         return [element("section", *parts)]
     first, last = stack.spans[0][0], stack.spans[-1][1]
     parts += [
-        element("p", f"From {day_name(first)} to {day_name(last)}, one bar for each {stack.size}.", class_="soft"),
+        element("p", f"{period_name(first, last, stack.size)}, one bar for each {stack.size}.", class_="soft"),
         _figure(stack_chart(stack, title="Spend by model", unit=unit), "Chart of spend by model"),
         totals_table(stack, unit),
         folded(_NUMBERS, stack_table(stack, f"Spend by model and {stack.size}, {unit}", unit)),

@@ -113,6 +113,7 @@ polygon.out { fill: var(--limit); }
 line.out { stroke: var(--limit); stroke-dasharray: 2 3; }
 svg line.limit { stroke: var(--limit); stroke-width: 2; }
 .sofar { fill: none; stroke: var(--bar); stroke-width: 2.5; stroke-linejoin: round; }
+.guess { stroke-dasharray: 2 4; }
 svg line.sofar { stroke-width: 2.5; }
 .point { fill: var(--bar); stroke: var(--ground); stroke-width: 1.5; }
 .track { fill: var(--sheet); stroke: var(--line); }

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _DAY: Final = timedelta(days=1)
 _NONE: Final = ""
+# Values that account for less say nothing (as in Adtributor, see aistrale.cost.attribution).
+_TENTH: Final = 0.1
 
 
 def table(
@@ -85,10 +87,17 @@ def _range(interval: Interval, unit: str) -> str:
     return f"{money(interval.low, unit)} to {money(interval.high, unit)}"
 
 
+def leading(anomaly: SpendAnomaly, most: int = 3) -> list[str]:
+    """Who made a day unusual, one sentence each: those that account for at least a tenth of the difference."""
+    named = [each for each in anomaly.contributions if each.key is not None and each.power >= _TENTH]
+    return [each.reason for each in named[:most]]
+
+
 def anomaly_table(anomalies: Sequence[SpendAnomaly], unit: str) -> Element:
     """Unusual days with the numbers by which the chart names them."""
     header = [("no.", "num"), ("day", "day"), ("kind", "day"), ("spent", "num"), ("expected", "num")]
-    header += [("why", "words")]
+    told = [leading(each) for each in anomalies]
+    header += [("why", "words"), *([("who", "words")] if any(told) else [])]
     rows = [
         [
             str(index),
@@ -97,6 +106,7 @@ def anomaly_table(anomalies: Sequence[SpendAnomaly], unit: str) -> Element:
             money(each.anomaly.actual, unit),
             money(each.anomaly.expected, unit),
             each.anomaly.reason,
+            *([" ".join(told[index - 1])] if any(told) else []),
         ]
         for index, each in enumerate(anomalies, 1)
     ]
