@@ -7,6 +7,7 @@ from time import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from aistrale.cost.budget_store import EXACT, ZERO
+from aistrale.cost.facts import region_of
 from aistrale.cost.tokens import estimate_request
 from aistrale.types import EmbedRequest, MediaPart, TextPart, ToolResultPart, Usage
 
@@ -34,6 +35,8 @@ _ANTHROPIC_OUTPUT: Final = 4096
 _CHEAPER: Final = frozenset({"flex", "batch"})
 # Lifetimes of cached prompts that have a rate of their own.
 _LONG: Final = ("1h", "12h")
+# How often a search tool without a limit is taken to be used; three in one answer is the most that was recorded.
+_SEARCHES: Final = 3
 _SAMPLE: Final = 1000
 _REMEMBERED: Final = 1024
 
@@ -125,7 +128,7 @@ class Bounds:
         """
         provider, model = target.provider.name, target.model
         dearest = Rates(reason=f"no price of {provider}/{model} is known")
-        for conditions in _conditions(request):
+        for conditions in _conditions(request, target):
             found = self._rates(request, target, tokens, conditions)
             if found.reason is not None:
                 if conditions and conditions.get("service_tier") in _CHEAPER and dearest.reason is None:
@@ -143,6 +146,10 @@ class Bounds:
             return Rates(reason=prompt.reason or "its price is not known")
         if isinstance(request, EmbedRequest):
             return Rates(prompt.usd)
+        whole = prompt.usd
+        if request.tools and (fees := _fees(request)):
+            dearer = self._priced(target, {into: max(tokens, 1)}, {**conditions, **fees}).usd
+            whole = whole if dearer is None else max(whole, dearer)
         # Which rates hold for an answer depends on its prompt's length too, and shows in what the prompt costs.
         key = (provider, model, out, EXACT.divide(prompt.usd, max(tokens, 1)), *conditions.items(), _day())
         unit = self._units.get(key)
@@ -153,7 +160,7 @@ class Bounds:
             if len(self._units) >= _REMEMBERED:
                 self._units.clear()
             unit = self._units[key] = EXACT.scaleb(EXACT.subtract(both.usd, prompt.usd), -6)
-        return Rates(prompt.usd, unit)
+        return Rates(whole, unit)
 
     def _priced(self, target: Target, tokens: dict[str, int], conditions: dict[str, str]) -> Cost:
         usage = Usage(**tokens, source="estimated")  # type: ignore[arg-type]  # the names of buckets
@@ -226,18 +233,39 @@ def _special(request: Request) -> tuple[set[str], set[str]]:
     return kinds, lifetimes
 
 
-def _conditions(request: Request | EmbedRequest) -> list[dict[str, str]]:
+def _fees(request: Request) -> dict[str, str]:
+    """How often tools that the provider runs may search the web, which is charged by the use.
+
+    As often as the tool itself is limited (Anthropic's `max_uses`), else as often as answers are known to.
+    """
+    uses = 0
+    for tool in request.tools:
+        hosted = tool.hosted
+        if hosted is None or not any("search" in word for word in (*hosted, str(hosted.get("type", "")))):
+            continue
+        most = hosted.get("max_uses")
+        uses += most if isinstance(most, int) else _SEARCHES
+    return {} if not uses else {"web_search_calls": str(uses), "web_search_queries": str(uses), "grounded_prompts": "1"}
+
+
+def _conditions(request: Request | EmbedRequest, target: Target) -> list[dict[str, str]]:
     """What may be billed: the usual, and what was asked for."""
+    usual = _USUAL
+    if target.provider.name == "openai" and (region := region_of(target.base_url)) is not None:
+        usual = [{"data_residency": region}]
     if isinstance(request, EmbedRequest) or (request.service_tier is None and not request.extra):
-        return _USUAL
-    asked: dict[str, str] = {}
+        return usual
+    asked: dict[str, str] = dict(usual[0])
     tier = request.service_tier or request.extra.get("service_tier")
     if isinstance(tier, str) and tier not in {"auto", "default", "standard", "standard_only", "on_demand"}:
         asked["service_tier"] = tier
     speed = request.extra.get("speed")
     if isinstance(speed, str):
         asked["speed"] = speed
-    return [{}, asked] if asked else _USUAL
+    geo = request.extra.get("inference_geo")
+    if isinstance(geo, str):
+        asked["inference_geo"] = geo
+    return usual if asked == usual[0] else [usual[0], asked]
 
 
 _USUAL: Final[list[dict[str, str]]] = [{}]

@@ -101,6 +101,27 @@ def test_a_dearer_service_tier_counts_and_a_cheaper_one_does_not():
     assert cost(ask(service_tier="auto"), MINI, price)[0].output == 2
 
 
+def test_a_region_of_its_own_counts():
+    where = replace(MINI, base_url="https://eu.api.openai.com/v1")
+    usual, eu = cost(ask(), MINI)[0], cost(ask(), where)[0]
+    expected = [
+        price_usage("openai", "gpt-5-mini", Usage(output=1_000_000), **conditions).usd
+        for conditions in ({}, {"data_residency": "eu"})
+    ]
+    assert [usual.output * 1_000_000, eu.output * 1_000_000] == expected
+
+
+@pytest.mark.parametrize(("limit", "uses"), [({"max_uses": 7}, 7), ({}, 3)])
+def test_searches_of_the_provider_count(limit, uses):
+    where = target("anthropic/claude-haiku-4-5")
+    searching = ask(tools=[Tool("web_search", hosted={"type": "web_search_20250305", "name": "web_search", **limit})])
+    plain = ask(tools=[Tool("x", "y", {})])
+    bounds = Bounds(price_usage)
+    with_, without = (bounds.rates(request, where, 1000) for request in (searching, plain))
+    assert with_.input - without.input == Decimal("0.01") * uses
+    assert with_.output == without.output
+
+
 def test_rates_of_long_prompts_are_those_of_their_length():
     where = target("openai/gpt-5.4")
     short, long = (Bounds(price_usage).rates(ask(), where, tokens) for tokens in (1000, 300_000))
