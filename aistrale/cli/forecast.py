@@ -65,7 +65,7 @@ def command(*, days: int, where: dict[str, str | None], limit: Decimal | None, a
         if limit is not None:
             out = runs_out(ahead, float(spent - series.today), float(limit))
     except InsufficientData as error:
-        refusal = str(error)
+        refusal = " ".join(f"{part.rstrip('.')}." for part in (error.message, error.hint) if part)
     if as_json:
         document: JSONObject = {
             "as_of": series.now.isoformat(),

@@ -71,10 +71,10 @@ p { margin: 4px 0 10px; max-width: 80ch; overflow-wrap: anywhere; }
 .warn { border-left: 4px solid var(--limit); padding: 2px 0 2px 10px; }
 dl { display: flex; flex-wrap: wrap; gap: 12px; margin: 18px 0 8px; padding: 0; }
 dl div { background: var(--sheet); border: 1px solid var(--line); border-radius: 8px; padding: 10px 16px;
-  min-width: 170px; flex: 1 1 170px; }
+  min-width: min-content; flex: 1 1 170px; }
 dt { color: var(--soft); font-size: 13px; }
-dd { margin: 0; font-size: 21px; font-weight: 600; font-variant-numeric: tabular-nums; }
-dd.more { font-size: 13px; font-weight: 400; color: var(--soft); }
+dd { margin: 0; white-space: nowrap; font-size: 21px; font-weight: 600; font-variant-numeric: tabular-nums; }
+dd.more { white-space: normal; font-size: 13px; font-weight: 400; color: var(--soft); }
 .scroll { overflow-x: auto; margin: 6px 0; }
 .scroll:focus-visible { outline: 2px solid var(--bar); outline-offset: 2px; }
 .chart { display: block; width: 100%; min-width: 860px; height: auto; }
@@ -86,8 +86,8 @@ thead th { border-bottom: 1px solid var(--axis); white-space: nowrap; }
 tbody th { font-weight: 500; }
 .num { text-align: right; white-space: nowrap; }
 .day { white-space: nowrap; }
-.name { min-width: 14ch; max-width: 44ch; overflow-wrap: anywhere; }
-.words { min-width: 34ch; }
+.name { min-width: 12ch; max-width: 44ch; overflow-wrap: anywhere; }
+.words { min-width: 24ch; }
 details { margin: 6px 0 14px; }
 summary { cursor: pointer; color: var(--soft); }
 svg text { fill: var(--ink); font-size: 12px; font-variant-numeric: tabular-nums; }
