@@ -81,7 +81,7 @@ class Reserve:
         reply.on_close(closed)
         if whole or tokens is None or not any(slot.hard for slot in slots):
             return reply
-        return metered(call, attempt, reply, Means(self.book.store, hold, quote, tokens))
+        return await metered(call, attempt, reply, Means(self.book.store, hold, quote, tokens))
 
     def _counters(self, call: Call) -> list[Counter]:
         return self.book.counters(call.id, call.context, call.route, call.target, call.runtime.wall())

@@ -76,7 +76,7 @@ class Means:
         return replace(short, reserved=others, needed=EXACT.multiply(quote.output[short.index], least))
 
 
-def metered(call: Call, attempt: Attempt, reply: Reply, means: Means) -> Reply:
+async def metered(call: Call, attempt: Attempt, reply: Reply, means: Means) -> Reply:
     """The reply, with an eye on the money.
 
     Args:
@@ -86,7 +86,7 @@ def metered(call: Call, attempt: Attempt, reply: Reply, means: Means) -> Reply:
         means: What it may cost.
     """
     source = Paid(call, attempt, reply, means)
-    return Reply(source.ready(), source)
+    return Reply(await source.ready(), source)
 
 
 class Paid:
@@ -104,13 +104,10 @@ class Paid:
         self._cut: StreamInterrupted | None = None
         self._broke: StreamInterrupted | None = None
 
-    def ready(self) -> list[Event]:
-        """What has come with the beginning; that is there already, whatever it cost."""
-        events: list[Event] = []
-        while (event := self._reply.take()) is not None:
-            self._count(event)
-            events.append(event)
-        return events
+    async def ready(self) -> list[Event]:
+        """What has come with the beginning, as far as it is paid."""
+        event = self._reply.take()
+        return [] if event is None else await self._paid(event)
 
     async def pull(self) -> list[Event] | None:
         """The next events that are paid; None at the end.
@@ -122,19 +119,23 @@ class Paid:
             event = await self._next()
             if event is None:
                 return None
-            events: list[Event] = []
-            while event is not None and self._cut is None:
-                if self._pays(event):
-                    events.append(event)
-                if self._cut is None:
-                    event = self._reply.take()
-            if self._cut is not None:
-                # The error gets the usage from whoever writes the attempt down.
-                await self._reply.fail(self._cut)
-                self._cut.usage = self._cut.usage or self._attempt.usage
-            if events:
+            if events := await self._paid(event):
                 return events
         raise self._cut
+
+    async def _paid(self, event: Event | None) -> list[Event]:
+        """An event and those that are there with it, as far as they are paid; closes the connection at a cut."""
+        events: list[Event] = []
+        while event is not None and self._cut is None:
+            if self._pays(event):
+                events.append(event)
+            if self._cut is None:
+                event = self._reply.take()
+        if self._cut is not None:
+            # The error gets the usage from whoever writes the attempt down.
+            await self._reply.fail(self._cut)
+            self._cut.usage = self._cut.usage or self._attempt.usage
+        return events
 
     async def _next(self) -> Event | None:
         try:

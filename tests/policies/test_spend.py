@@ -103,6 +103,16 @@ def test_what_comes_in_one_piece_is_cut_within():
     assert error.partial_text == WORD * 100
 
 
+def test_what_comes_with_the_beginning_is_cut_within():
+    lab = bank("0.1", [[*begun(WORD)[0], *(TextDelta(WORD, 0) for _ in range(500)), ReplyEnd()]])
+    _, reply = lab.open("restart_before_first_token", stream=True)
+    assert lab.feeds[0].closed == 1
+    with pytest.raises(StreamInterrupted) as caught:
+        pull_all(reply)
+    assert caught.value.partial_text == WORD * 100
+    assert lab.balanced()
+
+
 def test_the_connection_is_closed_before_the_reader_asks_for_more():
     lab = bank("0.1", begun(*words(300)))
     _, reply = lab.open("restart_before_first_token", stream=True)
