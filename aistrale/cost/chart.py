@@ -1,8 +1,9 @@
 """Elements of SVG and HTML, escaped by construction, and the frame that every chart stands in.
 
-Small libraries were looked at: charted 1.2, leather 0.4, limn-charts 1.1, minilineplot 0.0.8 and pygal 3.1 write
-colours into the chart, so that none follows the reader's light and dark mode; all but one have them in `style`, which
-the page's policy forbids; one brings scripts. Here charts have classes only, which the page's style sheet knows.
+Small libraries were looked at: none of charted 1.2, leather 0.4, limn-charts 1.1, minilineplot 0.0.8 and pygal 3.1
+has a dark mode that follows the reader's; minilineplot and pygal need styles within the chart, which the page's
+policy forbids, and pygal a script from elsewhere. Here charts have classes only, which the page's one style sheet
+knows.
 """
 
 from __future__ import annotations
