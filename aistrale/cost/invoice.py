@@ -194,6 +194,8 @@ class _Reader:
         self._mark: DecimalMark = how.decimal or decimal_mark(
             table.cells(self._amount), semicolons=table.delimiter == ";"
         )
+        # Many rows have the same few days.
+        self._spans: dict[str, Span] = {}
         self._whole: Span | None = None
         self._factor = self._rate()
 
@@ -219,7 +221,7 @@ class _Reader:
             charges.append(
                 Charge(
                     row=row, days=self._days(row, cells), label=label, usd=self._usd(amount), kind=kind,
-                    batch=_BATCH.search(" ".join(cells)) is not None, places=places_of(amount),
+                    batch=any(map(_BATCH.search, cells)), places=places_of(amount),
                 )
             )  # fmt: skip
         return Invoice(
@@ -277,12 +279,16 @@ class _Reader:
         return Span(first.first, max(first.first, last))
 
     def _span(self, row: int, place: int, cell: str) -> Span:
+        known = self._spans.get(cell)
+        if known is not None:
+            return known
         try:
-            return span_of(cell, self._zone, self._order)
+            found = self._spans[cell] = span_of(cell, self._zone, self._order)
         except (ValueError, OverflowError, OSError) as error:
             hint = "Say --day-order dmy or mdy." if "told apart" in str(error) else None
             reason = str(error) if str(error).startswith(("no ", "a ")) else "no date"
             raise bad_cell(row, self._table.columns[place], reason, cell, hint) from None
+        return found
 
     def _days_of_file(self, row: int) -> Span:
         """The month that stands before the table, or all its days; tax and credits have no days of their own."""
