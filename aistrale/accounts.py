@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from aistrale.config import Settings
     from aistrale.core.call import Attempt, Call
-    from aistrale.cost.book import PriceBook
-    from aistrale.cost.budget_book import BudgetBook
-    from aistrale.cost.calibration import Calibration, Sampler
-    from aistrale.cost.optimize import Optimizer
+    from aistrale.cost.book.price_book import PriceBook
+    from aistrale.cost.budgets.book import BudgetBook
+    from aistrale.cost.optimization.optimizer import Optimizer
+    from aistrale.cost.tokens.calibration import Calibration, Sampler
     from aistrale.store import LedgerHandle, NullLedger
     from aistrale.types import Cost, Usage
 
@@ -33,7 +33,7 @@ class Accounts:
     """
 
     def __init__(self, settings: Settings, ledger: LedgerHandle | NullLedger) -> None:
-        from aistrale.cost.budget_book import BudgetBook
+        from aistrale.cost.budgets.book import BudgetBook
 
         self._own = settings.prices
         self._ledger = ledger
@@ -55,7 +55,7 @@ class Accounts:
     def book(self) -> PriceBook:
         """The price book, with the prices of the settings laid over it."""
         if self._book is None:
-            from aistrale.cost.book import price_book
+            from aistrale.cost.book.price_book import price_book
 
             self._book = price_book().with_prices(self._own) if self._own else price_book()
         return self._book
@@ -64,7 +64,7 @@ class Accounts:
     def calibration(self) -> Calibration:
         """What was learned about our token counts, from the ledger and from the calls of this process."""
         if self._sampler is None:
-            from aistrale.cost.calibration import Calibration, Sampler
+            from aistrale.cost.tokens.calibration import Calibration, Sampler
 
             with self._lock:
                 if self._sampler is None:
@@ -90,7 +90,7 @@ class Accounts:
 def _optimizer(settings: Settings, ledger: LedgerHandle | NullLedger) -> Optimizer | None:
     if settings.optimize is None:
         return None
-    from aistrale.cost.optimize import Optimizer
+    from aistrale.cost.optimization.optimizer import Optimizer
 
     # Shares that have grown, and what was taken back, outlive the process where calls are recorded.
     path = ledger.status().path

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from aistrale.core.call import Call
     from aistrale.core.pipeline import Pipeline
     from aistrale.core.runtime import Runtime
-    from aistrale.cost.advice import Advice
-    from aistrale.cost.budget_book import BudgetStatus
-    from aistrale.cost.counters import Count
-    from aistrale.cost.forecast_result import Forecast, MonthForecast
+    from aistrale.cost.advice.types import Advice
+    from aistrale.cost.budgets.book import BudgetStatus
+    from aistrale.cost.forecasts.result import Forecast, MonthForecast
     from aistrale.cost.outlook import SpendAnomaly
-    from aistrale.cost.prediction import Estimate
     from aistrale.cost.report import CostReport
+    from aistrale.cost.tokens.counters import Count
+    from aistrale.cost.tokens.prediction import Estimate
     from aistrale.options import EmbedOptions
     from aistrale.privacy.finding import Finding
     from aistrale.privacy.single import Redacted

@@ -26,11 +26,11 @@ from aistrale.routing.strategies import RouteRule
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aistrale.cost.budget_event import BudgetEvent
-    from aistrale.cost.budget_settings import BudgetSettings
-    from aistrale.cost.optimize import OptimizeEvent
-    from aistrale.cost.optimize_settings import OptimizeSettings
-    from aistrale.cost.overrides import OwnPrice
+    from aistrale.cost.book.overrides import OwnPrice
+    from aistrale.cost.budgets.event import BudgetEvent
+    from aistrale.cost.budgets.settings import BudgetSettings
+    from aistrale.cost.optimization.optimizer import OptimizeEvent
+    from aistrale.cost.optimization.settings import OptimizeSettings
     from aistrale.policies.cache import CacheSettings
     from aistrale.policies.degrade import DegradeSettings
     from aistrale.policies.hedge import HedgeSettings
@@ -149,7 +149,7 @@ class Settings:
         probe: Tiny requests to targets that had no calls for long, see ProbeSettings; None (the default) sends none.
         privacy: What is redacted, and which rules hold for data: "off" (the default), "redact" for the default
             PrivacySettings, or a table with their fields.
-        prices: Prices of your own, laid over the price book, see `aistrale.cost.overrides.own_prices`:
+        prices: Prices of your own, laid over the price book, see `aistrale.cost.book.overrides.own_prices`:
             `[{"model": "openai/gpt-6-luna", "input": "1.10", "output": "4"}]`.
         budgets: How much may be spent, by whom, in which time, see BudgetSettings:
             `[{"scope": "project:shop", "limit": "5.00", "period": "day"}]`.

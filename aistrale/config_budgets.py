@@ -7,9 +7,9 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, cast
 
 from aistrale.checks import Setting, flag, number, optional, optional_text, record, table, text, whole, word, wrong
-from aistrale.cost.budget_period import Period, zone_of
-from aistrale.cost.budget_scope import Scope
-from aistrale.cost.budget_settings import BudgetSettings
+from aistrale.cost.budgets.period import Period, zone_of
+from aistrale.cost.budgets.scope import Scope
+from aistrale.cost.budgets.settings import BudgetSettings
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -36,9 +36,9 @@ from aistrale.routing.strategies import STRATEGIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aistrale.cost.budget_settings import BudgetSettings
-    from aistrale.cost.optimize_settings import OptimizeSettings
-    from aistrale.cost.overrides import OwnPrice
+    from aistrale.cost.book.overrides import OwnPrice
+    from aistrale.cost.budgets.settings import BudgetSettings
+    from aistrale.cost.optimization.settings import OptimizeSettings
     from aistrale.policies.cache import CacheSettings
     from aistrale.policies.degrade import DegradeSettings
     from aistrale.policies.hedge import HedgeSettings
@@ -226,7 +226,7 @@ def _probe(name: str, value: Setting) -> ProbeSettings | None:
 
 
 def _prices(_name: str, value: Setting) -> tuple[OwnPrice, ...]:
-    from aistrale.cost.overrides import own_prices
+    from aistrale.cost.book.overrides import own_prices
 
     return own_prices(value)
 
@@ -238,7 +238,7 @@ def _budgets(name: str, value: Setting) -> tuple[BudgetSettings, ...]:
 
 
 def _optimize(name: str, value: Setting) -> OptimizeSettings | None:
-    from aistrale.cost.optimize_settings import check_optimize
+    from aistrale.cost.optimization.settings import check_optimize
 
     return check_optimize(name, value)
 

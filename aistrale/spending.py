@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aistrale.core.call import Target
-    from aistrale.cost.advice import Advice
-    from aistrale.cost.budget_book import BudgetStatus
-    from aistrale.cost.counters import Count
-    from aistrale.cost.forecast_result import Forecast, MonthForecast
+    from aistrale.cost.advice.types import Advice
+    from aistrale.cost.budgets.book import BudgetStatus
+    from aistrale.cost.forecasts.result import Forecast, MonthForecast
     from aistrale.cost.outlook import SpendAnomaly
-    from aistrale.cost.prediction import Estimate
     from aistrale.cost.report import CostReport
+    from aistrale.cost.tokens.counters import Count
+    from aistrale.cost.tokens.prediction import Estimate
     from aistrale.engine import Engine
     from aistrale.options import Options, Prompt
     from aistrale.types import Request
@@ -85,7 +85,7 @@ def anomalies(engine: Engine, days: int, where: Mapping[str, str] | None = None)
 
 def advise(engine: Engine, days: int) -> list[Advice]:
     """What could be changed to pay less, with its evidence."""
-    from aistrale.cost import advise as advice
+    from aistrale.cost.advice import advise as advice
 
     now = datetime.now(UTC)
     exchanges = engine.ledger.exchanges(since=now - timedelta(days=days))
@@ -104,7 +104,7 @@ def score(engine: Engine, call_id: str, value: float, name: str) -> bool:
 
 def count_tokens(engine: Engine, prompt: Prompt, options: Options) -> Count:
     """How many input tokens a prompt has at the model that the options name."""
-    from aistrale.cost import prediction
+    from aistrale.cost.tokens import prediction
 
     request, target = _request(engine, prompt, options)
     return prediction.count_tokens(
@@ -119,7 +119,7 @@ def count_tokens(engine: Engine, prompt: Prompt, options: Options) -> Count:
 
 def estimate(engine: Engine, prompt: Prompt, options: Options) -> Estimate:
     """What a call will use and cost, by what its model, or its route, has answered before."""
-    from aistrale.cost.prediction import predict
+    from aistrale.cost.tokens.prediction import predict
 
     request, target = _request(engine, prompt, options)
     since = datetime.now(UTC) - timedelta(days=_HISTORY_DAYS)

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aistrale.cost.anomaly import Detector, detect
-from aistrale.cost.anomaly_tail import Tail
-from aistrale.cost.attribution import Spend, attribute, explain
-from aistrale.cost.burn_rate import burn
+from aistrale.cost.anomalies.anomaly import Detector, detect
+from aistrale.cost.anomalies.attribution import Spend, attribute, explain
+from aistrale.cost.anomalies.burn_rate import burn
+from aistrale.cost.anomalies.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable

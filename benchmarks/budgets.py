@@ -25,9 +25,9 @@ from server import pin, serving
 import aistrale
 from aistrale.config_budgets import check_budgets
 from aistrale.core.call import Context
-from aistrale.cost.budget_book import BudgetBook
-from aistrale.cost.budget_bound import Bounds, load
-from aistrale.cost.budget_quote import Quote
+from aistrale.cost.budgets.book import BudgetBook
+from aistrale.cost.budgets.bound import Bounds, load
+from aistrale.cost.budgets.quote import Quote
 from aistrale.cost.prices import price_usage
 from aistrale.engine import Engine
 from aistrale.types import Message, Request

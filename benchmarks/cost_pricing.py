@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from aistrale.core.call import Target
 from aistrale.cost import price, price_usage
-from aistrale.cost.book import price_book, shipped_book
+from aistrale.cost.book.price_book import price_book, shipped_book
 from aistrale.cost.facts import gather
 from aistrale.cost.meter import ledger_form
 from aistrale.cost.shape import shape

@@ -32,7 +32,7 @@ from aistrale.policies.route import Route
 from aistrale.policies.state import States
 from aistrale.providers import get_provider
 from aistrale.reliability.breaker import Breaker, BreakerSettings, Permit, Rejected
-from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudget, RetryBudgetSettings
 from aistrale.reliability.gate import Gate
 from aistrale.reliability.limits import LimitSettings
 from aistrale.routing.health import TargetStats
@@ -141,7 +141,10 @@ def routes() -> Iterator[Row]:
 def policies() -> Iterator[Row]:
     """The policy around the strategies; what it calls next is part of the pipeline and does nothing here."""
     states = States(
-        breaker=BreakerSettings(), budget=RetryBudgetSettings(), limits={"default": LimitSettings()}, rng=random.Random(4)
+        breaker=BreakerSettings(),
+        budget=RetryBudgetSettings(),
+        limits={"default": LimitSettings()},
+        rng=random.Random(4),
     )
     rules = {name: RouteRule(strategy=name) for name in ("priority", "latency", "health")}
     route = Route(rules, lambda target: states.of(target).stats, states.availability)

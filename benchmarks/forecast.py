@@ -1,7 +1,7 @@
 """What a forecast of 90 days with intervals costs, against the seasonal naive one and against one origin at a time.
 
 The history is two years of invented spend: weekdays, growth, noise. "One origin at a time" makes the forecasts behind
-the intervals in a loop; `aistrale.cost.conformal` makes them all in one pass. Milliseconds of the wall, the median.
+the intervals in a loop; `forecasts/conformal.py` makes them all in one pass. Milliseconds of the wall, the median.
 
     python benchmarks/forecast.py [--rounds 30] [--strict]
 
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aistrale.cost.conformal import calibrate
-from aistrale.cost.forecast import forecast
-from aistrale.cost.forecast_models import point, windows
+from aistrale.cost.forecasts.conformal import calibrate
+from aistrale.cost.forecasts.forecast import forecast
+from aistrale.cost.forecasts.models import point, windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,11 +21,11 @@ import timeit
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aistrale.cost import encodings, foreign
-from aistrale.cost.calibration import Calibration, Sampler
-from aistrale.cost.counters import count_request
-from aistrale.cost.prediction import predict
-from aistrale.cost.tokens import StreamCounter, estimate_request
+from aistrale.cost.tokens import encodings, foreign
+from aistrale.cost.tokens.by_length import StreamCounter, estimate_request
+from aistrale.cost.tokens.calibration import Calibration, Sampler
+from aistrale.cost.tokens.counters import count_request
+from aistrale.cost.tokens.prediction import predict
 from aistrale.types import Message, Request, TextDelta
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ print(time.perf_counter() - begin, resident() - size)
 """
 LOADS = {
     "tiktoken.get_encoding": ("import tiktoken", 'tiktoken.get_encoding("o200k_base")'),
-    "o200k_base": ("from aistrale.cost.encodings import encoding; import tiktoken", 'encoding("o200k_base")'),
-    "cl100k_base": ("from aistrale.cost.encodings import encoding; import tiktoken", 'encoding("cl100k_base")'),
+    "o200k_base": ("from aistrale.cost.tokens.encodings import encoding; import tiktoken", 'encoding("o200k_base")'),
+    "cl100k_base": ("from aistrale.cost.tokens.encodings import encoding; import tiktoken", 'encoding("cl100k_base")'),
     "Claude's and Gemini's": (
-        'from aistrale.cost import foreign, encodings; encodings.encoding("o200k_base")',
+        'from aistrale.cost.tokens import foreign, encodings; encodings.encoding("o200k_base")',
         'foreign.count("a", "claude-3"); foreign.count("a", "claude-4.7"); foreign.count("a", "gemini")',
     ),
 }

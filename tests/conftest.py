@@ -161,7 +161,7 @@ def network_guard() -> Iterator[NetworkGuard]:
 def _forget_encodings() -> Iterator[None]:
     """Encodings that a module of tests has loaded are forgotten behind it: others expect estimates by length."""
     yield
-    encodings = sys.modules.get("aistrale.cost.encodings")
+    encodings = sys.modules.get("aistrale.cost.tokens.encodings")
     if encodings is not None:
         encodings._process._ready.clear()
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from aistrale.config_budgets import check_budgets
-from aistrale.cost.budget_settings import BudgetSettings
+from aistrale.cost.budgets.settings import BudgetSettings
 from aistrale.errors import ConfigurationError
 
 DAY = {"limit": "5.00", "period": "day"}

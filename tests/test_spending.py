@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 import aistrale
-from aistrale.cost.forecast_result import InsufficientData
+from aistrale.cost.forecasts.result import InsufficientData
 from aistrale.errors import BudgetExceeded, ConfigurationError
 from aistrale.store.records import AttemptRow, CallRow
 from aistrale.testing import simulator

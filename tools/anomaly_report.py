@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from nab_score import PROFILES, labels, score
 
-from aistrale.cost.anomaly import Detector, detect
-from aistrale.cost.anomaly_tail import Tail
-from aistrale.cost.burn_rate import burn
+from aistrale.cost.anomalies.anomaly import Detector, detect
+from aistrale.cost.anomalies.burn_rate import burn
+from aistrale.cost.anomalies.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aistrale.cost.forecast import forecast
+from aistrale.cost.forecasts.forecast import forecast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def windows(path: Path, horizon: int, season: int, least: int, cap: int) -> Iter
 
 
 def ours(window: Window) -> Answer:
-    """Forecast with `aistrale.cost.forecast`."""
+    """Forecast with `aistrale.cost.forecasts.forecast`."""
     made = forecast(window.known.tolist(), len(window.actual))
     days = {
         level: (

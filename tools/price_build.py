@@ -34,8 +34,8 @@ from price_sources import (
     model_prices_tables,
 )
 
-from aistrale.cost.book_rows import rate_text
-from aistrale.cost.genai import convert, search_count
+from aistrale.cost.book.genai import convert, search_count
+from aistrale.cost.book.rows import rate_text
 from aistrale.providers.catalog import catalog, spellings
 
 if TYPE_CHECKING:

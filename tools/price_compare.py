@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from aistrale.cost.book_rows import EPOCH
+from aistrale.cost.book.rows import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from price_sources import Lane, Models, Table
 
-    from aistrale.cost.book import PriceBook
+    from aistrale.cost.book.price_book import PriceBook
 
 Row: TypeAlias = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from price_sources import BATCH, PRIORITY, USUAL
 
-from aistrale.cost.book_rows import FACTORS, rate_text
+from aistrale.cost.book.rows import FACTORS, rate_text
 from aistrale.providers.catalog import catalog
 
 if TYPE_CHECKING:

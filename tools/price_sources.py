@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from aistrale.cost.genai import PROVIDERS as GENAI_PROVIDERS
-from aistrale.cost.genai import ROUTER
+from aistrale.cost.book.genai import PROVIDERS as GENAI_PROVIDERS
+from aistrale.cost.book.genai import ROUTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -37,8 +37,8 @@ from catalog_sources import (
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from aistrale.cost.book import BookModel, shipped_book  # noqa: E402
-from aistrale.cost.book_rows import EPOCH  # noqa: E402
+from aistrale.cost.book.price_book import BookModel, shipped_book  # noqa: E402
+from aistrale.cost.book.rows import EPOCH  # noqa: E402
 
 TARGET = HERE.parent / "aistrale" / "providers" / "catalog.json"
 GENAI_NAME = {"openai": "openai", "anthropic": "anthropic", "gemini": "google", "groq": "groq"}

@@ -9,11 +9,11 @@ counts tokens as Claude does, after measurements with Anthropic's own counter; w
 
 A rank file of tiktoken has a line for each token: its bytes in base64, and its rank, counted from 0. Ours holds the
 same without what follows from the order: the number of tokens (four bytes, big end first), the length of each in a
-byte, and their bytes, gzipped; a bit more than half the size, and read in half the time. `aistrale.cost.encodings`
+byte, and their bytes, gzipped; a bit more than half the size, and read in half the time. `tokens/encodings.py`
 reads it, and a test writes tiktoken's lines out of it again and compares their hash.
 
 `claude.words.gz` has five bytes for each token of o200k_base, one sort after the other: what kind of token it is (see
-`aistrale.cost.foreign`), how many tokens of Claude's it adds to a text where a word begins with it, and how many more
+`tokens/foreign.py`), how many tokens of Claude's it adds to a text where a word begins with it, and how many more
 than that where a word goes on with it (modulo 256); in the vocabulary of Claude 3 to 4.6, and in that of the models
 since.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = ROOT / "aistrale" / "cost"
+TARGET = ROOT / "aistrale" / "cost" / "tokens"
 NAMES = ("o200k_base", "cl100k_base")
 # Words that take one token, to stand beside a token so that the frame of a message and the ends of a text do not touch
 # it; and beginnings of words, for it to go on with.
@@ -120,7 +120,7 @@ def main() -> int:
         print("claude.words.gz: left as it is, since ctok is not installed")
         return 0
     sys.path.insert(0, str(ROOT))
-    from aistrale.cost.foreign import kind_of
+    from aistrale.cost.tokens.foreign import kind_of
 
     words = tokens["o200k_base"]
     tables = [costs(words, lambda text, version=version: token_count(text, version)) for version in VOCABULARIES]

@@ -1,4 +1,4 @@
-"""Write `aistrale/cost/prices.json.gz` from what installed packages know about prices, and say how far they agree.
+"""Write `aistrale/cost/book/prices.json.gz` from what installed packages know about prices, and say how far they agree.
 
 Run it on purpose; the library never does:
 
@@ -35,11 +35,11 @@ from price_sources import (  # noqa: E402
     occ_models,
 )
 
-from aistrale.cost.book import PriceBook  # noqa: E402
-from aistrale.cost.book_check import FORMAT, check_book, written  # noqa: E402
-from aistrale.cost.book_update import packed  # noqa: E402
+from aistrale.cost.book.check import FORMAT, check_book, written  # noqa: E402
+from aistrale.cost.book.price_book import PriceBook  # noqa: E402
+from aistrale.cost.book.update import packed  # noqa: E402
 
-TARGET = HERE.parent / "aistrale" / "cost" / "prices.json.gz"
+TARGET = HERE.parent / "aistrale" / "cost" / "book" / "prices.json.gz"
 PACKAGES = {
     "genai-prices": ("genai-prices", "MIT"),
     "litellm": ("litellm", "MIT"),

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 # The reading of the recordings is written once, with the tests.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from aistrale.cost import foreign
-from aistrale.cost.calibration import Calibration
-from aistrale.cost.counters import Count, count_request, count_text
+from aistrale.cost.tokens import foreign
+from aistrale.cost.tokens.calibration import Calibration
+from aistrale.cost.tokens.counters import Count, count_request, count_text
 from aistrale.types import MediaPart, ProviderPart, TextPart, Usage, UsageUpdate
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ def fetch(url: str) -> bytes:
 
     from aistrale.core.http import HttpError, HttpRequest, SyncHttp
     from aistrale.core.runtime import run_sync
-    from aistrale.cost.book import LARGEST
+    from aistrale.cost.book.price_book import LARGEST
 
     try:
         parts = urlsplit(url)

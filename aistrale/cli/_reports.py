@@ -9,7 +9,7 @@ from aistrale.cli import _screen
 if TYPE_CHECKING:
     from aistrale.cost.benchmark import Benchmark
     from aistrale.cost.intervals import Interval
-    from aistrale.cost.reconcile import Line, Reconciliation
+    from aistrale.cost.invoices.reconcile import Line, Reconciliation
     from aistrale.cost.report import CostReport, CostRow
     from aistrale.types import JSONObject
 

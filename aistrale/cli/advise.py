@@ -16,7 +16,7 @@ from aistrale.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from aistrale.cost.advise import Advice
+    from aistrale.cost.advice.advise import Advice
     from aistrale.store.protocol import Exchange
     from aistrale.types import JSONObject
 
@@ -64,8 +64,8 @@ def command(*, since: datetime, least: float, prompt: str | None, as_json: bool)
         _shorten(prompt, as_json=as_json)
         return
     from aistrale.config import load
-    from aistrale.cost.advise import advise, total
-    from aistrale.cost.book import price_book
+    from aistrale.cost.advice.advise import advise, total
+    from aistrale.cost.book.price_book import price_book
     from aistrale.store import open_ledger
 
     settings = load({})
@@ -125,7 +125,7 @@ def as_document(advice: Advice) -> JSONObject:
 
 
 def _show(found: Sequence[Advice], count: int, since: datetime) -> None:
-    from aistrale.cost.advise import total
+    from aistrale.cost.advice.advise import total
 
     if not found:
         _screen.note(_NOTHING.format(calls=f"{count:,} attempts", since=f"{since:%Y-%m-%d %H:%M} UTC"))
@@ -172,8 +172,8 @@ def _evidence(advice: Advice) -> str:
 
 
 def _shorten(name: str, *, as_json: bool) -> None:
-    from aistrale.cost.compact import compact
-    from aistrale.cost.tokens import estimate_tokens
+    from aistrale.cost.optimization.compact import compact
+    from aistrale.cost.tokens.by_length import estimate_tokens
 
     text = _read(name)
     found = compact(text)

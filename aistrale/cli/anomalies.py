@@ -32,7 +32,7 @@ def command(*, since: datetime | None, where: dict[str, str | None], as_json: bo
 
     A spike or a drop is an episode, told once; a shift is a new level that held.
     """
-    from aistrale.cost.anomaly import why_silent
+    from aistrale.cost.anomalies.anomaly import why_silent
     from aistrale.cost.outlook import find_anomalies
     from aistrale.cost.series import daily_spend
 
@@ -65,7 +65,7 @@ def command(*, since: datetime | None, where: dict[str, str | None], as_json: bo
 
 
 def _show(found: Sequence[SpendAnomaly]) -> None:
-    from aistrale.cost.chart_scale import money
+    from aistrale.cost.charts.scale import money
 
     rows = [
         [

@@ -11,7 +11,7 @@ from aistrale.cli import _screen
 from aistrale.cli.cost import conditions, reading
 
 if TYPE_CHECKING:
-    from aistrale.cost.forecast_result import Forecast, MonthForecast, RunsOut, Total
+    from aistrale.cost.forecasts.result import Forecast, MonthForecast, RunsOut, Total
     from aistrale.cost.series import DailySpend
     from aistrale.types import JSONObject
 
@@ -47,7 +47,7 @@ def command(*, days: int, where: dict[str, str | None], limit: Decimal | None, a
 
     Days are UTC. Where there is too little history, what was spent is shown and why there is no forecast.
     """
-    from aistrale.cost.forecast_result import InsufficientData, runs_out
+    from aistrale.cost.forecasts.result import InsufficientData, runs_out
     from aistrale.cost.outlook import forecast_spend, month_spend
     from aistrale.cost.series import daily_spend
 
@@ -97,7 +97,7 @@ def _month_to_date(series: DailySpend) -> Decimal:
 
 
 def _show(series: DailySpend, spent: Decimal, month: MonthForecast | None, ahead: Forecast | None) -> None:
-    from aistrale.cost.chart_scale import money, month_name
+    from aistrale.cost.charts.scale import money, month_name
 
     name = month_name(series.now.date())
     rows = [["today so far", money(series.today)], [f"{name} so far", money(spent)]]
@@ -113,7 +113,7 @@ def _show(series: DailySpend, spent: Decimal, month: MonthForecast | None, ahead
 
 
 def _cells(total: Total) -> list[str]:
-    from aistrale.cost.chart_scale import money
+    from aistrale.cost.charts.scale import money
 
     # What was spent is known, so that nothing less can come: rounding must not say otherwise.
     ranges = [f"{money(max(each.low, 0.0))} to {money(each.high)}" for each in total.intervals]
@@ -121,7 +121,7 @@ def _cells(total: Total) -> list[str]:
 
 
 def _limit_words(limit: Decimal, spent: Decimal, series: DailySpend, out: RunsOut | None) -> str:
-    from aistrale.cost.chart_scale import day_name, money
+    from aistrale.cost.charts.scale import day_name, money
 
     begin = day_name(series.now.date().replace(day=1))
     what = f"limit of {money(limit)} from {begin} on"

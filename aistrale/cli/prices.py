@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from aistrale.cost.book import BookModel, BookRow, PriceBook, Rates
-    from aistrale.cost.book_changes import Change
-    from aistrale.cost.overrides import OwnPrice
+    from aistrale.cost.book.changes import Change
+    from aistrale.cost.book.overrides import OwnPrice
+    from aistrale.cost.book.price_book import BookModel, BookRow, PriceBook, Rates
     from aistrale.types import JSONObject
 
 _SHOWN_CHANGES = 40
@@ -60,7 +60,7 @@ def show(*, model: str, day: date | None, as_json: bool) -> None:
     MODEL is provider/model or a bare name; at Hugging Face with the backend, provider/org/model:backend, or without
     it for all of them. Prices of your own, from the settings, are laid over.
     """
-    from aistrale.cost.book import price_book
+    from aistrale.cost.book.price_book import price_book
 
     book = price_book().with_prices(_own())
     provider, name = _find(book, model)
@@ -86,7 +86,7 @@ def show(*, model: str, day: date | None, as_json: bool) -> None:
 def _own() -> Sequence[OwnPrice]:
     """The prices of the settings."""
     from aistrale.config import load
-    from aistrale.cost.overrides import own_prices
+    from aistrale.cost.book.overrides import own_prices
 
     return own_prices(getattr(load({}), "prices", None))
 
@@ -128,7 +128,7 @@ def _show(book: PriceBook, provider: str, name: str, models: Sequence[BookModel]
 
 
 def _place(unit: str) -> int:
-    from aistrale.cost.book_rows import PER_MILLION
+    from aistrale.cost.book.rows import PER_MILLION
 
     return PER_MILLION.index(unit) if unit in PER_MILLION else len(PER_MILLION)
 
@@ -151,7 +151,7 @@ def _lines(
 
 
 def _on(found: tuple[Rates, ...] | str, at: date) -> Rates | None:
-    from aistrale.cost.book_rows import EPOCH
+    from aistrale.cost.book.rows import EPOCH
 
     if isinstance(found, str):
         return None
@@ -222,8 +222,8 @@ def diff(*, file: str | None, day: date | None, as_json: bool) -> None:
 
     FILE is a price book, or the data that genai-prices publishes.
     """
-    from aistrale.cost.book import PriceBook, shipped_book, stored_path
-    from aistrale.cost.book_changes import changes
+    from aistrale.cost.book.changes import changes
+    from aistrale.cost.book.price_book import PriceBook, shipped_book, stored_path
 
     today = datetime.now(UTC).date()
     old = shipped_book()
@@ -248,9 +248,9 @@ def update(*, source: str | None, force: bool, undo: bool, as_json: bool) -> Non
     Everything in it is checked first. It is stored in the data directory (AISTRALE_HOME) and holds for every later
     process until a version of aistrale brings a newer one.
     """
-    from aistrale.cost import book_update
-    from aistrale.cost.book import forget, shipped_book
-    from aistrale.cost.book_changes import changes, large
+    from aistrale.cost.book import update as book_update
+    from aistrale.cost.book.changes import changes, large
+    from aistrale.cost.book.price_book import forget, shipped_book
 
     if undo:
         if source is not None:
@@ -288,14 +288,14 @@ def update(*, source: str | None, force: bool, undo: bool, as_json: bool) -> Non
 
 def _present(shipped: PriceBook) -> PriceBook:
     """What the update is compared with: the stored book, where it can be read."""
-    from aistrale.cost.book import price_book
+    from aistrale.cost.book.price_book import price_book
 
     current = price_book()
     return current if current.as_of >= shipped.as_of else shipped
 
 
 def _read(content: bytes, old: PriceBook, today: date) -> tuple[PriceBook, list[str]]:
-    from aistrale.cost.book_update import read_update
+    from aistrale.cost.book.update import read_update
 
     return read_update(content, old, today)
 
@@ -303,7 +303,7 @@ def _read(content: bytes, old: PriceBook, today: date) -> tuple[PriceBook, list[
 def _file(name: str) -> bytes:
     from pathlib import Path
 
-    from aistrale.cost.book import LARGEST
+    from aistrale.cost.book.price_book import LARGEST
 
     try:
         with Path(name).expanduser().open("rb") as file:
@@ -316,7 +316,7 @@ def _file(name: str) -> bytes:
 
 
 def _fetched(source: str | None) -> bytes:
-    from aistrale.cost.genai import URL
+    from aistrale.cost.book.genai import URL
 
     place = URL if source is None else source.strip()
     if "://" not in place:

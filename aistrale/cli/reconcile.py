@@ -14,7 +14,7 @@ from aistrale.cli.cost import conditions, reading
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from aistrale.cost.invoice_cells import DayOrder, DecimalMark
+    from aistrale.cost.invoices.cells import DayOrder, DecimalMark
 
 DIFFERS = 1
 _STDIN = "-"
@@ -33,7 +33,7 @@ def _decimal(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 
 
 def _format(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    from aistrale.cost.invoice_layouts import FORMATS
+    from aistrale.cost.invoices.layouts import FORMATS
 
     if value is None or value in FORMATS:
         return value
@@ -87,8 +87,8 @@ def command(
     Shows what differs and the likely reasons. Exit code: 0 when all agrees within the tolerance, 1 when something
     differs, 2 for a file that cannot be read. FILE is - for standard input.
     """
-    from aistrale.cost.invoice import Reading, read_invoice
-    from aistrale.cost.reconcile import reconcile
+    from aistrale.cost.invoices.invoice import Reading, read_invoice
+    from aistrale.cost.invoices.reconcile import reconcile
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv cannot both be printed")
@@ -105,7 +105,7 @@ def command(
 
 
 def _read(name: str) -> bytes:
-    from aistrale.cost.invoice_table import LARGEST
+    from aistrale.cost.invoices.table import LARGEST
 
     try:
         if name == _STDIN:

@@ -300,7 +300,7 @@ class Call:
         self.judged: Counter[str] | None = None
         """What rules about data have done to how many values, by `direction.action.type`; None where none spoke."""
         self.optimized: tuple[str, ...] = ()
-        """What automatic optimisation changed, by the names of `aistrale.cost.optimize`."""
+        """What automatic optimisation changed, by the names of `aistrale.cost.optimization.optimizer`."""
         self.degraded: str | None = None
         """How the answer is less than what was asked for: "cache", "stale_cache", "smaller_model", "canned"."""
         self.runtime = runtime

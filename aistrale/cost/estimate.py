@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from aistrale.cost import encodings
-from aistrale.cost.families import family_of
 from aistrale.cost.prices import price_usage
-from aistrale.cost.tokens import estimate_request, estimate_tokens
+from aistrale.cost.tokens import encodings
+from aistrale.cost.tokens.by_length import estimate_request, estimate_tokens
+from aistrale.cost.tokens.families import family_of
 from aistrale.types import EmbedRequest, ReasoningPart, RefusalPart, TextPart, ToolCallPart, Usage
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Characters that are counted in less than a millisecond or so.
 _QUICK: Final = 10_000
-# Tokens in another vocabulary for one of o200k, in prose; `aistrale.cost.foreign` knows better, and has to be loaded.
+# Tokens in another vocabulary for one of o200k, in prose; `tokens/foreign.py` knows better, and has to be loaded.
 _MORE: Final = {"claude-3": 1.12, "claude-4.7": 1.47, "gemini": 1.03}
 
 

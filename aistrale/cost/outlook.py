@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
-from aistrale.cost.anomaly import detect, mask
-from aistrale.cost.attribution import Spend, explain
-from aistrale.cost.forecast import forecast, month_to_date
-from aistrale.cost.forecast_result import InsufficientData
+from aistrale.cost.anomalies.anomaly import detect, mask
+from aistrale.cost.anomalies.attribution import Spend, explain
+from aistrale.cost.forecasts.forecast import forecast, month_to_date
+from aistrale.cost.forecasts.result import InsufficientData
 from aistrale.cost.series import daily_spend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
-    from aistrale.cost.anomaly import Anomaly
-    from aistrale.cost.attribution import Contribution, Explanation
-    from aistrale.cost.budget_book import BudgetStatus
-    from aistrale.cost.forecast_result import Forecast, MonthForecast
+    from aistrale.cost.anomalies.anomaly import Anomaly
+    from aistrale.cost.anomalies.attribution import Contribution, Explanation
+    from aistrale.cost.budgets.book import BudgetStatus
+    from aistrale.cost.forecasts.result import Forecast, MonthForecast
     from aistrale.cost.series import DailySpend
     from aistrale.store.protocol import LedgerQueries, SpendRow
     from aistrale.types import JSONObject

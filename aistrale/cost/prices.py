@@ -10,7 +10,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from aistrale.cost.book import price_book
+from aistrale.cost.book.price_book import price_book
 from aistrale.cost.meter import BUCKETS, meter
 from aistrale.cost.meter_conditions import plain_conditions
 from aistrale.cost.pricing import EXACT, day_of, no_rate, price_metered, rate_of, rates_of, table_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from aistrale.cost.book import PriceBook
+    from aistrale.cost.book.price_book import PriceBook
 
 _COUNTS = attrgetter(*BUCKETS)
 _UNTOLD = (None,) * len(BUCKETS)
@@ -45,7 +45,7 @@ def price(
         usage: The provider's usage object, verbatim, or decoded; see `aistrale.cost.meter.meter`. Anything else than
             an object or None is an error.
         at: When it happened, aware; now by default. Prices change.
-        book: The prices; those of `aistrale.cost.book.price_book` by default.
+        book: The prices; those of `aistrale.cost.book.price_book.price_book` by default.
         conditions: What changes the price and does not stand in the usage: `service_tier` of the answer,
             `processing="batch"`, `speed="fast"`, `inference_provider` (Hugging Face's backend), `data_residency`,
             `web_search_calls` and the other uses of hosted tools (numbers), `http_status`, `stop_reason`, `aborted`.

@@ -17,7 +17,7 @@ from aistrale.types import Cost, Usage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aistrale.cost.book import PriceBook, Rates
+    from aistrale.cost.book.price_book import PriceBook, Rates
     from aistrale.store.records import AttemptRow
 
 _Counts: TypeAlias = "Mapping[str, int | Decimal]"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from aistrale.cost.book import PriceBook
+    from aistrale.cost.book.price_book import PriceBook
     from aistrale.store.protocol import LedgerQueries
     from aistrale.types import JSONObject
 

@@ -16,7 +16,7 @@ from aistrale.store.summary import EXACT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aistrale.cost.book import PriceBook
+    from aistrale.cost.book.price_book import PriceBook
     from aistrale.cost.meter import Metered
     from aistrale.store.protocol import Exchange
     from aistrale.types import JSONObject
@@ -104,7 +104,7 @@ def cache_savings(exchanges: Iterable[Exchange], book: PriceBook | None = None) 
         if not attempt.cache_read and not attempt.cache_write:
             continue
         if book is None:
-            from aistrale.cost.book import price_book
+            from aistrale.cost.book.price_book import price_book
 
             book = price_book()
         savings.book = book.label

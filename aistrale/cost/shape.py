@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aistrale.cost.tokens import estimate_tokens
+from aistrale.cost.tokens.by_length import estimate_tokens
 from aistrale.types import (
     EmbedRequest,
     MediaPart,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 KEY_FILE: Final = "prefix.key"
 _KEY_SIZE: Final = 32
 _DIGEST: Final = 8
-# As aistrale.cost.tokens counts them: what a message adds to its text, and an image in full resolution.
+# As aistrale.cost.tokens.by_length counts them: what a message adds to its text, and an image in full resolution.
 _MESSAGE: Final = 4
 _MEDIA: Final = 765
 # Applications have a handful of system texts; who has more pays for hashing them again.
@@ -46,7 +46,7 @@ class Shape(NamedTuple):
     """What is kept of a request.
 
     Args:
-        input_tokens: About how many tokens it brings, by `aistrale.cost.tokens.estimate_request`.
+        input_tokens: About how many tokens it brings, by `aistrale.cost.tokens.by_length.estimate_request`.
         messages: How many messages it holds; of embeddings, how many inputs.
         prefix: Keyed fingerprint (16 hexadecimal digits) of what stands before the conversation: the tools, the schema
             of the output, and the system messages at its head. None where nothing does.

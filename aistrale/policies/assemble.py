@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from aistrale.config import Settings
     from aistrale.core.call import Call, Target
     from aistrale.core.pipeline import Policy
-    from aistrale.cost.budget_book import BudgetBook, Past
-    from aistrale.cost.budget_bound import Price
-    from aistrale.cost.budget_event import BudgetEvent
-    from aistrale.cost.budget_settings import BudgetSettings
-    from aistrale.cost.optimize import Optimizer
+    from aistrale.cost.budgets.book import BudgetBook, Past
+    from aistrale.cost.budgets.bound import Price
+    from aistrale.cost.budgets.event import BudgetEvent
+    from aistrale.cost.budgets.settings import BudgetSettings
+    from aistrale.cost.optimization.optimizer import Optimizer
     from aistrale.policies.hold import Predicate
     from aistrale.privacy.event import PrivacyEvent
     from aistrale.privacy.protection import Protection
@@ -146,7 +146,7 @@ def spending(
         on_event: Is told of thresholds and refusals.
         book: The budgets themselves, where they are made already; the three before are not read then.
     """
-    from aistrale.cost.budget_book import BudgetBook
+    from aistrale.cost.budgets.book import BudgetBook
     from aistrale.policies.budget import Budget
     from aistrale.policies.reserve import Reserve
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
-from aistrale.cost.budget_store import EXACT
+from aistrale.cost.budgets.store import EXACT
 from aistrale.errors import BudgetExceeded
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from aistrale.core.call import Call, Target
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
-    from aistrale.cost.budget_book import BudgetBook, Counter
-    from aistrale.cost.budget_store import Short
+    from aistrale.cost.budgets.book import BudgetBook, Counter
+    from aistrale.cost.budgets.store import Short
 
 
 class Budget:

@@ -2,7 +2,8 @@
 
 It stands inside redaction and outside the cache, see the list of places. What it cannot change without doubt it leaves
 alone: embeddings, what models said, thoughts, tools, prefixes that the application has marked for the provider's cache,
-requests that their SDK has signed. Which calls are changed, and for how long, is decided in `aistrale.cost.optimize`.
+requests that their SDK has signed. Which calls are changed, and for how long, is decided by
+`aistrale.cost.optimization.optimizer`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from aistrale.cost.compact import compact
-from aistrale.cost.optimize import COMPACT
+from aistrale.cost.optimization.compact import compact
+from aistrale.cost.optimization.optimizer import COMPACT
 from aistrale.cost.prices import price_usage
-from aistrale.cost.tokens import estimate_request
+from aistrale.cost.tokens.by_length import estimate_request
 from aistrale.errors import AistraleError, ConfigurationError, PolicyError
 from aistrale.policies.texts import is_large, rewrite
 from aistrale.types import EmbedRequest, MediaPart, TextPart, ToolResultPart, Usage
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from aistrale.core.call import Call, Target
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
-    from aistrale.cost.optimize import Optimizer
+    from aistrale.cost.optimization.optimizer import Optimizer
     from aistrale.policies.texts import Kind
     from aistrale.providers.catalog import ModelFacts
     from aistrale.routing.strategies import RouteRule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aistrale.cost.tokens import estimate_request
+from aistrale.cost.tokens.by_length import estimate_request
 from aistrale.dialects.headers import rate_limits
 from aistrale.errors import ConfigurationError, InvalidRequestError, NetworkError, PolicyError
 from aistrale.reliability.backoff import room, spread

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from aistrale.cost.budget_bound import Bounds, load
-from aistrale.cost.budget_quote import Quote
-from aistrale.cost.budget_store import Short
+from aistrale.cost.budgets.bound import Bounds, load
+from aistrale.cost.budgets.quote import Quote
+from aistrale.cost.budgets.store import Short
 from aistrale.errors import BudgetExceeded
 from aistrale.policies.budget import describe, learn, refusal
 from aistrale.policies.spend import Means, metered
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
-    from aistrale.cost.budget import Hold
-    from aistrale.cost.budget_book import BudgetBook, Counter
-    from aistrale.cost.budget_bound import Price
+    from aistrale.cost.budgets.book import BudgetBook, Counter
+    from aistrale.cost.budgets.bound import Price
+    from aistrale.cost.budgets.memory import Hold
 
 
 class Reserve:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from aistrale.core.faults import interrupted
 from aistrale.core.reply import Reply
-from aistrale.cost.tokens import estimate_tokens
+from aistrale.cost.tokens.by_length import estimate_tokens
 from aistrale.errors import (
     AistraleError,
     ContextLengthError,

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.core.faults import interrupted
 from aistrale.core.reply import Reply
-from aistrale.cost.budget_quote import STEP
-from aistrale.cost.budget_store import EXACT
-from aistrale.cost.tokens import StreamCounter
+from aistrale.cost.budgets.quote import STEP
+from aistrale.cost.budgets.store import EXACT
+from aistrale.cost.tokens.by_length import StreamCounter
 from aistrale.errors import AistraleError, StreamInterrupted
 from aistrale.policies.budget import refusal
 from aistrale.types import BlockEnd, Finish, Other, ReplyEnd, ReplyStart, UsageUpdate
 
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
-    from aistrale.cost.budget import Hold, MemoryStore
-    from aistrale.cost.budget_quote import Quote
-    from aistrale.cost.budget_store import Short
+    from aistrale.cost.budgets.memory import Hold, MemoryStore
+    from aistrale.cost.budgets.quote import Quote
+    from aistrale.cost.budgets.store import Short
     from aistrale.types import Completion, Event
 
 # What ends an answer, or says nothing: it costs nothing, and after an end nothing comes that would.

@@ -67,7 +67,7 @@ class ModelFacts:
         source: Where they come from.
         blended: What it costs, roughly, to compare it with others: US dollars per million tokens, three of input to
             one of output, the usual mix of chats; of a router at its first backend. Prices stand in
-            `aistrale.cost.book`.
+            `aistrale.cost.book.price_book`.
     """
 
     provider: str

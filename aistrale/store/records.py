@@ -178,8 +178,8 @@ class CallRow(UsageColumns):
             schema version 2.
         avoided: US dollars, as text, that a remembered answer had cost when it was asked for; None where a provider was
             asked.
-        optimized: What automatic optimisation changed in the request, by the names of `aistrale.cost.optimize`. The
-            last two: since schema version 3.
+        optimized: What automatic optimisation changed in the request, by the names of
+            `aistrale.cost.optimization.optimizer`. The last two: since schema version 3.
     """
 
     call_id: str

@@ -95,7 +95,7 @@ def test_a_prompt_is_shown_as_a_diff(cli, nobody, tmp_path):
 def test_a_prompt_as_json_with_the_way_back(cli, nobody):
     text = f"Read this:\n\n{ROWS}\n"
     found = json.loads(cli("advise", "--prompt", "-", "--json", stdin=text.encode()).stdout)
-    from aistrale.cost.compact import Edit, restore
+    from aistrale.cost.optimization.compact import Edit, restore
 
     edits = [Edit(edit["at"], edit["old"], edit["new"], edit["rule"]) for edit in found["edits"]]
     assert restore(found["text"], edits) == text

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from aistrale.cost.charts.page import page
 from aistrale.cost.outlook import look_ahead
-from aistrale.cost.page import page
 from aistrale.store.ledger import SQLiteLedger
 from tests.cost.ledgers import CURSOR, attempt, call
 

@@ -12,8 +12,8 @@ from threading import Thread
 import pytest
 
 from aistrale.cost import price_usage
-from aistrale.cost.book import forget, price_book, shipped_book, stored_path
-from aistrale.cost.book_check import written
+from aistrale.cost.book.check import written
+from aistrale.cost.book.price_book import forget, price_book, shipped_book, stored_path
 from aistrale.types import Usage
 
 LATER = "2999-01-01"

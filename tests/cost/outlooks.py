@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from aistrale.cost.anomaly import detect, mask
-from aistrale.cost.budget_book import BudgetStatus
-from aistrale.cost.forecast import InsufficientData, forecast, month_to_date
+from aistrale.cost.anomalies.anomaly import detect, mask
+from aistrale.cost.budgets.book import BudgetStatus
+from aistrale.cost.forecasts.forecast import InsufficientData, forecast, month_to_date
 from aistrale.cost.outlook import Outlook, SpendAnomaly
 from aistrale.cost.series import DailySpend
 

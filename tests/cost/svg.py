@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from aistrale.cost.chart import text_width
+from aistrale.cost.charts.chart import text_width
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 

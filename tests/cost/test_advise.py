@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aistrale.cost.advice_prices import least_cached
-from aistrale.cost.advise import RULES, advise, total
-from aistrale.cost.book import shipped_book
+from aistrale.cost.advice.advise import RULES, advise, total
+from aistrale.cost.advice.prices import least_cached
+from aistrale.cost.book.price_book import shipped_book
 from tests.cost.synthetic_ledger import CAUSES, DAYS, NOW, Planted, Shot, clean, exchanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aistrale.cost.advise import Advice
+    from aistrale.cost.advice.advise import Advice
 
 
 def _advise(shots: list[Shot], **options: float) -> list[Advice]:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aistrale.cost.anomaly import Detector, detect, mask, why_silent
-from aistrale.cost.anomaly_level import Outlook
+from aistrale.cost.anomalies.anomaly import Detector, detect, mask, why_silent
+from aistrale.cost.anomalies.level import Outlook
 from aistrale.errors import ConfigurationError
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
@@ -261,7 +261,9 @@ def test_masks_are_as_long_as_the_history(values):
 
 
 def test_no_third_party_package_is_loaded():
-    code = "import sys, aistrale.cost.anomaly; print(sorted({'numpy', 'pydantic', 'httpx'} & set(sys.modules)))"
+    code = (
+        "import sys, aistrale.cost.anomalies.anomaly; print(sorted({'numpy', 'pydantic', 'httpx'} & set(sys.modules)))"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )

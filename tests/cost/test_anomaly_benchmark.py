@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aistrale.cost.anomaly_tail import Tail
+from aistrale.cost.anomalies.tail import Tail
 
 numpy = pytest.importorskip("numpy")
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.anomaly_tail import Tail
+from aistrale.cost.anomalies.tail import Tail
 from aistrale.errors import ConfigurationError
 
 

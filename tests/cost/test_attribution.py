@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.attribution import Spend, attribute, explain
+from aistrale.cost.anomalies.attribution import Spend, attribute, explain
 from aistrale.errors import ConfigurationError
 
 

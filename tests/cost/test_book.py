@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from aistrale.cost.book import PriceBook, price_book, shipped_book, stored_path
-from aistrale.cost.book_check import check_book
-from aistrale.cost.book_rows import EPOCH, MONEY, SEARCH_COUNTS, UNITS
-from aistrale.cost.book_update import packed, store
+from aistrale.cost.book.check import check_book
+from aistrale.cost.book.price_book import PriceBook, price_book, shipped_book, stored_path
+from aistrale.cost.book.rows import EPOCH, MONEY, SEARCH_COUNTS, UNITS
+from aistrale.cost.book.update import packed, store
 from aistrale.errors import ConfigurationError
 from aistrale.providers import PROVIDERS
 from aistrale.providers.catalog import catalog
 
-FILE = Path(__file__).resolve().parents[2] / "aistrale" / "cost" / "prices.json.gz"
+FILE = Path(__file__).resolve().parents[2] / "aistrale" / "cost" / "book" / "prices.json.gz"
 
 
 def on(provider, model, day="2026-11-27", **conditions):
@@ -313,7 +313,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 FRESH = """
 import sys
-from aistrale.cost.book import price_book
+from aistrale.cost.book.price_book import price_book
 print(price_book().as_of)
 """
 
@@ -322,7 +322,7 @@ def fresh(**environ):
     """What a process of its own takes for the book."""
     import os
 
-    env = {**os.environ, "PYTHONPATH": str(FILE.parents[2]), **environ}
+    env = {**os.environ, "PYTHONPATH": str(FILE.parents[3]), **environ}
     return subprocess.run([sys.executable, "-c", FRESH], env=env, check=True, capture_output=True, text=True)
 
 
@@ -346,9 +346,9 @@ def test_a_damaged_stored_book_is_said_and_left_alone(tmp_path):
 
 def test_nothing_is_read_at_import():
     code = (
-        "import aistrale, aistrale.cost, aistrale.cost.book as book\n"
+        "import aistrale, aistrale.cost, aistrale.cost.book.price_book as book\n"
         "assert not book._books\n"
         "import sys\n"
         "assert 'platformdirs' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=FILE.parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=FILE.parents[3])

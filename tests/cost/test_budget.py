@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aistrale.cost.budget import Hold, MemoryStore
-from aistrale.cost.budget_store import Short, Slot
+from aistrale.cost.budgets.memory import Hold, MemoryStore
+from aistrale.cost.budgets.store import Short, Slot
 
 ONE = Decimal(1)
 DAY = 86_400.0

@@ -10,7 +10,7 @@ import pytest
 
 from aistrale.config_budgets import check_budgets
 from aistrale.core.call import Context
-from aistrale.cost.budget_book import BudgetBook, own_rule
+from aistrale.cost.budgets.book import BudgetBook, own_rule
 from aistrale.errors import ConfigurationError
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from aistrale.cost.budget_bound import Bounds, load
+from aistrale.cost.budgets.bound import Bounds, load
 from aistrale.cost.prices import price_usage
 from aistrale.testing import brain
 from aistrale.types import (

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from aistrale.core.call import Context, Target
-from aistrale.cost.budget_scope import Scope
+from aistrale.cost.budgets.scope import Scope
 from aistrale.dialects.base import Profile
 from aistrale.providers import get_provider
 from aistrale.providers.catalog import lookup

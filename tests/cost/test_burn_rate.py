@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.burn_rate import Rule, burn
+from aistrale.cost.anomalies.burn_rate import Rule, burn
 from aistrale.errors import ConfigurationError
 
 STEP = 300

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost import encodings
-from aistrale.cost.calibration import Calibration, Sampler, is_plain
-from aistrale.cost.counters import Count
+from aistrale.cost.tokens import encodings
+from aistrale.cost.tokens.calibration import Calibration, Sampler, is_plain
+from aistrale.cost.tokens.counters import Count
 from aistrale.store.records import CountRow
 from aistrale.types import EmbedRequest, MediaPart, Message, OutputFormat, Request, Tool, Wire
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.chart import Entry, element, legal, legend, number, short, text_width
+from aistrale.cost.charts.chart import Entry, element, legal, legend, number, short, text_width
 from tests.cost.svg import parsed
 
 ANY = st.text(st.characters(codec=None, exclude_categories=()), max_size=60)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.chart_budgets import burn_chart, gauge_chart
-from aistrale.cost.chart_burn import assumptions, burn, lasting, standing
+from aistrale.cost.charts.budgets import burn_chart, gauge_chart
+from aistrale.cost.charts.burn import assumptions, burn, lasting, standing
 from tests.cost.outlooks import NOW, budget, of_month, outlook, spent
 from tests.cost.svg import assert_sound, classed, corners, numbers, parsed, place
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.chart_models import size_of, stack_chart, stacked
+from aistrale.cost.charts.models import size_of, stack_chart, stacked
 from tests.cost.svg import assert_sound, classed, parsed
 
 FIRST = date(2026, 9, 1)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.chart import Plot, text_width
-from aistrale.cost.chart_scale import Days, labels, money, month_name, period_name, periods, ticks
+from aistrale.cost.charts.chart import Plot, text_width
+from aistrale.cost.charts.scale import Days, labels, money, month_name, period_name, periods, ticks
 
 PLOT = Plot(60, 20, 946, 280)
 DATES = st.dates(date(1999, 1, 1), date(2120, 1, 1))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.chart_spend import Mark, SpendDays, cut, spend_chart
-from aistrale.cost.forecast import InsufficientData, forecast
+from aistrale.cost.charts.spend import Mark, SpendDays, cut, spend_chart
+from aistrale.cost.forecasts.forecast import InsufficientData, forecast
 from tests.cost.outlooks import NOW, spent
 from tests.cost.svg import assert_sound, classed, corners, numbers, parsed, place
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.compact import RULES, compact, restore
+from aistrale.cost.optimization.compact import RULES, compact, restore
 
 PARAGRAPH = (
     "The warranty covers parts and labour for two years from the day of purchase, as long as the appliance was used "
@@ -246,9 +246,9 @@ def test_rules_can_be_chosen() -> None:
 def test_no_text_takes_more_than_linear_time(bit: str) -> None:
     def seconds(size: int) -> float:
         text = bit * (size // len(bit)) + " end."
-        start = time.perf_counter()
+        start = time.thread_time()
         compact(text)
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     seconds(1000)
     # Quadratic time would be 256 times as much.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.conformal import calibrate, student_t
-from aistrale.cost.forecast_models import point, windows
+from aistrale.cost.forecasts.conformal import calibrate, student_t
+from aistrale.cost.forecasts.models import point, windows
 
 sys.path.insert(0, str(Path(__file__).parent))
 from synthetic_spend import synthetic_spend

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost import counters, encodings
-from aistrale.cost.counters import Count, count_request, count_text
-from aistrale.cost.families import family_of
-from aistrale.cost.media_tokens import image_size, media_tokens, written
-from aistrale.cost.tool_forms import typescript
+from aistrale.cost.tokens import counters, encodings
+from aistrale.cost.tokens.counters import Count, count_request, count_text
+from aistrale.cost.tokens.families import family_of
+from aistrale.cost.tokens.media import image_size, media_tokens, written
+from aistrale.cost.tokens.tool_forms import typescript
 from aistrale.types import (
     EmbedRequest,
     MediaPart,

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost import encodings
-from aistrale.cost.encodings import Encodings, count, encode, encoding, ranks
+from aistrale.cost.tokens import encodings
+from aistrale.cost.tokens.encodings import Encodings, count, encode, encoding, ranks
 
 NAMES = ("o200k_base", "cl100k_base")
 
@@ -92,9 +92,9 @@ def test_cuts_do_not_change_the_count_of_text_that_has_breaks(text):
 def test_endless_words_take_time_in_proportion_to_their_length(letter):
     text = letter * (100_000 // len(letter))
     count(text[:1000])
-    begin = time.perf_counter()
+    begin = time.thread_time()
     assert count(text) > 100
-    assert time.perf_counter() - begin < 5.0
+    assert time.thread_time() - begin < 5.0
     assert all(len(piece) <= encodings.RUN for piece in encodings._pieces(text))
     assert "".join(encodings._pieces(text)) == text
 
@@ -131,7 +131,7 @@ def test_an_encoding_is_built_once_however_many_threads_ask(monkeypatch):
 
 def test_nothing_is_loaded_by_asking_whether_it_is():
     code = (
-        "import sys; from aistrale.cost import encodings; "
+        "import sys; from aistrale.cost.tokens import encodings; "
         "assert not encodings.loaded('o200k_base'); assert 'tiktoken' not in sys.modules and 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

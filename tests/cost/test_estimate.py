@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aistrale.cost import encodings
 from aistrale.cost.estimate import estimate_usage
-from aistrale.cost.tokens import estimate_tokens
+from aistrale.cost.tokens import encodings
+from aistrale.cost.tokens.by_length import estimate_tokens
 from aistrale.types import (
     Choice,
     Completion,

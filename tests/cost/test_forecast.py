@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aistrale.cost.forecast import InsufficientData, forecast, month_to_date, runs_out
+from aistrale.cost.forecasts.forecast import InsufficientData, forecast, month_to_date, runs_out
 from aistrale.errors import AistraleError, ConfigurationError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -288,7 +288,7 @@ def test_a_higher_limit_never_runs_out_earlier(seed, limit, more):
 
 
 def test_nothing_heavy_is_loaded_before_the_first_forecast():
-    code = "import sys, aistrale, aistrale.cost.forecast; sys.exit('numpy' in sys.modules)"
+    code = "import sys, aistrale, aistrale.cost.forecasts.forecast; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
 
 

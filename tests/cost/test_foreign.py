@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost import foreign
+from aistrale.cost.tokens import foreign
 
 PROSE = "The quick brown fox jumps over the lazy dog, and nobody is surprised.\nIt does so every day. "
 CODE = "def add(first: int, second: int) -> int:\n    return first + second  # of course\n\n\nprint(add(1, 2))\n"
@@ -65,7 +65,7 @@ def test_any_token_has_a_kind(token):
 
 
 def test_the_file_agrees_with_the_kinds_of_this_version():
-    from aistrale.cost.encodings import ranks
+    from aistrale.cost.tokens.encodings import ranks
 
     bits = foreign._load("gemini").bits
     assert bits.tolist() == [foreign.kind_of(token) for token in ranks("o200k_base")]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from datetime import date
 from decimal import Decimal
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.book import PriceBook, shipped_book
-from aistrale.cost.book_changes import changes
-from aistrale.cost.book_check import check_book, written
-from aistrale.cost.book_update import lay_over_book, read_update
-from aistrale.cost.genai import convert, matches, number, spelled
+from aistrale.cost.book.changes import changes
+from aistrale.cost.book.check import check_book, written
+from aistrale.cost.book.genai import convert, matches, number, spelled
+from aistrale.cost.book.price_book import PriceBook, shipped_book
+from aistrale.cost.book.update import lay_over_book, read_update
 from aistrale.errors import ConfigurationError
 
 TODAY = date(2026, 11, 27)
@@ -150,9 +150,9 @@ def test_rules(clause, name, fits):
 
 @given(st.text("ab()*+?{}[]|.^$\\1,", max_size=30))
 def test_no_regular_expression_takes_long(pattern):
-    start = perf_counter()
+    start = thread_time()
     assert matches({"regex": pattern}, "a" * 200) in {True, False}
-    assert perf_counter() - start < 1
+    assert thread_time() - start < 1
 
 
 def test_names_that_a_rule_spells_out():

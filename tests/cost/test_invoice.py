@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aistrale.cost.invoice import Reading, read_invoice
-from aistrale.cost.invoice_cells import amount_of, day_order, decimal_mark, span_of
-from aistrale.cost.invoice_models import Within, article, model_key
-from aistrale.cost.invoice_table import LARGEST
+from aistrale.cost.invoices.cells import amount_of, day_order, decimal_mark, span_of
+from aistrale.cost.invoices.invoice import Reading, read_invoice
+from aistrale.cost.invoices.models import Within, article, model_key
+from aistrale.cost.invoices.table import LARGEST
 from aistrale.errors import ConfigurationError
 
 OPENAI = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aistrale.cost.optimize import OptimizeEvent, Optimizer, OptimizeSettings, check_optimize
+from aistrale.cost.optimization.optimizer import OptimizeEvent, Optimizer, OptimizeSettings, check_optimize
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:

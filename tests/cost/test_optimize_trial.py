@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.optimize_trial import ALPHA, Betting, Rules, Trial
+from aistrale.cost.optimization.trial import ALPHA, Betting, Rules, Trial
 
 
 def _run(seed: object, treated: float, untreated: float, *, share: float = 0.5, calls: int = 2000) -> float:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.book import price_book, shipped_book
-from aistrale.cost.book_rows import EPOCH, MONEY, UNITS
-from aistrale.cost.overrides import OwnPrice, own_prices
+from aistrale.cost.book.overrides import OwnPrice, own_prices
+from aistrale.cost.book.price_book import price_book, shipped_book
+from aistrale.cost.book.rows import EPOCH, MONEY, UNITS
 from aistrale.errors import ConfigurationError
 
 LUNA = "openai/gpt-6-luna"

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aistrale.cost.attribution import Spend, explain
-from aistrale.cost.chart import legal
-from aistrale.cost.page import page
-from aistrale.cost.page_style import DARK, LIGHT, STYLE
+from aistrale.cost.anomalies.attribution import Spend, explain
+from aistrale.cost.charts.chart import legal
+from aistrale.cost.charts.page import page
+from aistrale.cost.charts.page_style import DARK, LIGHT, STYLE
 from tests.cost.outlooks import budget, of_month, outlook, spent
 from tests.cost.svg import assert_sound, classed, parsed
 

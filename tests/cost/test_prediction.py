@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.book import shipped_book
-from aistrale.cost.calibration import Calibration
-from aistrale.cost.prediction import count_tokens, predict
+from aistrale.cost.book.price_book import shipped_book
+from aistrale.cost.tokens.calibration import Calibration
+from aistrale.cost.tokens.prediction import count_tokens, predict
 from aistrale.providers.catalog import lookup
 from aistrale.store.protocol import Exchange
 from aistrale.store.records import AttemptRow

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aistrale.cost import price, price_usage
-from aistrale.cost.book import price_book
+from aistrale.cost.book.price_book import price_book
 from aistrale.cost.meter import BUCKETS
 from aistrale.dialects.shape import MalformedBody
 from aistrale.types import Usage

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aistrale.core.accumulate import collect
 from aistrale.core.sse import SSE, SSEParser
 from aistrale.cost import price, price_usage
-from aistrale.cost.book import PriceBook, price_book
+from aistrale.cost.book.price_book import PriceBook, price_book
 from aistrale.cost.meter import BUCKETS, Line, Metered, ledger_form, meter
 from aistrale.cost.meter_conditions import plain_conditions
 from aistrale.cost.pricing import price_metered, reprice

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aistrale.cost.invoice import Reading, read_invoice
-from aistrale.cost.reconcile import reconcile
+from aistrale.cost.invoices.invoice import Reading, read_invoice
+from aistrale.cost.invoices.reconcile import reconcile
 from aistrale.errors import ConfigurationError
 from aistrale.store import NullLedger
 from aistrale.store.ledger import SQLiteLedger

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from aistrale.cost.book import shipped_book
-from aistrale.cost.book_rows import UNITS
-from aistrale.cost.book_update import packed
+from aistrale.cost.book.price_book import shipped_book
+from aistrale.cost.book.rows import UNITS
+from aistrale.cost.book.update import packed
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools"
@@ -71,7 +71,7 @@ def test_every_override_has_a_reason():
 
 
 def test_the_shipped_file_was_written_by_the_tool_as_it_is():
-    file = ROOT / "aistrale" / "cost" / "prices.json.gz"
+    file = ROOT / "aistrale" / "cost" / "book" / "prices.json.gz"
     assert file.read_bytes() == packed(shipped_book())
     assert file.read_bytes()[4:8] == b"\0\0\0\0", "the time of the run is in it"
     data = json.loads(gzip.decompress(file.read_bytes()))

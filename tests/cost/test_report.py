@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aistrale.cost.book import PriceBook, price_book
+from aistrale.cost.book.price_book import PriceBook, price_book
 from aistrale.cost.report import CostReport, costs
 from aistrale.cost.saved import amount, cache_savings
 from aistrale.errors import ConfigurationError

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aistrale.cost.shape import KEY_FILE, Shaper
-from aistrale.cost.tokens import estimate_request
+from aistrale.cost.tokens.by_length import estimate_request
 from aistrale.types import EmbedRequest, MediaPart, Message, OutputFormat, Request, TextPart, Tool, ToolCallPart
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_another_head_has_another_fingerprint(other: Request) -> None:
 def test_the_same_head_has_the_same_fingerprint_whatever_follows() -> None:
     shape = _in_memory()
     heads = [_chat(Message.system("Be " + "kind."), Message.user(text), tools=[WEATHER]) for text in "xyz"]
-    plain = [_chat(Message.system(" ".join(("Be", kind))), Message.user(kind)) for kind in ["kind."] * 3]
+    plain = [_chat(Message.system(f"Be {kind}"), Message.user(kind)) for kind in ["kind."] * 3]
     assert len({shape(each).prefix for each in heads}) == 1
     assert len({shape(each).prefix for each in plain}) == 1
 

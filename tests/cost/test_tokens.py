@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aistrale.cost.tokens import StreamCounter, estimate_tokens
+from aistrale.cost.tokens.by_length import StreamCounter, estimate_tokens
 from aistrale.types import (
     ArgumentsDelta,
     BlockEnd,

@@ -10,7 +10,7 @@ import pytest
 import aistrale
 from aistrale.core.pipeline import Pipeline
 from aistrale.core.send import send
-from aistrale.cost.optimize import Optimizer, OptimizeSettings
+from aistrale.cost.optimization.optimizer import Optimizer, OptimizeSettings
 from aistrale.default import get_engine
 from aistrale.policies.optimize import Optimize
 from aistrale.testing import Fault, Say

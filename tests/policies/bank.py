@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from aistrale.config_budgets import check_budgets
 from aistrale.core.call import Call, Clocks, Context, StreamRules
-from aistrale.cost.budget_book import BudgetBook
+from aistrale.cost.budgets.book import BudgetBook
 from aistrale.policies import build
 from aistrale.policies.assemble import spending
 from aistrale.policies.breaker import CircuitBreaker

@@ -22,7 +22,7 @@ from aistrale.policies.meter import Meter
 from aistrale.policies.resume import Resume
 from aistrale.policies.retry import Backoff, Retry
 from aistrale.providers import get_provider
-from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudget, RetryBudgetSettings
 from aistrale.store.records import AttemptRow, CallRow, IntentRow
 from aistrale.types import (
     BlockEnd,

@@ -23,7 +23,7 @@ from aistrale.errors import (
 from aistrale.policies.failover import Failover, FailoverRules
 from aistrale.policies.retry import Retry
 from aistrale.reliability.backoff import Backoff
-from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudget, RetryBudgetSettings
 
 
 class Budgets:

@@ -9,7 +9,7 @@ from aistrale.core.call import Attempt, Call, Clocks, Target
 from aistrale.core.reply import Reply
 from aistrale.core.runtime import run_sync
 from aistrale.cost import price_usage
-from aistrale.cost.book import price_book
+from aistrale.cost.book.price_book import price_book
 from aistrale.cost.pricing import reprice
 from aistrale.dialects.base import Profile
 from aistrale.policies.journal import Journal

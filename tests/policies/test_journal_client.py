@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 import aistrale
-from aistrale.cost.book import price_book
+from aistrale.cost.book.price_book import price_book
 from aistrale.cost.pricing import reprice
 
 OPENAI = {

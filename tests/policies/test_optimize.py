@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from aistrale.core.call import Context
-from aistrale.cost.optimize import Optimizer, OptimizeSettings
+from aistrale.cost.optimization.optimizer import Optimizer, OptimizeSettings
 from aistrale.cost.prices import price_usage
 from aistrale.errors import BudgetExceeded, ConfigurationError, ServerError
 from aistrale.policies.optimize import Optimize

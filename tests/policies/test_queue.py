@@ -12,7 +12,7 @@ from aistrale.core.call import Attempt, Call, Clocks, Context, Target
 from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.core.reply import Reply
 from aistrale.core.runtime import AsyncRuntime, SyncRuntime, run_sync
-from aistrale.cost.tokens import estimate_request, estimate_tokens
+from aistrale.cost.tokens.by_length import estimate_request, estimate_tokens
 from aistrale.dialects.base import Profile
 from aistrale.dialects.headers import RateLimits, Window
 from aistrale.errors import (

@@ -14,7 +14,7 @@ from aistrale.config_budgets import check_budgets
 from aistrale.core.call import Context
 from aistrale.core.http import AsyncHttp
 from aistrale.core.runtime import run_sync
-from aistrale.cost.budget_book import BudgetBook
+from aistrale.cost.budgets.book import BudgetBook
 from aistrale.cost.prices import price_usage
 from aistrale.errors import (
     AllTargetsFailed,

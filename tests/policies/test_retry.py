@@ -38,7 +38,7 @@ from aistrale.errors import (
 )
 from aistrale.policies.encode import Encode
 from aistrale.policies.retry import Backoff, Retry
-from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudget, RetryBudgetSettings
 from aistrale.types import Choice, Completion, Finish, Message, ReplyStart, TextDelta, Whole
 
 ONE, TWO = "openai/gpt-5-mini", "anthropic/claude-haiku-4-5"

@@ -146,8 +146,8 @@ def test_the_data_is_well_formed():
 
 
 def test_the_blended_price_is_that_of_the_price_book():
-    from aistrale.cost.book import shipped_book
-    from aistrale.cost.book_rows import EPOCH
+    from aistrale.cost.book.price_book import shipped_book
+    from aistrale.cost.book.rows import EPOCH
 
     book = shipped_book()
     for facts in catalog():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from aistrale.errors import ConfigurationError
-from aistrale.reliability.budget import RetryBudgetSettings, RetryBudget
+from aistrale.reliability.budget import RetryBudget, RetryBudgetSettings
 
 SETTINGS = st.builds(
     RetryBudgetSettings,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aistrale.cost.tokens import estimate_tokens
+from aistrale.cost.tokens.by_length import estimate_tokens
 from aistrale.dialects import chat_dialect
 from aistrale.dialects.base import Loss, Profile
 from aistrale.providers import get_provider

@@ -1,0 +1,1 @@
+"""The price book: what every model costs, when, and under which conditions."""

@@ -1,0 +1,1 @@
+"""Budgets: money that is set aside before an attempt and settled after it."""

@@ -1,0 +1,1 @@
+"""Spending as charts, and as one HTML page of them."""

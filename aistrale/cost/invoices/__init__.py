@@ -1,0 +1,1 @@
+"""Providers' invoices and usage exports, read and compared with the ledger."""

@@ -1,0 +1,1 @@
+"""Prompts that lose what means nothing, and changes that are tried on a share of the calls."""
