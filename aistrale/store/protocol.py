@@ -211,10 +211,10 @@ class LedgerQueries(Protocol):
     ) -> list[SpendRow]:
         """Totals of attempts by several dimensions at once.
 
-        Dimensions are "hour", "day", "month" (UTC, of the attempt), "provider", "model" (written `provider/model`),
-        "target", "region", "outcome" (of the attempt), and of the call "route", "model_asked", "kind", "user",
-        "workspace", "project", "session", "name", "call_outcome", "tag:NAME". Calls that were answered without any
-        attempt do not appear.
+        Dimensions are "minute", "hour", "day", "month" (UTC, of the attempt), "provider", "model" (written
+        `provider/model`), "target", "region", "outcome" (of the attempt), and of the call "route", "model_asked",
+        "kind", "user", "workspace", "project", "session", "name", "call_outcome", "tag:NAME". Calls that were answered
+        without any attempt do not appear.
 
         Args:
             by: Any of these, each once; none gives one total.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # -- what is SQLite's -----------------------------------------------------------------------------------------------
 # Whole seconds: strftime would round half a millisecond before midnight into the next day.
 _OF_TIMES: Final = {
+    "minute": "strftime('%Y-%m-%dT%H:%MZ', CAST({at} AS INTEGER), 'unixepoch')",
     "hour": "strftime('%Y-%m-%dT%H:00Z', CAST({at} AS INTEGER), 'unixepoch')",
     "day": "strftime('%Y-%m-%d', CAST({at} AS INTEGER), 'unixepoch')",
     "month": "strftime('%Y-%m', CAST({at} AS INTEGER), 'unixepoch')",
