@@ -33,6 +33,13 @@ _OF_TIMES: Final = {
     "day": "strftime('%Y-%m-%d', CAST({at} AS INTEGER), 'unixepoch')",
     "month": "strftime('%Y-%m', CAST({at} AS INTEGER), 'unixepoch')",
 }
+# Of each time an example, and the format of those that have one.
+_WRITTEN: Final = {
+    "month": ("2026-11", "%Y-%m"),
+    "day": ("2026-11-26", "%Y-%m-%d"),
+    "hour": ("2026-11-26T15:00Z", "%Y-%m-%dT%H:00Z"),
+    "minute": ("2026-11-26T15:04Z", "%Y-%m-%dT%H:%MZ"),
+}
 # A path finds a key faster, but not every SQLite finds one that JSON writes with escapes.
 _OF_TAG: Final = "json_extract(c.tags, {name})"
 _OF_ANY_TAG: Final = "(SELECT value FROM json_each(c.tags) WHERE key = {name})"
@@ -225,12 +232,11 @@ def _span(by: str, value: str) -> tuple[float, float]:
             begin = datetime.fromordinal(date.fromisoformat(value).toordinal()).replace(tzinfo=UTC)
             length = timedelta(days=1)
         else:
-            begin = datetime.strptime(value, "%Y-%m-%dT%H:00Z").replace(tzinfo=UTC)
-            length = timedelta(hours=1)
+            begin = datetime.strptime(value, _WRITTEN[by][1]).replace(tzinfo=UTC)
+            length = timedelta(hours=1) if by == "hour" else timedelta(minutes=1)
         end = begin + length
     except (TypeError, ValueError, OverflowError):
-        written = {"month": "2026-11", "day": "2026-11-26", "hour": "2026-11-26T15:00Z"}[by]
-        raise ConfigurationError(f"{value!r} is no {by}; it is written {written}.", field="where") from None
+        raise ConfigurationError(f"{value!r} is no {by}; it is written {_WRITTEN[by][0]}.", field="where") from None
     return begin.timestamp(), end.timestamp()
 
 

@@ -91,6 +91,7 @@ def test_several_dimensions_at_once_in_order_of_time(filled):
         ({"month": "2026-09"}, 4),
         ({"month": "2026-10"}, 0),
         ({"hour": "2026-09-22T01:00Z"}, 2),
+        ({"minute": "2026-09-22T01:59Z"}, 0),
         ({"hour": "2026-09-22T01:00Z", "day": "2026-09-21"}, 0),
         ({"user": "x' OR 1=1 --"}, 0),
         ({}, 4),
@@ -222,6 +223,7 @@ def test_what_remembered_answers_saved(filled):
         ({"where": {"day": "yesterday"}}, "where"),
         ({"where": {"month": "2026-13"}}, "where"),
         ({"where": {"hour": "2026-09-22"}}, "where"),
+        ({"where": {"minute": "2026-09-22T01"}}, "where"),
         ({"where": {"day": "9999-12-31"}}, "where"),
         ({"since": datetime(2026, 1, 1)}, "since"),  # noqa: DTZ001 - what is refused
         ({"until": datetime(2026, 1, 1)}, "until"),  # noqa: DTZ001 - what is refused
