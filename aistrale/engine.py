@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
@@ -75,18 +76,19 @@ class Engine:
         self.protection = _protection(self.settings)
         self.accounts = Accounts(self.settings, self.ledger)
         journal = Journal(self.ledger, self.accounts.price, self.accounts.settled)
+        target_of = _weakly(self.target)
         policies: dict[str, Policy] = {
             "meter": Meter(self.ledger, journal.settle),
             **({} if self.protection is None else protecting(self.protection, self.settings.on_event)),
             **reliability(
                 self.settings,
                 self.states,
-                target_of=self.target,
+                target_of=target_of,
                 bound=partial(most_cost, price=self.accounts.price),
                 price=self.accounts.price,
             ),
             **spending((), price=self.accounts.price, book=self.accounts.budgets),
-            **optimizing(self.settings, self.accounts.optimizer, target_of=self.target),
+            **optimizing(self.settings, self.accounts.optimizer, target_of=target_of),
             "encode": Encode(),
             "journal": journal,
         }
@@ -363,6 +365,23 @@ def finish(call: Call, answer: Answer) -> Answer:
     if isinstance(answer, Completion):
         unwrap(answer, prepared.answer)
     return answer
+
+
+def _weakly(target_of: Callable[[str], Target]) -> Callable[[str], Target]:
+    """The same without a hold on the engine.
+
+    Policies that kept it would make a ring, and a client that is dropped would keep its connections until that is
+    collected.
+    """
+    method = weakref.WeakMethod(target_of)
+
+    def found(name: str) -> Target:
+        of = method()
+        if of is None:
+            raise ConfigurationError("the client is gone", field="model", hint="Keep it as long as calls run.")
+        return of(name)
+
+    return found
 
 
 def _protection(settings: Settings) -> Protection | None:

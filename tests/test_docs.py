@@ -91,6 +91,9 @@ def test_python_blocks_run(page, simulated):
     for block in blocks(page.read_text("utf-8")):
         if not block.skip:
             execute(block.code, namespace, page, block.line)
+    # A function of the page holds the page's names and they hold it: cleared, what they keep ends here and now, not in
+    # the middle of another test.
+    namespace.clear()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,9 @@ def test_skipped_block_is_reported(place, reason):
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.relative_to(ROOT).as_posix())
 def test_example_runs(script, simulated):
-    execute(script.read_text("utf-8"), {"__name__": "__main__", "__file__": str(script)}, script, 0)
+    namespace: dict[str, object] = {"__name__": "__main__", "__file__": str(script)}
+    execute(script.read_text("utf-8"), namespace, script, 0)
+    namespace.clear()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

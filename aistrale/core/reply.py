@@ -151,18 +151,14 @@ class Reply:
             if not delivered:
                 self._end("error", error)
                 raise
-            self._release()
-            final = source.broken(error, self.accumulated.result())
-            if final is not error:
-                # Before the callbacks run: what it means to breaker and limiter lies in its cause.
-                final.__cause__ = error
-            self._end("interrupted", final)
-            if self._events:
-                self._broken = final
+            final = self._interrupted(source, error)
+            if final is None:
                 return
-            if final is error:
-                raise
-            raise final from error
+            try:
+                raise final
+            finally:
+                # Else this frame would hold the error whose traceback holds this frame, and with it the client.
+                del final
         except Exception as error:
             self._source = None
             source.abandon()
@@ -181,6 +177,19 @@ class Reply:
             # A tap refuses what has come.
             await self.fail(error)
             raise
+
+    def _interrupted(self, source: Source, error: AistraleError) -> AistraleError | None:
+        """End a reply that broke; the error for its reader, None where that waits behind what is still to be read."""
+        self._release()
+        final = source.broken(error, self.accumulated.result())
+        if final is not error:
+            # Before the callbacks run: what it means to breaker and limiter lies in its cause.
+            final.__cause__ = error
+        self._end("interrupted", final)
+        if self._events:
+            self._broken = final
+            return None
+        return final
 
     def _release(self) -> None:
         """Let go what taps hold back of a reply that breaks: it has been said as well."""
