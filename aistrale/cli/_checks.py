@@ -61,7 +61,7 @@ def examine() -> JSONObject:
     """Everything that can be seen without sending anything.
 
     Returns:
-        system, settings, providers, packages, ledger, proxies, notes, problems; all of it may be shown to anybody.
+        system, settings, providers, packages, money, ledger, proxies, notes, problems; all may be shown to anybody.
     """
     from aistrale.engine import Engine
 
@@ -80,6 +80,7 @@ def examine() -> JSONObject:
             "extras": {name: _version(name) for name in EXTRAS},
             "libraries": _libraries(found),
         },
+        "money": _money(engine.settings if engine is not None else None, found),
         "ledger": _ledger(engine.ledger, found) if engine is not None else {},
         "proxies": _proxies(engine.settings if engine is not None else None, found),
     }
@@ -228,6 +229,30 @@ def _proxies(settings: Settings | None, found: Findings) -> JSONObject:
             found.notes.append("trust_env is off: proxies of the environment are not used")
         return {}
     return {name: value if name == "no" else without_secrets(value) for name, value in seen.items()}
+
+
+# --- money ------------------------------------------------------------------------------------------------------------
+
+
+def _money(settings: Settings | None, found: Findings) -> JSONObject:
+    """Whose prices calls are priced with, and how many of the user's own prices and budgets there are."""
+    from aistrale.cost.book.price_book import PriceBook, shipped_book, stored_path
+
+    book, path = shipped_book(), stored_path()
+    stored = path is not None and os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where it may not look
+    if path is not None and stored:
+        try:
+            other = PriceBook.load(path)
+            book = other if other.as_of >= book.as_of else book
+        except ConfigurationError as error:
+            found.notes.append(f"prices are those that came with aistrale: {error}")
+    prices = settings.prices if settings is not None else ()
+    return {
+        "price book": (book.with_prices(prices) if prices else book).label,
+        "stored": str(path) if stored else None,
+        "own prices": len(prices),
+        "budgets": len(settings.budgets) if settings is not None else 0,
+    }
 
 
 # --- ledger -----------------------------------------------------------------------------------------------------------

@@ -11,21 +11,36 @@ if TYPE_CHECKING:
     from aistrale.cost.intervals import Interval
     from aistrale.cost.invoices.reconcile import Line, Reconciliation
     from aistrale.cost.report import CostReport, CostRow
+    from aistrale.store import LedgerHandle
     from aistrale.types import JSONObject
 
-NOTHING = "nothing is recorded for that time; `aistrale run` and every other call add to it"
-_COSTS = ("calls", "failed", "tries", "in", "out", "cost", "share", "p50", "p95")
+# `errors` are attempts; the plain question counts calls that `failed`.
+_COSTS = ("calls", "tries", "errors", "in", "out", "cost", "share", "p50", "p95")
 _MODELS = ("calls", "answered", "quality", "usd/call", "p50", "p95")
 _MONEY = ("ours", "theirs", "difference")
 
 
-def show_costs(report: CostReport, form: str, *, savings: bool) -> None:
+def nothing(ledger: LedgerHandle, *, narrowed: bool) -> str:
+    """What is said where a ledger has no rows to show.
+
+    Args:
+        ledger: It is named, since another one may have been meant.
+        narrowed: Whether only a part of it was asked for.
+    """
+    place = ledger.status().path
+    if narrowed:
+        return f"nothing is recorded that fits what was asked for (ledger: {place})"
+    return f"nothing is recorded yet in {place}; `aistrale run` and every other call add to it"
+
+
+def show_costs(report: CostReport, form: str, *, savings: bool, nothing: str) -> None:
     """Print what calls cost.
 
     Args:
         report: What to print.
         form: "table", "json" or "csv".
         savings: Whether to tell what was saved and wasted, too.
+        nothing: Said in a table's place where there are no rows.
     """
     if form == "json":
         _screen.document(_costs_document(report))
@@ -34,7 +49,7 @@ def show_costs(report: CostReport, form: str, *, savings: bool) -> None:
         _screen.raw(report.to_csv())
         return
     if not report.rows:
-        _screen.note(NOTHING)
+        _screen.note(nothing)
         return
     _screen.table([*report.by, *_COSTS], [_cost_cells(row) for row in report.rows], right=_COSTS)
     total = report.total
@@ -62,23 +77,25 @@ def _old(row: CostRow) -> JSONObject:
 
 
 def _cost_cells(row: CostRow) -> list[str]:
-    cost = _screen.about(row.usd)
+    # Failures that cost nothing are no price of the others.
+    known = None if row.unpriced and not row.usd else row.usd
+    cost = _screen.about(known)
     return [
         *("-" if part is None else part for part in row.key),
         str(row.calls),
-        str(row.failed),
         str(row.attempts),
+        str(row.failed),
         _screen.count(row.tokens_in),
         _screen.count(row.tokens_out),
-        f"{cost} + unknown" if row.unpriced and row.usd is not None else cost,
-        "-" if row.share is None else f"{row.share:.1%}",
+        f"{cost} + unknown" if row.unpriced and known is not None else cost,
+        "-" if row.share is None or known is None else f"{row.share:.1%}",
         _screen.seconds(row.latency_p50),
         _screen.seconds(row.latency_p95),
     ]
 
 
-def show_benchmark(found: Benchmark, form: str) -> None:
-    """Print models against each other; `form` is "table", "json" or "csv"."""
+def show_benchmark(found: Benchmark, form: str, *, nothing: str) -> None:
+    """Print models against each other; `form` is "table", "json" or "csv"; `nothing` is said where there are none."""
     if form == "json":
         _screen.document(found.as_document())
         return
@@ -86,7 +103,7 @@ def show_benchmark(found: Benchmark, form: str) -> None:
         _screen.raw(found.to_csv())
         return
     if not found.models:
-        _screen.note(NOTHING)
+        _screen.note(nothing)
         return
     rows = []
     for row in found.models:

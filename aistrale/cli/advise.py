@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +29,7 @@ _NOTHING: Final = "nothing to advise: no saving above the threshold with enough 
 
 def _since(_ctx: click.Context, _param: click.Parameter, value: str) -> datetime:
     found = moment(value)
-    if found >= datetime.now(UTC):
+    if found >= datetime.now(UTC) - timedelta(seconds=1):
         raise click.BadParameter(f"{value!r} is not in the past")
     return found
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
-from aistrale.cli import _screen
+from aistrale.cli import _reports, _screen
 from aistrale.cli.cost import conditions, reading, when
 
 if TYPE_CHECKING:
@@ -36,13 +36,15 @@ def command(*, since: datetime | None, where: dict[str, str | None], as_json: bo
     from aistrale.cost.outlook import find_anomalies
     from aistrale.cost.series import daily_spend
 
-    begin = datetime.now(UTC) - timedelta(days=_DAYS) if since is None else since.astimezone(UTC)
-    # The ledger takes None for "without a value", too.
-    only = cast("dict[str, str]", where)
+    now = datetime.now(UTC)
+    begin = now - timedelta(days=_DAYS) if since is None else since.astimezone(UTC)
+    if begin >= now:
+        raise click.UsageError("--since is not in the past")
     with reading() as ledger:
-        series = daily_spend(ledger, where=only)
-        found = find_anomalies(ledger, series, since=begin, where=only)
-    silent = why_silent(series.floats)
+        nothing = _reports.nothing(ledger, narrowed=bool(where))
+        series = daily_spend(ledger, where=where)
+        found = find_anomalies(ledger, series, since=begin, where=where)
+    silent = why_silent(series.floats) if series.values else "No day (UTC) has ended since the first call."
     if as_json:
         _screen.document(
             {
@@ -58,7 +60,9 @@ def command(*, since: datetime | None, where: dict[str, str | None], as_json: bo
         _show(found)
     elif silent is None:
         _screen.note(f"no unusual days since {begin:%Y-%m-%d}")
-    if silent is not None:
+    if not (series.values or series.today or series.unpriced):
+        _screen.note(nothing)
+    elif silent is not None:
         _screen.note(f"nothing can be said about the latest day: {silent}")
     if series.unpriced:
         _screen.note(f"{series.unpriced} attempts of unknown price are not in these sums")
@@ -83,5 +87,5 @@ def _show(found: Sequence[SpendAnomaly]) -> None:
         _screen.say()
         _screen.say(_screen.one_line(each.anomaly.reason))
         for contribution in each.contributions:
-            dimension = "" if each.explanation is None else f"{each.explanation.dimension} "
+            dimension = "" if each.explanation is None else f"by {each.explanation.dimension}: "
             _screen.say(f"  {dimension}{_screen.one_line(contribution.reason)}")

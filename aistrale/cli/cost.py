@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(rf"(\d{{1,6}})([{''.join(_UNITS)}])")
 _INPUT = ("input", "cache_read", "cache_write", "audio_input", "image_input", "tool_input")
+_OUTCOMES = ("success", "error", "cancelled", "interrupted", "abandoned")
+_VALUES = {"outcome": _OUTCOMES, "call_outcome": _OUTCOMES, "kind": ("chat", "embed")}
 _RIGHT = ("calls", "failed", "tries", "in", "out", "cost", "p50", "p95")
 
 
@@ -60,8 +62,21 @@ def conditions(_ctx: click.Context, _param: click.Parameter, values: Sequence[st
         name, sign, value = text.partition("=")
         if not sign or (name not in SPEND_DIMENSIONS and not name.startswith("tag:")):
             raise click.BadParameter(f"{text!r} is no KEY=VALUE; keys are {', '.join(SPEND_DIMENSIONS)}")
+        if name in found:
+            raise click.BadParameter(f"{name} is there twice; it can have one value")
+        if value:
+            _possible(name, value)
         found[name] = value or None
     return found
+
+
+def _possible(name: str, value: str) -> None:
+    """Refuse what nothing in any ledger can fit, and what would therefore look like an empty one."""
+    if name == "model" and "/" not in value:
+        raise click.BadParameter(f"{value!r}: models are written provider/model, as openai/{value}")
+    known = _VALUES.get(name)
+    if known is not None and value not in known:
+        raise click.BadParameter(f"{value!r} is no {name}; use one of {', '.join(known)}")
 
 
 def _by(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
@@ -81,7 +96,6 @@ def _by(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> 
     "--by",
     multiple=True,
     callback=_by,
-    default=("model",),
     show_default="model",
     metavar="DIMENSION",
     help="model, provider, target, region, hour, day, month, route, model_asked, kind, user, workspace, project, "
@@ -94,6 +108,9 @@ def _by(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> 
 )
 @click.option("--savings", is_flag=True, help="Also what prompt caches saved and failures wasted.")
 @click.option("--benchmark", "compare", is_flag=True, help="Compare models by cost, latency and quality instead.")
+@click.option(
+    "--html", metavar="FILE", help="Write a page instead: spend, forecast, anomalies, models, budgets; - prints it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV.")
 def command(
@@ -104,6 +121,7 @@ def command(
     where: dict[str, str | None],
     savings: bool,
     compare: bool,
+    html: str | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
@@ -113,12 +131,26 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv cannot both be printed")
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since is not before --until")
+    if compare and (by or savings):
+        raise click.UsageError("--benchmark compares models; it takes neither --by nor --savings")
+    if html is not None:
+        if by or until or savings or compare or as_json or as_csv:
+            raise click.UsageError("--html takes no other options than --since and --where")
+        if not html.strip():
+            raise click.UsageError("--html names no file")
+        _write_page(html, since, where)
+        return
+    by = by or ("model",)
     form = "json" if as_json else "csv" if as_csv else "table"
     with reading() as ledger:
+        nothing = _reports.nothing(ledger, narrowed=bool(since or until or where))
         if compare:
             from aistrale.cost.benchmark import benchmark
 
-            _reports.show_benchmark(benchmark(ledger, since=since, until=until, where=where), form)
+            found = benchmark(ledger, since=since, until=until, where=where)
+            _reports.show_benchmark(found, form, nothing=nothing)
             return
         plain = (
             len(by) == 1
@@ -131,7 +163,7 @@ def command(
             from aistrale.cost.report import costs
 
             report = costs(ledger, by=by, since=since, until=until, where=where, savings=savings)
-            _reports.show_costs(report, form, savings=savings)
+            _reports.show_costs(report, form, savings=savings, nothing=nothing)
             return
         rows = ledger.summary(by[0], since=since, until=until)
     if as_json:
@@ -145,7 +177,17 @@ def command(
             }
         )
     else:
-        _show(by[0], rows)
+        _show(by[0], rows, nothing)
+
+
+def _write_page(name: str, since: datetime | None, where: dict[str, str | None]) -> None:
+    from aistrale.cli._page import show_page
+    from aistrale.config import load
+
+    if since is not None and since >= datetime.now(UTC):
+        raise click.UsageError("--html: --since is not in the past")
+    with reading() as ledger:
+        show_page(ledger, load({}).budgets, name, since=since, where=where)
 
 
 @contextmanager
@@ -212,9 +254,9 @@ def _total(rows: Sequence[SummaryRow]) -> JSONObject:
     }
 
 
-def _show(by: str, rows: Sequence[SummaryRow]) -> None:
+def _show(by: str, rows: Sequence[SummaryRow], nothing: str) -> None:
     if not rows:
-        _screen.note(_reports.NOTHING)
+        _screen.note(nothing)
         return
     _screen.table([by, *_RIGHT], [_cells(row) for row in rows], right=_RIGHT)
     # A call with two tags, or with attempts at two models, stands in two rows: of calls there is no sum.

@@ -50,6 +50,7 @@ def _show(report: JSONObject) -> None:
     packages = _part(report, "packages")
     for title, name in (("Vendors' SDKs", "sdks"), ("Extras", "extras"), ("Libraries", "libraries")):
         _pairs(title, cast("JSONObject", packages[name]), absent="not installed")
+    _pairs("Money", _part(report, "money"))
     _pairs("Ledger", _part(report, "ledger"))
     _pairs("Proxies", _part(report, "proxies"), absent="none")
     if "probes" in report:

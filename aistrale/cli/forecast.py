@@ -48,13 +48,11 @@ def command(*, days: int, where: dict[str, str | None], limit: Decimal | None, a
     Days are UTC. Where there is too little history, what was spent is shown and why there is no forecast.
     """
     from aistrale.cost.forecasts.result import InsufficientData, runs_out
-    from aistrale.cost.outlook import forecast_spend, month_spend
+    from aistrale.cost.outlook import forecast_spend, in_sentences, month_spend
     from aistrale.cost.series import daily_spend
 
-    # The ledger takes None for "without a value", too.
-    only = cast("dict[str, str]", where)
     with reading() as ledger:
-        series = daily_spend(ledger, where=only)
+        series = daily_spend(ledger, where=where)
     spent = _month_to_date(series)
     ahead: Forecast | None = None
     month: MonthForecast | None = None
@@ -65,7 +63,7 @@ def command(*, days: int, where: dict[str, str | None], limit: Decimal | None, a
         if limit is not None:
             out = runs_out(ahead, float(spent - series.today), float(limit))
     except InsufficientData as error:
-        refusal = " ".join(f"{part.rstrip('.')}." for part in (error.message, error.hint) if part)
+        refusal = in_sentences(error)
     if as_json:
         document: JSONObject = {
             "as_of": series.now.isoformat(),

@@ -28,8 +28,34 @@ def _decimal(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite() or number < 0:
-        raise click.BadParameter(f"{value!r} is no amount")
+        raise click.BadParameter(f"{value!r} is no amount of US dollars; write 0.01 or 5")
     return number
+
+
+def _rate(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number <= 0:
+        raise click.BadParameter(f"{value!r} is no rate; write what one US dollar is in the file's currency, as 0.86")
+    return number
+
+
+def _provider(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    from aistrale.config import load
+    from aistrale.providers import ALIASES, PROVIDERS
+
+    if value is None:
+        return None
+    name = ALIASES.get(value, value)
+    known = tuple(dict.fromkeys((*PROVIDERS, *load({}).providers)))
+    # Asked about a name that nobody has, the ledger would have nothing, and every line would differ.
+    if name not in known:
+        raise click.BadParameter(f"{value!r} is no provider; known are {', '.join(known)}")
+    return name
 
 
 def _format(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -49,13 +75,13 @@ def _format(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     metavar="FORMAT",
     help="openai, openai-usage, anthropic, anthropic-usage, google, focus, groq, generic; found out by default.",
 )
-@click.option("--provider", help="Whose file it is, where it does not tell.")
+@click.option("--provider", callback=_provider, help="Whose file it is, where it does not tell.")
 @click.option("--date", metavar="COLUMN", help="The column of the day.")
 @click.option("--model", metavar="COLUMN", help="The column of the model.")
 @click.option("--amount", metavar="COLUMN", help="The column of the money.")
 @click.option("--decimal", "mark", type=click.Choice([".", ","]), help="What parts fractions.")
 @click.option("--day-order", type=click.Choice(["dmy", "mdy"]), help="Of dates like 03/04/2026.")
-@click.option("--rate", callback=_decimal, metavar="NUMBER", help="Units of the file's currency for one US dollar.")
+@click.option("--rate", callback=_rate, metavar="NUMBER", help="Units of the file's currency for one US dollar.")
 @click.option("--zone", metavar="NAME", help="Whose days they are: UTC, America/Los_Angeles, ...")
 @click.option("--tolerance", type=click.FloatRange(0, 100, max_open=True), default=1.0, show_default=True, metavar="%")
 @click.option("--least", callback=_decimal, default="0.01", show_default=True, metavar="USD", help="Always tolerated.")

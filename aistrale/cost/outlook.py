@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from aistrale.cost.budgets.book import BudgetStatus
     from aistrale.cost.forecasts.result import Forecast, MonthForecast
     from aistrale.cost.series import DailySpend
+    from aistrale.errors import AistraleError
     from aistrale.store.protocol import LedgerQueries, SpendRow
     from aistrale.types import JSONObject
 
@@ -85,7 +87,7 @@ class Outlook:
         series: Spend of each day.
         anomalies: Unusual days of the time that was asked for, oldest first.
         forecast: What the coming days will bring; None where there is too little history.
-        refusal: Why there is none, one sentence.
+        refusal: Why there is none and what to do, in sentences.
         month: The calendar month; None where there is no forecast.
         by_model: US dollars by `provider/model` and day, the dearest model first.
         budgets: What the client's budgets stand at.
@@ -108,7 +110,7 @@ def look_ahead(
     now: datetime | None = None,
     days: int = 90,
     horizon: int = HORIZON,
-    where: Mapping[str, str] | None = None,
+    where: Mapping[str, str | None] | None = None,
     budgets: Sequence[BudgetStatus] = (),
 ) -> Outlook:
     """Read the ledger and look ahead.
@@ -118,7 +120,7 @@ def look_ahead(
         now: Aware; the present by default.
         days: How far back anomalies and models are looked for; the forecast reads two years.
         horizon: Days ahead.
-        where: Only attempts with these values, by dimension.
+        where: Only attempts with these values, by dimension; None for those without a value.
         budgets: Handed through.
 
     Raises:
@@ -133,7 +135,7 @@ def look_ahead(
         ahead = forecast_spend(series, horizon)
         month = month_spend(series)
     except InsufficientData as error:
-        refusal = str(error)
+        refusal = in_sentences(error)
     since = datetime.combine(series.now.date() - timedelta(days=days), time(), UTC)
     rows = ledger.spend(("day", "model"), since=since, until=series.now, where=where)
     return Outlook(
@@ -146,6 +148,11 @@ def look_ahead(
         budgets=budgets,
         unpriced=series.unpriced,
     )
+
+
+def in_sentences(error: AistraleError) -> str:
+    """What an error says and what to do next, each as a sentence."""
+    return " ".join(f"{part.rstrip('.')}." for part in (error.message, error.hint) if part)
 
 
 def forecast_spend(series: DailySpend, horizon: int = HORIZON) -> Forecast:
@@ -183,7 +190,7 @@ def find_anomalies(
     series: DailySpend,
     *,
     since: datetime,
-    where: Mapping[str, str] | None = None,
+    where: Mapping[str, str | None] | None = None,
 ) -> list[SpendAnomaly]:
     """Unusual days since then, and who made them so.
 
@@ -197,7 +204,7 @@ def find_anomalies(
     return [SpendAnomaly(each, _explained(ledger, each, where)) for each in found]
 
 
-def _explained(ledger: LedgerQueries, anomaly: Anomaly, where: Mapping[str, str] | None) -> Explanation | None:
+def _explained(ledger: LedgerQueries, anomaly: Anomaly, where: Mapping[str, str | None] | None) -> Explanation | None:
     """Who spent it, against the same weekday of the weeks before."""
     if anomaly.day is None:
         return None
@@ -207,10 +214,25 @@ def _explained(ledger: LedgerQueries, anomaly: Anomaly, where: Mapping[str, str]
             before[key] = before[key] + spend if key in before else spend
     explained = explain(DIMENSIONS, before, _day(ledger, anomaly.day, where), scale=1 / _WEEKS_BEFORE)
     best = explained[0]
-    return best if best.leading else None
+    return (
+        next((each for each in explained if _is_as_good(each, best) and _is_named(each)), best)
+        if best.leading
+        else None
+    )
 
 
-def _day(ledger: LedgerQueries, day: date, where: Mapping[str, str] | None) -> dict[tuple[str | None, ...], Spend]:
+def _is_as_good(one: Explanation, best: Explanation) -> bool:
+    return math.isclose(one.surprise, best.surprise, rel_tol=1e-6) and math.isclose(one.power, best.power, rel_tol=1e-6)
+
+
+def _is_named(one: Explanation) -> bool:
+    # Where a project never uses a route, "without a route" says the same as its name, and helps nobody.
+    return all(each.key is not None for each in one.leading)
+
+
+def _day(
+    ledger: LedgerQueries, day: date, where: Mapping[str, str | None] | None
+) -> dict[tuple[str | None, ...], Spend]:
     begin = datetime.combine(day, time(), UTC)
     rows = ledger.spend(DIMENSIONS, since=begin, until=begin + timedelta(days=1), where=where)
     return {row.key: Spend(row.cost, row.calls, sum(row.tokens.values())) for row in rows}

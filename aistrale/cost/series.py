@@ -29,7 +29,7 @@ class DailySpend:
         values: US dollars of each complete day from `start` on, without gaps; what has no known price is left out.
         today: US dollars of the day that has not ended.
         now: When the ledger was asked, aware UTC.
-        unpriced: Calls that have attempts of unknown price.
+        unpriced: Attempts of unknown price, which no value holds.
     """
 
     start: date
@@ -53,7 +53,7 @@ def daily_spend(
     *,
     now: datetime | None = None,
     days: int = DAYS,
-    where: Mapping[str, str] | None = None,
+    where: Mapping[str, str | None] | None = None,
 ) -> DailySpend:
     """Read the spend of the last days.
 
@@ -61,7 +61,7 @@ def daily_spend(
         ledger: Where it is recorded.
         now: Aware; the present by default.
         days: How many complete days at most.
-        where: Only attempts with these values, by dimension: {"project": "shop"}.
+        where: Only attempts with these values, by dimension: {"project": "shop"}; None for those without a value.
 
     Raises:
         ConfigurationError: `now` has no time zone, or a dimension is unknown.

@@ -83,8 +83,24 @@ def test_an_empty_ledger_is_no_error(cli, nobody):
     assert json.loads(cli("anomalies", "--json").stdout)["anomalies"] == []
 
 
-@pytest.mark.parametrize("arguments", [["--since", "soon"], ["--where", "colour=red"]])
+def test_where_nothing_is_recorded_that_is_said(cli, spent):
+    assert "nothing is recorded yet in" in cli("anomalies").stderr
+    spent(20)
+    assert "nothing is recorded that fits" in cli("anomalies", "--where", "project=nobody").stderr
+
+
+def test_a_day_that_has_not_ended_is_not_judged(cli, nobody, monkeypatch, tmp_path):
+    monkeypatch.setenv("AISTRALE_LEDGER", f"sqlite:///{tmp_path}/new.sqlite3")
+    ledger = SQLiteLedger(tmp_path / "new.sqlite3")
+    ledger.write_batch([attempt("a", at=datetime.now(UTC).timestamp()), call("a")], CURSOR)
+    ledger.close()
+    assert "No day (UTC) has ended since the first call." in cli("anomalies").stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--since", "soon"], ["--since", "2099-01-01"], ["--where", "colour=red"], ["--where", "model=gpt-5"]]
+)
 def test_wrong_words_are_named(cli, nobody, arguments):
     result = cli("anomalies", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert arguments[1].partition("=")[0] in result.stderr
+    assert arguments[1].partition("=")[0] in result.stderr or "--since is not in the past" in result.stderr

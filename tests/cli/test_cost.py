@@ -11,7 +11,9 @@ import pytest
 
 import aistrale
 from aistrale.cli.cost import moment
+from aistrale.store.ledger import SQLiteLedger
 from aistrale.testing import Fault
+from tests.cost.ledgers import CURSOR, attempt, call
 
 NOW = datetime(2026, 11, 26, 15, 30, tzinfo=UTC)
 
@@ -153,6 +155,28 @@ def test_an_empty_ledger_is_no_error(cli, nobody):
     assert json.loads(cli("cost", "--json").stdout)["rows"] == []
 
 
+def test_an_empty_ledger_is_named_and_told_from_one_that_has_nothing_of_that_kind(cli, calls, monkeypatch, tmp_path):
+    assert "nothing is recorded that fits" in cli("cost", "--where", "user=nobody").stderr
+    monkeypatch.setenv("AISTRALE_LEDGER", f"sqlite:///{tmp_path}/other.sqlite3")
+    assert f"nothing is recorded yet in {tmp_path}/other.sqlite3" in cli("cost").stderr
+
+
+def test_errors_count_attempts_and_a_free_failure_is_no_price(cli, nobody, monkeypatch, tmp_path):
+    monkeypatch.setenv("AISTRALE_LEDGER", f"sqlite:///{tmp_path}/mixed.sqlite3")
+    ledger = SQLiteLedger(tmp_path / "mixed.sqlite3")
+    rows = [
+        attempt("a", outcome="error", error="RateLimitError", cost="0"),
+        attempt("a", attempt=2, cost=None, cost_reason="no price"),
+        call("a", attempts=2),
+    ]
+    ledger.write_batch(rows, CURSOR)
+    ledger.close()
+    header, line = cli("cost", "--by", "project", "--by", "model").stdout.splitlines()
+    assert header.split()[2:5] == ["calls", "tries", "errors"]
+    assert line.split()[2:5] == ["1", "2", "1"]
+    assert line.split()[7:9] == ["unknown", "-"]
+
+
 def test_another_ledger_is_read_where_the_settings_say_so(cli, calls, monkeypatch, tmp_path):
     monkeypatch.setenv("AISTRALE_LEDGER", f"sqlite:///{tmp_path}/other.sqlite3")
     assert rows(cli) == {}
@@ -167,6 +191,13 @@ def test_another_ledger_is_read_where_the_settings_say_so(cli, calls, monkeypatc
         (["--until", "later"], "later"),
         (["--where", "user"], "KEY=VALUE"),
         (["--where", "colour=red"], "colour"),
+        (["--where", "user=a", "--where", "user=b"], "user is there twice"),
+        (["--where", "model=gpt-5-mini"], "models are written provider/model, as openai/gpt-5-mini"),
+        (["--where", "outcome=sucess"], "use one of success, error"),
+        (["--where", "kind=chats"], "use one of chat, embed"),
+        (["--since", "2026-11-20", "--until", "2026-11-10"], "--since is not before --until"),
+        (["--benchmark", "--by", "user"], "neither --by nor --savings"),
+        (["--benchmark", "--savings"], "neither --by nor --savings"),
         (["--json", "--csv"], "--csv"),
         (["--by", "tag", "--by", "day"], "tag"),
     ],

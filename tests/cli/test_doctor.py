@@ -11,6 +11,7 @@ import pytest
 import aistrale
 from aistrale.cli import _checks
 from aistrale.cli._checks import unwritable, without_secrets
+from aistrale.cost.book.price_book import shipped_book, stored_path
 from aistrale.testing import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +43,7 @@ def test_the_text_says_the_same(process, nobody):
     shown = run.stdout.decode()
     assert (run.returncode, run.stderr) == (0, b"")
     assert "\x1b" not in shown
-    for title in ("System", "Settings", "Providers", "Vendors' SDKs", "Libraries", "Ledger", "Proxies"):
+    for title in ("System", "Settings", "Providers", "Vendors' SDKs", "Libraries", "Money", "Ledger", "Proxies"):
         assert f"{title}\n" in shown
     assert shown.endswith("aistrale can be used.\n")
 
@@ -253,3 +254,22 @@ def test_a_working_directory_that_is_gone_is_survived(cli, nobody, tmp_path, mon
     gone.rmdir()
     code, report = examined(cli)
     assert (code, report["settings"]["file"]) == (0, None)
+
+
+def test_prices_and_budgets_are_counted(cli, nobody, aistrale_home, tmp_path):
+    label = shipped_book().label
+    assert examined(cli)[1]["money"] == {"price book": label, "stored": None, "own prices": 0, "budgets": 0}
+    settings = '[[prices]]\nmodel = "openai/*"\ndiscount = "0.1"\n[[budgets]]\nlimit = "1"\nperiod = "day"\n'
+    (tmp_path / "aistrale.toml").write_text(settings, encoding="utf-8")
+    code, report = examined(cli)
+    assert (code, report["money"]["own prices"], report["money"]["budgets"]) == (0, 1, 1)
+    assert report["money"]["price book"].endswith("+own")
+
+
+def test_a_stored_price_book_that_cannot_be_read_is_no_reason_to_stop(cli, nobody, aistrale_home):
+    aistrale_home.mkdir(parents=True)
+    stored_path().write_bytes(b"no book")
+    code, report = examined(cli)
+    assert (code, report["money"]["stored"]) == (0, str(stored_path()))
+    assert report["money"]["price book"] == shipped_book().label
+    assert any("prices update --undo" in note for note in report["notes"])

@@ -63,6 +63,8 @@ def test_columns_marks_and_currencies_can_be_told(cli, spent):
         (["-"], b"date,model,cost\n2026-11-02,gpt-5,cheap\n", "row 2, column 'cost'"),
         (["-", "--format", "excel"], b"", "excel"),
         (["-", "--rate", "much"], b"", "much"),
+        (["-", "--rate", "0"], b"", "'0' is no rate"),
+        (["-", "--provider", "nobody"], b"", "known are openai, anthropic"),
         (["-", "--json", "--csv"], b"", "--csv"),
         (["-", "--tolerance", "100"], b"", "100"),
         (["-", "--zone", "Mars"], b"date,model,cost\n2026-11-02,gpt-5,1\n", "Mars"),

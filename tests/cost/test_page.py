@@ -189,7 +189,7 @@ def test_what_is_not_in_the_sums_is_said():
         ("nothing spent", "No model has been paid for in this time"),
         ("today only", "There is no forecast: A forecast takes at least 3 days"),
         ("five days", "Take it with caution."),
-        ("five days", "No budgets are set."),
+        ("five days", "There are no budgets to show."),
         ("two years", "The last 120 days; all of them follow below."),
     ],
 )

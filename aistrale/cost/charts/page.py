@@ -232,7 +232,7 @@ def _budgets(outlook: Outlook, unit: str) -> list[Element]:
     budgets = outlook.budgets
     parts = [element("h2", "Budgets")]
     if not budgets:
-        parts.append(element("p", "No budgets are set.", class_="soft"))
+        parts.append(element("p", "There are no budgets to show.", class_="soft"))
         return [element("section", *parts)]
     burnt = [burn(each, outlook.series, outlook.by_model, outlook.forecast) for each in budgets]
     sentences = [
