@@ -128,6 +128,7 @@ _read = cast(
             "alerts": _alerts,
             "on_unknown": optional(word("block", "allow", "assume")),
             "assume": optional(_assume),
+            "on_unlimited": word("limit", "refuse"),
             "timezone": _zone,
             "wait": optional(number(0, _INFINITE)),
             "output": optional(whole(1)),

@@ -149,8 +149,13 @@ class Inbound(Protocol):
         """Change every text of the body, for all targets; the request that it has become."""
         ...
 
-    def relay(self, target: Target) -> Prepared | None:
-        """The request as it came, for a target that understands it; None where it must be translated."""
+    def relay(self, target: Target, limit: int | None = None) -> Prepared | None:
+        """The request as it came, for a target that understands it; None where it must be translated.
+
+        Args:
+            target: Where it goes.
+            limit: Most tokens that it may ask for, in place of what it says; None for as it is.
+        """
         ...
 
     def refused(self, target: Target, error: AistraleError) -> None:
@@ -164,6 +169,7 @@ class Prepared:
 
     Args:
         opener: Sends it; None for the runtime's own connections.
+        limit: As `Call.limit`, when it was made.
     """
 
     http: HttpRequest
@@ -172,6 +178,7 @@ class Prepared:
     answer: Answer | None = None
     lossy: list[Lossy] = field(default_factory=list)
     opener: Opener | None = None
+    limit: int | None = None
 
 
 @dataclass(slots=True)
@@ -236,6 +243,7 @@ class Call:
         "id",
         "inbound",
         "judged",
+        "limit",
         "on_lossy",
         "on_unsupported",
         "optimized",
@@ -289,6 +297,8 @@ class Call:
         """How a stream survives a break; None where the settings' rules hold."""
         self.inbound: Inbound | None = None
         """How it came in, where that was in a wire format."""
+        self.limit: int | None = None
+        """Most tokens that the attempt may ask for, where that is less than the request says; its budget keeps it."""
         self.screened = False
         """Whether policies change what the answer says, so that the provider's own bytes must not be handed on."""
         self.vault: Vault | None = None

@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 from aistrale.core.call import Call, Clocks, Prepared, Target
 from aistrale.core.exchange import MANAGED_HEADERS, HttpRequest
 from aistrale.dialects import chat_dialect, embed_dialect
+from aistrale.dialects.limit import limited
 from aistrale.dialects.shape import MalformedBody, dump_json
 from aistrale.dropin.relay import Relay
-from aistrale.errors import AistraleError, ConfigurationError, RedactionError
+from aistrale.errors import AistraleError, BudgetExceeded, ConfigurationError, RedactionError
 from aistrale.policies.texts import rewrite_body
 from aistrale.providers.catalog import lookup, resolve
 from aistrale.providers.openai_compatible import openai_compatible
@@ -72,6 +73,7 @@ class Incoming:
         "_relays",
         "_siblings",
         "_url",
+        "_whole",
         "blocking",
         "codec",
         "document",
@@ -108,6 +110,7 @@ class Incoming:
         self._own = _own_target(engine, endpoint, self.hub.model, self._url, headers)
         self._relays: dict[str, Relay] = {self._own.place: relay}
         self._siblings: dict[str, tuple[str, str | None]] = {}
+        self._whole: dict[str, Relay] = {}
         """Of targets that are relayed to with another model: the URL, and the body's model where it has one."""
         self.skipped: list[str] = []
         """Targets of the route that this call could not go to, with the reason."""
@@ -198,11 +201,31 @@ class Incoming:
         self._relays[target.place] = self._rewritten(target.place)
         return target
 
-    def _rewritten(self, place: str) -> Relay:
-        """The relay to a place with the body as it is now."""
+    def _rewritten(self, place: str, change: Callable[[JSONObject], JSONObject] | None = None) -> Relay:
+        """The relay to a place with the body as it is now, or changed."""
         url, model = self._siblings.get(place, (self._url, None))
         document = self.document if model is None else {**self.document, "model": model}
+        if change is not None:
+            document = change(document)
         return self._relays[self._own.place].instead(url, dump_json(document).encode())
+
+    def _limited(self, target: Target, limit: int | None) -> Relay:
+        """The relay to a target with another limit of the answer, or again as it came."""
+        whole = self._whole.setdefault(target.place, self._relays[target.place])
+        if limit is None:
+            return whole
+        signed = self._signed()
+        if signed is not None:
+            raise BudgetExceeded(
+                f"the budget pays for {limit} tokens of answer, and the request's header {signed} signs it as it is",
+                provider=self._own.provider.name,
+                hint="Limit the answer before signing, or raise the budget.",
+            )
+        field = target.profile.max_tokens_field
+        return self._rewritten(target.place, lambda body: limited(body, self.endpoint.dialect, limit, field))
+
+    def _signed(self) -> str | None:
+        return next((name for name in _SIGNED if name in self.headers), None)
 
     # --- Inbound -------------------------------------------------------------------------------------------------
 
@@ -217,7 +240,7 @@ class Incoming:
         document = cast("JSONObject", json.loads(dump_json(self.document)))
         if not rewrite_body(document, self.codec.text_slots, change):
             return copy(self.hub)
-        signed = next((name for name in _SIGNED if name in self.headers), None)
+        signed = self._signed()
         if signed is not None:
             raise RedactionError(
                 f"the request has to be redacted, and its header {signed} signs it as it is",
@@ -235,11 +258,21 @@ class Incoming:
             return chat.decode_request(document, model=endpoint.model, stream=endpoint.stream)
         return cast("EmbedDialect", self.codec).decode_request(document, model=endpoint.model)
 
-    def relay(self, target: Target) -> Prepared | None:
-        """The request as it came, for a target that understands it; None where it must be translated."""
+    def relay(self, target: Target, limit: int | None = None) -> Prepared | None:
+        """The request as it came, for a target that understands it; None where it must be translated.
+
+        Args:
+            target: Where it goes.
+            limit: Most tokens of answer that it may ask for, in place of what it says; None for as it is.
+
+        Raises:
+            BudgetExceeded: It must be limited, and is signed.
+        """
         relay = self._relays.get(target.place)
         if relay is None:
             return None
+        if limit is not None or target.place in self._whole:
+            relay = self._relays[target.place] = self._limited(target, limit)
         # What is sent is the SDK's own request; its size is what the stream's reader goes by.
         return Prepared(HttpRequest("POST", self._url, [], relay.content), self.codec, target.profile, opener=relay)
 

@@ -52,6 +52,7 @@ class Budget:
         await learn(book, call, slots)
         short = book.store.spent(slots, runtime.wall())
         if short is not None:
+            book.store.refuse(short, runtime.wall())
             raise refusal(short)
         if not any(slot.rule.per == "call" for slot in slots) and not any(rule.per == "call" for rule in book.rules):
             return await call_next(call)

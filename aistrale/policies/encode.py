@@ -30,12 +30,13 @@ MAX_REQUEST: Final = 512 * 1024 * 1024
 
 
 class Encode:
-    """Writes the body once per call and target, however many attempts there are, and records what it could not say."""
+    """Writes the body once per call, target and limit, and records what it could not say."""
 
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Prepare and number the attempt."""
         target = call.target
-        if target.name not in call.prepared:
+        ready = call.prepared.get(target.name)
+        if ready is None or ready.limit != call.limit:
             try:
                 call.prepared[target.name] = prepare(call, target)
             except AistraleError as error:
@@ -59,10 +60,13 @@ def prepare(call: Call, target: Target) -> Prepared:
         InvalidRequestError: Something in it cannot be said there; `param` names it.
         ConfigurationError: The provider has no such endpoint.
     """
-    if call.inbound is not None and (relayed := call.inbound.relay(target)) is not None:
-        return relayed
     loss = Loss(call.on_lossy, call.on_unsupported, target.profile)
-    request = call.request
+    request, limit = call.request, call.limit
+    if limit is not None:
+        loss.emulate("max_tokens", f"limited to {limit}, which is what its budget can pay")
+    if call.inbound is not None and (relayed := call.inbound.relay(target, limit)) is not None:
+        relayed.lossy, relayed.limit = loss.items, limit
+        return relayed
     if request.model != target.model:
         request = replace(request, model=target.model)
     if isinstance(request, EmbedRequest):
@@ -76,11 +80,13 @@ def prepare(call: Call, target: Target) -> Prepared:
         prepared = Prepared(_http(target, body, "embed", request, stream=False), codec, target.profile)
     else:
         chat = chat_dialect(target.dialect)
+        if limit is not None:
+            request = replace(request, max_tokens=limit)
         lowered, answer = lower(request, target.profile, loss)
         body = chat.encode_request(lowered, target.profile, loss)
         http = _http(target, body, "chat", request, stream=request.stream)
         prepared = Prepared(http, chat, target.profile, answer)
-    prepared.lossy = loss.items
+    prepared.lossy, prepared.limit = loss.items, limit
     return prepared
 
 

@@ -1,6 +1,7 @@
 """Reserve: the most that an attempt can cost is set aside before it is sent, and settled when it is over.
 
-Once per attempt, when the target is known. A stream sets its prompt and a first step of output aside and grows; see
+Once per attempt, when the target is known. Where what is left cannot pay for the longest answer, the provider is asked
+for a shorter one: what it does not write it cannot bill. Streams are counted as they come; see
 `aistrale.policies.spend`.
 """
 
@@ -65,23 +66,25 @@ class Reserve:
             return await call_next(call)
         await learn(self.book, call, slots)
         quote = self._quote(call, slots)
-        hold, tokens = await self._take(call, quote)
+        hold, short = await self._take(call, quote)
+        call.limit = None if quote.limit is None else quote.limit // quote.alternatives
+        means = Means(self.book.store, hold, quote, short)
         before = call.attempt
         try:
             hold.sent = True
             reply = await call_next(call)
         except BaseException:
-            self._settle(call, hold, quote, call.attempt if call.attempt is not before else None, complete=False)
+            self._settle(call, means, call.attempt if call.attempt is not before else None, complete=False)
             raise
         attempt, whole = cast("Attempt", call.attempt), reply.whole
 
         def closed(reply: Reply, _error: BaseException | None) -> None:
-            self._settle(call, hold, quote, attempt, complete=whole or reply.accumulated.ended)
+            self._settle(call, means, attempt, complete=whole or reply.accumulated.ended)
 
         reply.on_close(closed)
-        if whole or tokens is None or not any(slot.hard for slot in slots):
+        if whole or not any(slot.hard for slot in slots):
             return reply
-        return await metered(call, attempt, reply, Means(self.book.store, hold, quote, tokens))
+        return await metered(call, attempt, reply, means)
 
     def _counters(self, call: Call) -> list[Counter]:
         return self.book.counters(call.id, call.context, call.route, call.target, call.runtime.wall())
@@ -104,41 +107,49 @@ class Reserve:
             hint='Set max_tokens, or tell the price with prices=[...], or set on_unknown to "allow" or "assume".',
         )
 
-    def _settle(self, call: Call, hold: Hold, quote: Quote, attempt: Attempt | None, *, complete: bool) -> None:
-        actual = quote.actual(attempt, hold.amounts, complete=complete)
-        self.book.store.settle(hold, actual, call.runtime.wall())
+    def _settle(self, call: Call, means: Means, attempt: Attempt | None, *, complete: bool) -> None:
+        actual = means.quote.actual(attempt, means.hold.amounts, complete=complete, seen=means.seen)
+        self.book.store.settle(means.hold, actual, call.runtime.wall())
 
     # --- room ---------------------------------------------------------------------------------------------------------
 
-    async def _take(self, call: Call, quote: Quote) -> tuple[Hold, int | None]:
-        """What was set aside, and for how many tokens of output; None where for all that there can be."""
+    async def _take(self, call: Call, quote: Quote) -> tuple[Hold, Short | None]:
+        """What was set aside, and why the answer was shortened to that; None where it was not."""
         store, runtime = self.book.store, call.runtime
-        tokens = quote.first
         began, waited = runtime.now(), False
-        result: Hold | Short = store.reserve(quote.slots, quote.amounts(tokens), runtime.wall())
+        shortened: Short | None = None
+        result: Hold | Short = store.reserve(quote.slots, quote.amounts(), runtime.wall())
         while isinstance(result, Short):
-            if not result.passing:
-                fewer = quote.fewer(result) if tokens == quote.first else None
-                if fewer is None:
-                    raise self._refusal(call, quote, result, runtime.now() - began if waited else 0.0)
-                tokens = fewer
-                result = store.reserve(quote.slots, quote.amounts(tokens), runtime.wall())
+            if self._shortens(call, quote, result):
+                shortened = result
+                result = store.reserve(quote.slots, quote.amounts(), runtime.wall())
                 continue
-            until = _until(call, result, began)
+            until = _until(call, result, began) if result.passing else -math.inf
             if until <= runtime.now():
                 raise self._refusal(call, quote, result, runtime.now() - began if waited else 0.0)
             waited = True
             if runtime.wall() >= min(slot.end for slot in quote.slots):
                 # Another period has begun meanwhile, with money of its own.
-                quote.slots = self._counters(call)
-            result = await self._turn(call, quote, tokens, until) or result
-        return result, None if tokens is None or tokens == quote.most else tokens
+                quote.slots, quote.limit, shortened = self._counters(call), None, None
+            result = await self._turn(call, quote, until) or result
+        return result, shortened
 
-    async def _turn(self, call: Call, quote: Quote, tokens: int | None, until: float) -> Hold | Short | None:
+    def _shortens(self, call: Call, quote: Quote, short: Short) -> bool:
+        """Ask for a shorter answer, where that may be and no cheaper target is left to ask for a whole one."""
+        own = cast("Counter", short.slot).rule.settings
+        if own.on_unlimited == "refuse" or call.on_lossy == "error" or not quote.elastic:
+            return False
+        for other in call.others:
+            rates = self._bounds.rates(call.request, other, load(call.request, other).input)
+            if rates.reason is None and rates.output < quote.output[short.index]:
+                return False
+        return quote.shorten(short)
+
+    async def _turn(self, call: Call, quote: Quote, until: float) -> Hold | Short | None:
         """Wait in line; None when the time is over, or a period ends and another counter counts."""
         store, runtime = self.book.store, call.runtime
         waiter = runtime.waiter()
-        ticket = store.enter(quote.slots, quote.amounts(tokens), waiter.wake, runtime.wall())
+        ticket = store.enter(quote.slots, quote.amounts(), waiter.wake, runtime.wall())
         try:
             while ticket.hold is None and ticket.short is None:
                 turn = min(slot.end for slot in quote.slots) - runtime.wall()
@@ -157,10 +168,10 @@ class Reserve:
 
     def _refusal(self, call: Call, quote: Quote, short: Short, waited: float) -> BudgetExceeded:
         hint = None
-        request = call.request
-        if quote.output[short.index] and short.needed and not quote.streams:
-            room = short.room if short.passing else short.left
-            most = quote.fitting(short, room) // max(getattr(request, "n", None) or 1, 1)
+        if not short.passing:
+            self.book.store.refuse(short, call.runtime.wall())
+        if quote.output[short.index] and short.needed:
+            most = quote.fitting(short, short.room if short.passing else short.left) // quote.alternatives
             if most > 0:
                 hint = f"Set max_tokens to at most {most}, or raise the limit."
         return refusal(short, target=call.target, hint=hint, waited=waited)

@@ -17,7 +17,17 @@ from aistrale.cost.budgets.store import EXACT
 from aistrale.cost.tokens.by_length import StreamCounter
 from aistrale.errors import AistraleError, StreamInterrupted
 from aistrale.policies.budget import refusal
-from aistrale.types import BlockEnd, Finish, Other, ReplyEnd, ReplyStart, UsageUpdate
+from aistrale.types import (
+    ArgumentsDelta,
+    BlockEnd,
+    Finish,
+    Other,
+    ReasoningDelta,
+    ReplyEnd,
+    ReplyStart,
+    TextDelta,
+    UsageUpdate,
+)
 
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
@@ -28,52 +38,59 @@ if TYPE_CHECKING:
 
 # What ends an answer, or says nothing: it costs nothing, and after an end nothing comes that would.
 _FREE: Final = (BlockEnd, Finish, ReplyEnd, ReplyStart, UsageUpdate, Other)
+_PIECES: Final = (TextDelta, ReasoningDelta, ArgumentsDelta)
 
 
 class Means:
-    """The money that a stream has, and how it gets more.
+    """The money that an attempt has, and how a stream gets more.
 
     Args:
         store: Where the money is.
-        hold: What is set aside; settled by whoever made it.
-        quote: What further tokens cost.
-        tokens: For how many tokens of output the hold is.
+        hold: What is set aside.
+        quote: What tokens cost.
+        short: Why the answer was shortened; None where it was not.
     """
 
-    __slots__ = ("_hold", "_quote", "_store", "tokens")
+    __slots__ = ("_store", "hold", "quote", "seen", "short", "tokens")
 
-    def __init__(self, store: MemoryStore, hold: Hold, quote: Quote, tokens: int) -> None:
+    def __init__(self, store: MemoryStore, hold: Hold, quote: Quote, short: Short | None) -> None:
         self._store = store
-        self._hold = hold
-        self._quote = quote
-        self.tokens = tokens
+        self.hold = hold
+        self.quote = quote
+        self.short = short
+        self.tokens = quote.tokens
+        """Tokens of output that are set aside."""
+        self.seen = 0
+        """Tokens of output that have come."""
 
     def reach(self, wanted: int, now: float) -> Short | None:
         """Set aside enough for so many tokens, a step more if there is money for it; why not, where not."""
-        quote, store = self._quote, self._store
         least = wanted - self.tokens
-        step = max(least, STEP)
-        if quote.most is not None:
-            left = quote.most - self.tokens
-            if left <= 0:
-                return None
-            least, step = min(least, left), min(step, left)
         if least <= 0:
             return None
-        short = store.grow(self._hold, quote.more(step), now)
+        step = max(least, STEP)
+        short = self._grow(step, now)
         if short is None:
-            self.tokens += step
             return None
-        unit = quote.output[short.index]
-        fits = int(short.room / unit) if unit else step
+        unit = self.quote.output[short.index]
+        fits = min(int(short.room / unit), step) if unit else step
         if fits >= least:
-            fits = min(fits, step)
-            short = store.grow(self._hold, quote.more(fits), now)
+            short = self._grow(fits, now)
             if short is None:
-                self.tokens += fits
                 return None
-        others = EXACT.subtract(short.reserved, self._hold.amounts[short.index])
-        return replace(short, reserved=others, needed=EXACT.multiply(quote.output[short.index], least))
+        others = EXACT.subtract(short.reserved, self.hold.amounts[short.index])
+        return replace(short, reserved=others, needed=EXACT.multiply(unit, least))
+
+    def _grow(self, tokens: int, now: float) -> Short | None:
+        short = self._store.grow(self.hold, self.quote.more(tokens), now)
+        if short is None:
+            self.tokens += tokens
+        return short
+
+    def refuse(self, short: Short, now: float) -> None:
+        """Tell that a stream ends for want of money."""
+        if not short.passing:
+            self._store.refuse(short, now)
 
 
 async def metered(call: Call, attempt: Attempt, reply: Reply, means: Means) -> Reply:
@@ -92,16 +109,18 @@ async def metered(call: Call, attempt: Attempt, reply: Reply, means: Means) -> R
 class Paid:
     """The events of a reply, as far as they are paid."""
 
-    __slots__ = ("_attempt", "_broke", "_call", "_counter", "_cut", "_largest", "_means", "_reply", "_used")
+    __slots__ = ("_attempt", "_broke", "_call", "_counter", "_cut", "_ended", "_largest", "_means", "_pieces", "_reply")
 
     def __init__(self, call: Call, attempt: Attempt, reply: Reply, means: Means) -> None:
         self._call = call
         self._attempt = attempt
         self._reply = reply
         self._means = means
-        self._counter = StreamCounter()
-        self._used = self._largest = 0
+        # Half as many where the provider keeps to a limit itself: a text of long words is not to be cut for them.
+        self._counter = StreamCounter(0.5 if means.quote.certain else 1.0)
+        self._largest = self._pieces = 0
         self._cut: StreamInterrupted | None = None
+        self._ended: StreamInterrupted | None = None
         self._broke: StreamInterrupted | None = None
 
     async def ready(self) -> list[Event]:
@@ -118,7 +137,10 @@ class Paid:
         while self._cut is None:
             event = await self._next()
             if event is None:
-                return None
+                if self._ended is None:
+                    return None
+                self._ended.usage = self._attempt.usage
+                raise self._ended
             if events := await self._paid(event):
                 return events
         raise self._cut
@@ -148,29 +170,42 @@ class Paid:
             raise error.__cause__ from None
 
     def _count(self, event: Event) -> int:
-        """How many tokens there are with this event."""
-        counter, before = self._counter, self._used
+        """How many tokens there are with this event; a piece of text has at least one, however short it is."""
+        counter, means = self._counter, self._means
+        before = means.seen
         counter.feed(event)
-        used = self._used = counter.output
+        if isinstance(event, _PIECES):
+            self._pieces += 1
+        used = means.seen = max(counter.output, self._pieces)
         if used - before > self._largest and not isinstance(event, UsageUpdate):
             self._largest = used - before
         return used
 
     def _pays(self, event: Event) -> bool:
         """Whether an event is paid; notes where the stream ends, which is before the next one that might not be."""
-        used = self._count(event)
-        if used + self._largest <= self._means.tokens or isinstance(event, _FREE):
-            return True
+        used, means = self._count(event), self._means
+        # Where the provider keeps to the limit itself, nothing is to be expected beyond it.
+        ahead = 0 if means.quote.certain else self._largest
+        if used + ahead <= means.tokens or isinstance(event, _FREE):
+            return self._ended is None and not self._shortened(event)
         now = self._call.runtime.wall()
-        if (short := self._means.reach(used, now)) is not None:
-            self._cut = self._interrupted(short)
+        if (short := means.reach(used, now)) is not None:
+            self._cut = self._interrupted(short, now)
             return False
-        if (short := self._means.reach(used + self._largest, now)) is not None:
-            self._cut = self._interrupted(short)
+        if (short := means.reach(used + ahead, now)) is not None:
+            self._cut = self._interrupted(short, now)
         return True
 
-    def _interrupted(self, short: Short) -> StreamInterrupted:
+    def _shortened(self, event: Event) -> bool:
+        """Whether this is the end that was set because of the money; what it used is still to come."""
+        short = self._means.short
+        if short is not None and isinstance(event, Finish) and event.reason == "length":
+            self._ended = self._interrupted(short, self._call.runtime.wall())
+        return self._ended is not None
+
+    def _interrupted(self, short: Short, now: float) -> StreamInterrupted:
         attempt = self._attempt
+        self._means.refuse(short, now)
         exceeded = refusal(short, target=attempt.target, cut=True)
         error = StreamInterrupted(
             f"the stream was cut: {exceeded.message}",

@@ -190,7 +190,9 @@ def test_the_first_refusal_of_a_period_is_told():
     told = []
     store, a = MemoryStore(told.append), slot(end=DAY)
     for _ in range(3):
-        store.reserve([a], usd("2"), 5.0)
+        short = store.reserve([a], usd("2"), 5.0)
+        assert isinstance(short, Short)
+        store.refuse(short, 5.0)
     assert [(notice.mark, notice.at) for notice in told] == [(0, 5.0)]
 
 

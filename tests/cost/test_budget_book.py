@@ -215,7 +215,7 @@ def test_a_refusal_is_told_once():
     events = []
     own = book(daily(), on_event=events.append)
     for _ in range(3):
-        own.store.reserve(counters(own), [Decimal(2)], NOON)
+        own.store.refuse(own.store.reserve(counters(own), [Decimal(2)], NOON), NOON)
     assert [(event.what, event.threshold) for event in events] == [("refused", None)]
 
 

@@ -257,7 +257,8 @@ def test_an_assumed_price_is_set_aside_and_settled():
 
 
 def test_an_answer_of_unknown_length_counts_as_many_tokens_as_the_budget_says():
-    bank = Bank({A: [answer(10)]}, allowed=[{"limit": "1", "period": "day", "output": 1001}])
+    more = {"output": 1001, "on_unlimited": "refuse"}
+    bank = Bank({A: [answer(10)]}, allowed=[{"limit": "1", "period": "day", **more}])
     assert refused(bank, max_tokens=None).needed == Decimal("1.001")
     bank = Bank({A: [answer(10)]}, allowed=[{"limit": "1", "period": "day", "output": 500}])
     ask(bank, max_tokens=None)

@@ -58,12 +58,14 @@ class Load:
         output: Of the answer, all alternatives together; None where nothing limits it.
         limited: Whether the caller limited the answer.
         alternatives: How many answers were asked for.
+        thinks: Whether the model thinks before it answers, unless it is told not to.
     """
 
     input: int
     output: int | None
     limited: bool
     alternatives: int = 1
+    thinks: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -103,7 +105,8 @@ def load(request: Request | EmbedRequest, target: Target) -> Load:
     if most is None and provider == "anthropic":
         most = _ANTHROPIC_OUTPUT
     output = None if most is None else most * alternatives
-    return Load(tokens, output, request.max_tokens is not None, alternatives)
+    thinks = facts is not None and facts.reasoning in {"effort", "level"}
+    return Load(tokens, output, request.max_tokens is not None, alternatives, thinks)
 
 
 class Bounds:

@@ -176,6 +176,12 @@ class MemoryStore:
             self._deliver()
         return result
 
+    def refuse(self, short: Short, now: float) -> None:
+        """Tell that a call was refused, or a stream cut, for want of money; once in a period."""
+        self._one.run(partial(self._refuse, short, now))
+        if self._out:
+            self._deliver()
+
     def snapshot(self, slots: Sequence[Slot], now: float) -> list[Balance]:
         """What each slot stands at."""
         return self._one.run(lambda: [self._balance(slot, now) for slot in slots])
@@ -243,11 +249,7 @@ class MemoryStore:
     def _reserve(self, slots: Sequence[Slot], amounts: Sequence[Decimal], now: float) -> Hold | Short:
         windows = [self._window(slot, now) for slot in slots]
         short = self._short(slots, windows, amounts, None)
-        if short is None:
-            return self._take(slots, windows, amounts, now)
-        if not short.passing:
-            self._refused(short, windows[short.index], now)
-        return short
+        return self._take(slots, windows, amounts, now) if short is None else short
 
     def _short(
         self, slots: Sequence[Slot], windows: list[Window], amounts: Sequence[Decimal], ticket: Ticket | None
@@ -289,10 +291,7 @@ class MemoryStore:
                     # Whether the others' reservations are why: its own will not come back before it ends.
                     passing = _add(total, held.amounts[index]) <= slot.limit
                     resets = None if passing else window.room_at(slot, more[index])
-                    short = Short(index, slot, window.settled, window.reserved, more[index], passing, resets)
-                    if not passing:
-                        self._refused(short, window, now)
-                    return short
+                    return Short(index, slot, window.settled, window.reserved, more[index], passing, resets)
         for index, window in enumerate(held.windows):
             window.reserved = _add(window.reserved, more[index])
             held.amounts[index] = _add(held.amounts[index], more[index])
@@ -327,7 +326,8 @@ class MemoryStore:
                 window.told_at[window.told - 1] = now
                 self._out.append(Notice(slot, window.told, window.balance(0), now))
 
-    def _refused(self, short: Short, window: Window, now: float) -> None:
+    def _refuse(self, short: Short, now: float) -> None:
+        window = self._window(short.slot, now)
         if window.refused == -math.inf or (short.slot.length and now - window.refused >= short.slot.length):
             window.refused = now
             self._out.append(Notice(short.slot, 0, window.balance(0), now))
@@ -338,9 +338,7 @@ class MemoryStore:
                 window = self._window(slot, now)
                 if window.settled >= slot.limit:
                     resets = window.room_at(slot, ZERO)
-                    short = Short(index, slot, window.settled, window.reserved, ZERO, passing=False, resets=resets)
-                    self._refused(short, window, now)
-                    return short
+                    return Short(index, slot, window.settled, window.reserved, ZERO, passing=False, resets=resets)
         return None
 
     def _enter(self, ticket: Ticket, now: float) -> None:
@@ -386,7 +384,6 @@ class MemoryStore:
                 ticket.hold = self._take(ticket.slots, windows, ticket.amounts, now)
             else:
                 ticket.short = short
-                self._refused(short, windows[short.index], now)
             self._out.append(ticket.wake)
 
     def _seed(self, slot: Slot, spent: Sequence[tuple[float, Decimal]], note: str | None) -> None:

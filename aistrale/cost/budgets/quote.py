@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.cost.budgets.bound import MILLION, Rates
 from aistrale.cost.budgets.store import EXACT, ZERO
+from aistrale.dialects.limit import FIELDS
 from aistrale.types import EmbedRequest
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from aistrale.types import Request, Usage
 
 STEP: Final = 1024
-"""Tokens of output that a stream sets aside at a time."""
+"""Tokens of output that a stream without any limit sets aside at a time, and that may be under way when one breaks."""
 
-# Tokens of thought before the first word, where the request asks for it and does not say how many.
+# Tokens of thought before the first word, where nobody says how many.
 _THOUGHT: Final = 4096
-# A stream that would be cut sooner is not begun.
+# The shortest answer that is begun, of a budget that is no larger.
 _LEAST: Final = 16
+# Beside others a shortened answer gets so many steps, more than most answers have, or such a part of what is left.
+_SHARE: Final = 4
+_PART: Final = 16
 # Where a price is assumed and nothing limits the answer.
 _ASSUMED_OUTPUT: Final = 32_768
 
@@ -39,15 +43,33 @@ class Quote:
         rates: What that costs, or why it is not known.
     """
 
-    __slots__ = ("_bounds", "blocked", "first", "input", "most", "output", "slots", "streams")
+    __slots__ = (
+        "_ahead",
+        "_bounds",
+        "_certain",
+        "_limited",
+        "_thinking",
+        "alternatives",
+        "blocked",
+        "elastic",
+        "input",
+        "limit",
+        "output",
+        "slots",
+        "streams",
+    )
 
     def __init__(self, slots: Sequence[Counter], request: Request | EmbedRequest, load: Load, rates: Rates) -> None:
         self.slots = slots
         self.streams = not isinstance(request, EmbedRequest) and request.stream
-        self.most: int | None = load.output
-        """Tokens of output that are certain to be enough; None where nothing limits it."""
-        self.first = _first(request, load) if self.streams else None
-        """Tokens of output to begin with; None where all is set aside at once."""
+        self.alternatives = load.alternatives
+        self.limit: int | None = None
+        """Tokens of output, all alternatives together, to which the answer was shortened; None where it was not."""
+        self._thinking = _thinking(request, load)
+        self._limited = load.limited
+        self._ahead = STEP * load.alternatives + (_THOUGHT if self._thinking is None else self._thinking)
+        self.elastic = _elastic(request, load, streams=self.streams)
+        """Whether the answer may be shortened."""
         self.blocked: tuple[Counter, str] | None = None
         """A counter that lets nothing pass whose price is not known, and why it is not."""
         self.input: list[Decimal] = []
@@ -55,6 +77,7 @@ class Quote:
         self._bounds: list[int] = []
         for slot in slots:
             self._add(slot, load, rates)
+        self._certain = load.output is not None and min(self._bounds, default=0) >= load.output
 
     def _add(self, slot: Counter, load: Load, rates: Rates) -> None:
         own = slot.rule.settings
@@ -62,8 +85,12 @@ class Quote:
         if own.output is not None and not load.limited:
             bound = own.output * load.alternatives
         reason = rates.reason
-        if reason is None and bound is None and self.first is None:
-            reason = "neither the request nor the catalog says how long the answer may be"
+        if reason is None and bound is None:
+            if self.streams:
+                # It pays as it goes.
+                bound = self._ahead
+            else:
+                reason = "neither the request nor the catalog says how long the answer may be"
         if reason is None:
             self._put(rates, bound or 0)
         elif own.unknown == "assume" and own.assume is not None:
@@ -79,20 +106,31 @@ class Quote:
         self.output.append(rates.output)
         self._bounds.append(bound)
 
-    def amounts(self, tokens: int | None) -> list[Decimal]:
-        """US dollars by counter.
+    def _tokens(self, index: int) -> int:
+        bound = self._bounds[index]
+        return bound if self.limit is None else min(bound, self.limit)
 
-        Args:
-            tokens: Of output; None for as many as each counter counts on.
-        """
-        if tokens is None:
-            tokened = zip(self.input, self.output, self._bounds, strict=True)
-            return [EXACT.add(into, EXACT.multiply(out, bound)) for into, out, bound in tokened]
-        return [EXACT.add(into, EXACT.multiply(out, tokens)) for into, out in zip(self.input, self.output, strict=True)]
+    @property
+    def tokens(self) -> int:
+        """Tokens of output that are set aside in every counter that limits; a million where none of them counts."""
+        counted = [self._tokens(at) for at, slot in enumerate(self.slots) if slot.hard and self.output[at]]
+        return min(counted, default=MILLION)
+
+    def amounts(self) -> list[Decimal]:
+        """US dollars to set aside, by counter."""
+        return [
+            EXACT.add(into, EXACT.multiply(out, self._tokens(index)))
+            for index, (into, out) in enumerate(zip(self.input, self.output, strict=True))
+        ]
 
     def more(self, tokens: int) -> list[Decimal]:
         """US dollars by counter for further tokens of output."""
         return [EXACT.multiply(out, tokens) for out in self.output]
+
+    @property
+    def certain(self) -> bool:
+        """Whether the provider itself keeps to what is set aside, so that what is counted need not be exact."""
+        return self._certain and self.limit is None
 
     def fitting(self, short: Short, room: Decimal) -> int:
         """How many tokens of output an amount pays for, the prompt paid first."""
@@ -101,24 +139,39 @@ class Quote:
             return 0
         return int(rest / unit) if unit else MILLION
 
-    def fewer(self, short: Short) -> int | None:
-        """How many tokens a stream can begin with where a step is too much; None where it is not worth it.
+    def shorten(self, short: Short) -> bool:
+        """Make do with as long an answer as what is left pays for; whether that is worth sending.
 
-        An answer that the caller has limited to less than a step is whole or not at all: its price is known, and who is
-        cut has paid for nothing.
+        Who is alone gets all that is left. Beside others it is a share, so that they do not wait for each other's
+        longest answers, of which nearly all stay far; who finds less than a step left of what others have spent leaves
+        it. What the caller has limited is not shortened for a moment's want.
+
+        Args:
+            short: What there is.
         """
-        if self.first is None or self.first == self.most:
-            return None
+        at, several = short.index, self.alternatives
+        if not self.elastic or not self.output[at] or (short.passing and self._limited):
+            return False
         tokens = self.fitting(short, short.left)
-        return tokens if _LEAST <= tokens < self.first else None
+        if short.passing or short.reserved:
+            share = (_SHARE - 1) * STEP * several + self._ahead
+            tokens = min(tokens, max(share, self.fitting(short, EXACT.divide(short.left, _PART))))
+        least = (STEP if short.spent else _LEAST) * several + (self._thinking or 0)
+        if not least <= tokens < self._tokens(at):
+            return False
+        self.limit = tokens // several * several
+        return True
 
-    def actual(self, attempt: Attempt | None, held: Sequence[Decimal], *, complete: bool) -> list[Decimal | None]:
+    def actual(
+        self, attempt: Attempt | None, held: Sequence[Decimal], *, complete: bool, seen: int = 0
+    ) -> list[Decimal | None]:
         """US dollars by counter that an attempt has cost; None for what was set aside.
 
         Args:
             attempt: None where none was begun.
             held: What was set aside.
             complete: Whether the whole answer came, so that its usage is all of it.
+            seen: Tokens of output that were counted of a stream.
         """
         if attempt is None or not attempt.sent:
             return [ZERO] * len(self.slots)
@@ -131,8 +184,21 @@ class Quote:
             return [self._assumed(slot, attempt.usage if complete else None) for slot in self.slots]
         if complete:
             return [usd] * len(self.slots)
-        # What a broken exchange is billed nobody tells; what was counted of it is the least.
-        return [None if slot.hard and usd < amount else usd for slot, amount in zip(self.slots, held, strict=True)]
+        return [
+            self._broken(index, usd, amount, seen) if slot.hard else usd
+            for index, (slot, amount) in enumerate(zip(self.slots, held, strict=True))
+        ]
+
+    def _broken(self, index: int, counted: Decimal, held: Decimal, seen: int) -> Decimal:
+        """What a broken exchange is charged, since nobody tells what it is billed.
+
+        An answer in one piece is written to its end whether anybody waits for it or not; a stream ends soon after its
+        reader has gone: with what it had brought, and what was under way.
+        """
+        if not self.streams:
+            return max(counted, held)
+        most = EXACT.add(self.input[index], EXACT.multiply(self.output[index], seen + self._ahead))
+        return max(counted, min(held, most))
 
     @staticmethod
     def _assumed(slot: Counter, usage: Usage | None) -> Decimal | None:
@@ -148,11 +214,22 @@ def _assumed(assume: Mapping[str, Decimal], tokens: int) -> Rates:
     return Rates(into, EXACT.scaleb(assume["output"], -6))
 
 
-def _first(request: Request | EmbedRequest, load: Load) -> int:
-    """Tokens of output that a stream begins with."""
-    step = STEP
+def _thinking(request: Request | EmbedRequest, load: Load) -> int | None:
+    """Tokens of thought that an answer may begin with; None where nobody says how many."""
     reasoning = None if isinstance(request, EmbedRequest) else request.reasoning
-    if reasoning is not None and reasoning.effort != "none":
-        step += _THOUGHT if reasoning.budget is None else reasoning.budget
-    step *= load.alternatives
-    return step if load.output is None else min(step, load.output)
+    if reasoning is None:
+        return None if load.thinks else 0
+    if reasoning.effort == "none":
+        return 0
+    return reasoning.budget
+
+
+def _elastic(request: Request | EmbedRequest, load: Load, *, streams: bool) -> bool:
+    """Whether an answer may be shorter than it was asked for.
+
+    One that the caller has limited is whole or not at all: its price is known, and who gets a part of it has paid for
+    nothing. A long stream is worth its beginning.
+    """
+    if isinstance(request, EmbedRequest) or any(name in request.extra for name in FIELDS):
+        return False
+    return not load.limited or (streams and load.output is not None and load.output > STEP * load.alternatives)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OnUnknown: TypeAlias = Literal["block", "allow", "assume"]
+OnUnlimited: TypeAlias = Literal["limit", "refuse"]
 
 ALERTS: Final = (Decimal("0.5"), Decimal("0.8"), Decimal(1))
 
@@ -33,6 +34,9 @@ class BudgetSettings:
             (the default of hard budgets), "allow" lets them pass uncounted (of soft ones), "assume" counts them at the
             rates of `assume`.
         assume: US dollars per million tokens, "input" and "output".
+        on_unlimited: What happens to an answer that nobody limited (for streams also: to more than 1,024 tokens) where
+            what is left cannot pay for its longest form: "limit" asks the provider for no more than what is left pays
+            for, "refuse" does not send it.
         timezone: Of day, week and month, an IANA name.
         wait: Most seconds that an attempt waits for money that others have reserved and may not need; None for as long
             as the call's deadline allows, 0 for not at all.
@@ -48,6 +52,7 @@ class BudgetSettings:
     alerts: tuple[Decimal, ...] = ALERTS
     on_unknown: OnUnknown | None = None
     assume: Mapping[str, Decimal] | None = None
+    on_unlimited: OnUnlimited = "limit"
     timezone: str = "UTC"
     wait: float | None = None
     output: int | None = None
