@@ -17,6 +17,7 @@ from price_periods import (
     carry_on,
     clipped,
     complete_fast,
+    complete_past,
     correct_period,
     fill_period,
     halve_batches,
@@ -191,11 +192,6 @@ class Build:
         for period in periods:
             if period.get("from", "") < rule.get("before", "9999"):
                 correct_period(rule, period)
-        for name in rule.get("aliases", ()):
-            if (model["provider"], name.lower()) in self.index:
-                raise SystemExit(f"price_overrides.toml: {name} is a model already")
-            model["aliases"] = [*model["aliases"], name]
-            self.index[model["provider"], name.lower()] = model
         if "flat_from" in rule:
             flat = deepcopy(periods[-1])
             for table in (flat, *flat.get("when", ())):
@@ -253,7 +249,7 @@ class Build:
         periods[place : place + 1] = [before, {**after, "from": day}]
 
     def fill_past(self, snapshot: Mapping[str, Any]) -> None:
-        """Give past periods the conditions that model-prices knows of that time."""
+        """Give past periods the conditions that model-prices knows of that time, then those that halve prices."""
         for model in self.models:
             periods = model.get("periods", [])
             for period, later in pairwise(periods):
@@ -266,6 +262,8 @@ class Build:
                         period.setdefault("when", []).append(found)
                         if lane == PRIORITY and model["provider"] == "openai":
                             period["when"].append({**deepcopy(found), "if": {"service_tier": "fast"}})
+            for earlier, later in reversed(list(pairwise(periods))):
+                complete_past(earlier, later)
 
     def lanes_before(
         self, snapshot: Mapping[str, Any], model: Row, period: Row, day: str

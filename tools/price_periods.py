@@ -146,6 +146,48 @@ def carry_on(earlier: Row, later: Row) -> None:
             later.setdefault("when", []).append({"if": dict(variant["if"]), "rates": rates})
 
 
+def complete_past(earlier: Row, later: Row) -> None:
+    """Give an earlier period the conditions that only the later one has, where it is clear what they cost then.
+
+    That is so where the usual price was the same, and where the condition halves every rate that it names, as batches
+    and flex do at every provider; of other discounts nobody knows what they were.
+    """
+    then, now = earlier["rates"], later["rates"]
+    same = all(then.get(unit) == now.get(unit) for unit in ("input", "output"))
+    for variant in later.get("when", ()):
+        if any(each["if"] == variant["if"] for each in earlier.get("when", ())):
+            continue
+        if same:
+            earlier.setdefault("when", []).append(deepcopy(variant))
+        elif _is_half(variant, later):
+            half = {"if": variant["if"], **_half(variant, earlier)}
+            earlier.setdefault("when", []).append(half)
+
+
+def _limits(table: Row) -> dict[int, Row]:
+    return {0: table["rates"], **{tier["tokens"]: tier["rates"] for tier in table.get("above", ())}}
+
+
+def _is_half(variant: Row, period: Row) -> bool:
+    usual = _limits(period)
+    return bool(variant["rates"]) and all(
+        unit in usual.get(limit, {}) and 2 * Decimal(amount) == Decimal(usual[limit][unit])
+        for limit, rates in _limits(variant).items()
+        for unit, amount in rates.items()
+    )
+
+
+def _half(variant: Row, period: Row) -> Row:
+    """Half of a period's rates, where the variant names them."""
+    named = _limits(variant)
+    tables = {
+        limit: {unit: Decimal(amount) / 2 for unit, amount in rates.items() if unit in named[limit]}
+        for limit, rates in _limits(period).items()
+        if limit in named
+    }
+    return written(tables.pop(0), tables)
+
+
 def halve_batches(model: Row) -> None:
     """Anthropic charges half of everything in a batch (Batch processing, Pricing); not every source says it of all."""
     if model["provider"] != "anthropic":

@@ -12,7 +12,8 @@ from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
-from aistrale.cost.meter_conditions import plain_conditions, read_conditions
+from aistrale.cost.book.names import provider_name
+from aistrale.cost.meter_conditions import plain_conditions, read_conditions, whole_number
 from aistrale.cost.meter_formats import (
     Line,
     Units,
@@ -56,7 +57,6 @@ _CLAUDE: Final = frozenset(
     {"cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation", "server_tool_use", "iterations"}
 )
 _SNAKE: Final = re.compile(r"_(\w)")
-_GOOGLE: Final = frozenset({"gemini", "google", "vertex", "google-vertex", "google-gla", "vertexai", "vertex_ai"})
 _LOWER_BOUND: Final = "the stream broke off; at least this much was used"
 
 
@@ -143,8 +143,9 @@ def meter(provider: str, model: str, usage: Usage | Mapping[str, object] | None,
     Raises:
         MalformedBody: A verbatim object does not have the shape of any format.
     """
-    status = conditions.pop("http_status", None)
-    if isinstance(status, int) and status >= 400:
+    provider = provider_name(provider)
+    status = whole_number(conditions.pop("http_status", None))
+    if status is not None and status >= 400:
         return _free(f"refused with status {status}")
     decoded = usage if isinstance(usage, Usage) else None
     raw, broke = (
@@ -222,13 +223,13 @@ def _paint(lines: list[Line], images: JSON) -> bool:
 
 
 def _read(provider: str, model: str, raw: JSONObject) -> list[Line]:
-    if any(name.endswith("TokenCount") for name in raw) or "trafficType" in raw:
+    if any(name.endswith("TokenCount") for name in raw) or "trafficType" in raw or "total_input_tokens" in raw:
         return gemini_lines(raw)
     if "prompt_tokens" not in raw and (
         provider == "anthropic" or "claude" in model.lower() or not _CLAUDE.isdisjoint(raw)
     ):
         return anthropic_lines(raw)
-    return openai_lines(raw, beside=provider in _GOOGLE) or measured_lines(raw)
+    return openai_lines(raw, beside=provider == "gemini") or measured_lines(raw)
 
 
 def bucket_lines(usage: Usage) -> list[Line]:

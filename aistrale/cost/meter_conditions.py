@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from aistrale.types import JSON, JSONObject, Usage
 
@@ -36,11 +36,13 @@ _FEES: Final = {
     "maps_grounding": "maps_grounding",
     "maps_grounded_prompts": "maps_grounding",
 }
-# They say how the exchange went, and change no price.
-_UNCHARGED: Final = frozenset({"stream", "api", "endpoint"})
-# Vertex names the way in which capacity was bought (Vertex AI reference, `TrafficType`).
-_TRAFFIC: Final = "on_demand_"
+# They say how the exchange went, and change no price. Fetching pages has no fee of its own.
+_UNCHARGED: Final = frozenset({"stream", "api", "endpoint", "web_fetch_calls", "web_fetch_requests"})
+# Vertex names the way in which capacity was bought (Vertex AI reference, `TrafficType`); some of its clients by number.
+_TRAFFIC: Final = {0: "unspecified", 1: "on_demand", 2: "provisioned_throughput"}
 _PREPAID: Final = "provisioned_throughput"
+# Gemini's hosted tools, where the usage counts them (Interactions API reference, `grounding_tool_count`).
+_GROUNDED: Final = {"google_search": "web_search_queries", "google_maps": "maps_grounding"}
 
 
 @dataclass(slots=True)
@@ -80,19 +82,24 @@ def read_conditions(raw: JSONObject, conditions: Mapping[str, object]) -> Said |
         if name in USUAL:
             words[name] = value
         elif name in _FEES:
-            if (uses := _number(value)) is None:
+            if value is None:
+                continue
+            if (uses := whole_number(value)) is None:
                 return f"{name} is not a number of uses"
             said.fees[_FEES[name]] = uses
+        elif name == "batch":
+            words.setdefault("processing", name if value else None)
         elif name in _OTHERS:
             _OTHERS[name](said, value)
         elif name not in _UNCHARGED:
             return f"what the condition {name} costs is not known"
-    traffic = raw.get("trafficType")
-    if isinstance(traffic, str) and traffic.lower() == _PREPAID:
+    if _traffic(raw) == _PREPAID:
         return "provisioned throughput is paid for by the time that it is reserved, not by what is used"
     tools = raw.get("server_tool_use")
     if isinstance(tools, dict) and "web_search_calls" not in said.fees:
-        said.fees["web_search_calls"] = _number(tools.get("web_search_requests")) or 0
+        said.fees["web_search_calls"] = whole_number(tools.get("web_search_requests")) or 0
+    for tool in _grounded(raw.get("grounding_tool_count")):
+        said.fees.setdefault(*tool)
     said.fees = {name: uses for name, uses in said.fees.items() if uses}
     said.chosen = choose(raw, words)
     return said
@@ -101,18 +108,15 @@ def read_conditions(raw: JSONObject, conditions: Mapping[str, object]) -> Said |
 def choose(raw: JSONObject, words: dict[str, object]) -> dict[str, str]:
     """The conditions that are not the usual ones, in a fixed order; what the usage object says goes first."""
     told: dict[str, object] = {
-        "service_tier": raw.get("service_tier") or raw.get("serviceTier"),
+        "service_tier": _traffic(raw) or raw.get("service_tier") or raw.get("serviceTier"),
         "speed": raw.get("speed"),
         "inference_geo": raw.get("inference_geo"),
     }
-    traffic = raw.get("trafficType")
-    if isinstance(traffic, str):
-        told["service_tier"] = traffic.lower().removeprefix(_TRAFFIC)
     chosen: dict[str, str] = {}
     for name, usual in USUAL.items():
         value = told.get(name)
         value = words.get(name) if value is None else value
-        if value is None or (word := str(value).lower()) in usual:
+        if value is None or (word := str(value).lower().removeprefix(f"{name}_")) in usual:
             continue
         if name == "service_tier" and word == "batch":
             words = {**words, "processing": word}
@@ -129,6 +133,7 @@ _LOUD: Final = frozenset(
         "speed",
         "inference_geo",
         "trafficType",
+        "grounding_tool_count",
         "iterations",
         "server_tool_use",
         "cacheTokensDetails",
@@ -137,6 +142,7 @@ _LOUD: Final = frozenset(
         "toolUsePromptTokensDetails",
     }
 )
+_SAYING_MORE: Final = frozenset({"iterations", "cacheTokensDetails", "grounding_tool_count"})
 _DETAILS: Final = ("promptTokensDetails", "candidatesTokensDetails", "toolUsePromptTokensDetails")
 _PLAIN_CONDITIONS: Final = frozenset({"service_tier", "processing", "speed", "inference_provider", *_UNCHARGED})
 _QUIET: Final[JSONObject] = {}
@@ -188,7 +194,7 @@ def _is_usual(raw: JSONObject) -> bool:
 
 
 def _is_plain(raw: JSONObject) -> bool:
-    if "iterations" in raw or "cacheTokensDetails" in raw:
+    if not _SAYING_MORE.isdisjoint(raw):
         return False
     tools = raw.get("server_tool_use")
     if tools is not None and (not isinstance(tools, dict) or any(tools.values())):
@@ -204,11 +210,28 @@ def _is_text(entry: JSON) -> bool:
     return isinstance(entry, dict) and entry.get("modality") == "TEXT"
 
 
-def _number(value: object) -> int | None:
-    """A number of uses; None for what is none."""
+def whole_number(value: object) -> int | None:
+    """A count that callers tell, less than nothing being nothing; None for what is none."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return max(int(value), 0)
     return max(value, 0) if isinstance(value, int) else None
+
+
+def _traffic(raw: JSONObject) -> str | None:
+    """How the capacity was bought, in the words of `service_tier`; None where that is not told."""
+    told = raw.get("trafficType")
+    if told is None:
+        return None
+    word = _TRAFFIC.get(told, str(told)) if type(told) is int else str(told)
+    return word.lower().removeprefix("on_demand_")
+
+
+def _grounded(told: JSON) -> Iterator[tuple[str, int]]:
+    for entry in told if isinstance(told, list) else ():
+        if isinstance(entry, dict) and (tool := _GROUNDED.get(str(entry.get("type")))):
+            yield tool, whole_number(entry.get("count")) or 0
 
 
 def _refused(said: Said, value: object) -> None:

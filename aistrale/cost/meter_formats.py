@@ -194,14 +194,24 @@ def _anthropic_pass(node: JSONObject, *, several: bool = False) -> list[Line]:
 
 # --- Gemini ------------------------------------------------------------------------------------------------------
 
-# Documents are counted as text. Of cached tokens and of thoughts the book knows the same kinds.
-_INPUTS: Final = {"AUDIO": "audio_input", "IMAGE": "image_input", "VIDEO": "video_input"}
-_CACHED: Final = {"AUDIO": "audio_cache_read", "IMAGE": "image_cache_read", "VIDEO": "video_cache_read"}
+# Pages of documents are seen as images and charged so (Gemini API, Document understanding).
+_INPUTS: Final = {
+    "AUDIO": "audio_input",
+    "IMAGE": "image_input",
+    "DOCUMENT": "image_input",
+    "VIDEO": "video_input",
+}
+_CACHED: Final = {
+    "AUDIO": "audio_cache_read",
+    "IMAGE": "image_cache_read",
+    "DOCUMENT": "image_cache_read",
+    "VIDEO": "video_cache_read",
+}
 _OUTPUTS: Final = {"AUDIO": "audio_output", "IMAGE": "image_output", "VIDEO": "video_output"}
 
 
 def gemini_lines(raw: JSONObject) -> list[Line]:
-    """`usageMetadata` of Gemini, the Live API's included.
+    """`usageMetadata` of Gemini, the Live API's included, and the `usage` of its Interactions API.
 
     The prompt includes what a cache gave; thoughts stand beside the answer and the prompts of hosted tools beside the
     prompt (Gemini API reference, `UsageMetadata`). Details by modality need not sum up to their count: the rest is
@@ -210,25 +220,28 @@ def gemini_lines(raw: JSONObject) -> list[Line]:
     Raises:
         MalformedBody: A count is no whole number.
     """
-    prompt, cached = count(raw, "promptTokenCount"), count(raw, "cachedContentTokenCount")
-    answer = count(raw, "candidatesTokenCount", "responseTokenCount")
-    thoughts, tool = count(raw, "thoughtsTokenCount"), count(raw, "toolUsePromptTokenCount")
+    prompt = count(raw, "promptTokenCount", "total_input_tokens")
+    cached = count(raw, "cachedContentTokenCount", "total_cached_tokens")
+    answer = count(raw, "candidatesTokenCount", "responseTokenCount", "total_output_tokens")
+    thoughts = count(raw, "thoughtsTokenCount", "total_thought_tokens")
+    tool = count(raw, "toolUsePromptTokenCount", "total_tool_use_tokens")
     if prompt is None and cached is None and answer is None and thoughts is None and tool is None:
         return []
     whole = max(prompt or 0, cached or 0)
     if answer is None:
-        answer = max((count(raw, "totalTokenCount") or 0) - whole - (thoughts or 0) - (tool or 0), 0)
+        answer = max((count(raw, "totalTokenCount", "total_tokens") or 0) - whole - (thoughts or 0) - (tool or 0), 0)
     units: Units = {"input": 0, "output": 0}
-    kept = _modalities(raw, "cacheTokensDetails")
-    seen = _modalities(raw, "promptTokensDetails", "promptTokenDetails")
+    kept = _modalities(raw, "cacheTokensDetails", "cached_tokens_by_modality")
+    seen = _modalities(raw, "promptTokensDetails", "promptTokenDetails", "input_tokens_by_modality")
     if cached and sum(seen.values()) > whole - cached:
         # The details tell the cached tokens too.
         for kind, tokens in kept.items():
             seen[kind] = max(seen.get(kind, 0) - tokens, 0)
     _split(units, cached or 0, kept, _CACHED, "cache_read")
     _split(units, whole - (cached or 0), seen, _INPUTS, "input")
-    _split(units, tool or 0, _modalities(raw, "toolUsePromptTokensDetails"), _INPUTS, "input")
-    made = _modalities(raw, "candidatesTokensDetails", "responseTokensDetails")
+    fetched = _modalities(raw, "toolUsePromptTokensDetails", "tool_use_tokens_by_modality")
+    _split(units, tool or 0, fetched, _INPUTS, "input")
+    made = _modalities(raw, "candidatesTokensDetails", "responseTokensDetails", "output_tokens_by_modality")
     _split(units, answer, made, _OUTPUTS, "output")
     units["output"] += thoughts or 0
     return [Line(None, whole + (tool or 0), units)]
@@ -251,7 +264,7 @@ def _modalities(raw: JSONObject, *names: str) -> dict[str, int]:
         for item in [] if value is None else as_list(value, f"usage.{name}"):
             entry = as_object(item, f"usage.{name}")
             kind = str(entry.get("modality") or "TEXT").upper()
-            kinds[kind] = kinds.get(kind, 0) + (count(entry, "tokenCount") or 0)
+            kinds[kind] = kinds.get(kind, 0) + (count(entry, "tokenCount", "tokens") or 0)
     return kinds
 
 

@@ -11,13 +11,15 @@ from decimal import Context, Decimal
 from time import time
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from aistrale.cost.book.names import provider_name
 from aistrale.cost.meter import BUCKETS, Line, Metered, bucket_lines
 from aistrale.types import Cost, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aistrale.cost.book.price_book import PriceBook, Rates
+    from aistrale.cost.book.price_book import PriceBook
+    from aistrale.cost.book.rows import Rates
     from aistrale.store.records import AttemptRow
 
 _Counts: TypeAlias = "Mapping[str, int | Decimal]"
@@ -29,16 +31,23 @@ _SMALLEST: Final = Decimal("1E-18")
 _DAY: Final = 86_400
 _SECONDS: Final = Decimal(3600)
 
-# Where a kind of token has no rate of its own, providers charge the wider kind's. Sound is not among them: except at
-# Gemini, whose pages name the price of sound only where it differs.
-_WIDER: Final = {
-    "image_input": "input",
-    "video_input": "input",
-    "audio_cache_read": "cache_read",
-    "image_cache_read": "cache_read",
-    "video_cache_read": "cache_read",
+# Where a kind of token has no rate of its own, providers charge a wider kind's: what is read from a cache costs less
+# only where the price list has a column for it. Sound is not among them.
+_WIDER: Final[dict[str, tuple[str, ...]]] = {
+    "cache_read": ("input",),
+    "image_input": ("input",),
+    "video_input": ("input",),
+    "audio_cache_read": ("cache_read", "audio_input"),
+    "image_cache_read": ("cache_read", "image_input", "input"),
+    "video_cache_read": ("cache_read", "video_input", "input"),
 }
-_WIDER_AT: Final = {("gemini", "audio_input"): "input"}
+# Gemini's pages name the price of sound only where it differs, and OpenAI charges nothing more for what it writes to
+# its cache before GPT-5.6 (OpenAI prompt caching guide).
+_WIDER_AT: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("gemini", "audio_input"): ("input",),
+    ("gemini", "audio_cache_read"): ("cache_read", "audio_input", "input"),
+    ("openai", "cache_write"): ("input",),
+}
 _SEARCHES: Final = {"web_search_calls": "call", "grounded_prompts": "prompt", "web_search_queries": "query"}
 _THOUSANDS: Final = frozenset({"file_search", "maps_grounding"})
 # Since then a request that ends as a refusal without output is free (Claude API release notes, 2 June 2026).
@@ -46,9 +55,7 @@ _FREE_REFUSALS: Final = (date(2026, 6, 2) - date(1970, 1, 1)).days
 # Conditions that choose no rates: two multiply the price of tokens.
 _NO_RATES: Final = frozenset({"inference_geo", "data_residency", "stop_reason"})
 
-_GOOGLE: Final = frozenset({"google", "vertex", "google-vertex", "google-gla", "vertexai", "vertex_ai"})
-_known: dict[tuple[object, str, str, tuple[tuple[str, str], ...]], tuple[Rates, ...] | str] = {}
-_REMEMBERED: Final = 4096
+_NO_CONDITIONS: Final[Mapping[str, str]] = {}
 
 
 def price_metered(
@@ -266,8 +273,8 @@ def rate_of(rates: Mapping[str, Decimal], unit: str, provider: str) -> Decimal |
     """The rate of a unit, or of the wider one that it is charged as."""
     rate = rates.get(unit)
     if rate is None:
-        wider = _WIDER.get(unit) or _WIDER_AT.get((_name(provider), unit))
-        rate = None if wider is None else rates.get(wider)
+        wider = _WIDER_AT.get((provider_name(provider), unit)) or _WIDER.get(unit, ())
+        rate = next((rates[each] for each in wider if each in rates), None)
     return rate
 
 
@@ -281,12 +288,7 @@ def table_of(period: Rates, prompt: int) -> Mapping[str, Decimal]:
 
 def rates_of(book: PriceBook, provider: str, model: str, chosen: tuple[tuple[str, str], ...], day: int) -> Rates | str:
     """A model's rates under conditions on a day (counted from 1970-01-01, UTC), or why there are none."""
-    key = (book, provider, model, chosen)
-    periods = _known.get(key)
-    if periods is None:
-        if len(_known) >= _REMEMBERED:
-            _known.clear()
-        periods = _known[key] = _periods(book, provider, model, dict(chosen))
+    periods = book.rates(provider, model, dict(chosen) if chosen else _NO_CONDITIONS)
     if isinstance(periods, str):
         return periods
     for period in periods:
@@ -297,22 +299,6 @@ def rates_of(book: PriceBook, provider: str, model: str, chosen: tuple[tuple[str
 
 def _no_day(provider: str, model: str) -> str:
     return f"no price of {provider}/{model} is known for that day"
-
-
-def _name(provider: str) -> str:
-    return "gemini" if provider in _GOOGLE else provider
-
-
-def _periods(book: PriceBook, provider: str, model: str, conditions: dict[str, str]) -> tuple[Rates, ...] | str:
-    name = _name(provider)
-    if name not in {"anthropic", "gemini"}:
-        return book.rates(name, model, conditions)
-    # Google names models by paths, and sells those of Anthropic: at Anthropic's prices, unless the book has its own.
-    bare = model.rpartition("/")[2].removesuffix("@default").removesuffix("@latest")
-    found = book.rates(name, bare, conditions)
-    if isinstance(found, str) and name == "gemini" and "claude" in bare.lower():
-        return book.rates("anthropic", bare, conditions)
-    return found
 
 
 def day_of(at: datetime | float | None) -> int:

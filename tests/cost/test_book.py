@@ -168,10 +168,20 @@ def test_fees_factors_and_how_searches_are_counted():
         ("google", "gemini-2.5-pro", "gemini-2.5-pro"),
         ("gemini", "gemini-2.5-flash-preview-05-20", "gemini-2.5-flash-preview"),
         ("huggingface", "meta-llama/llama-3.3-70b-instruct:together", "meta-llama/Llama-3.3-70B-Instruct:together"),
+        ("huggingface", "hf/openai/gpt-oss-120b:groq", "openai/gpt-oss-120b:groq"),
+        ("OpenAI", " gpt-4o ", "gpt-4o"),
+        ("openai", "gpt-3.5-turbo-instruct:20230824-v2", "gpt-3.5-turbo-instruct"),
+        ("vertex_ai", "publishers/google/models/gemini-2.5-pro@default", "gemini-2.5-pro"),
+        ("google", "gemini/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("groq", "groq/llama-3.3-70b-versatile", "llama-3.3-70b-versatile"),
+        ("anthropic", "anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"),
+        ("anthropic", "claude-4.5-sonnet-20250929", "claude-sonnet-4-5"),
+        ("anthropic", "claude-sonnet-3-7", "claude-3-7-sonnet-latest"),
+        ("anthropic", "claude-sonnet-4-5@20250929", "claude-sonnet-4-5"),
     ],
 )
 def test_names_of_the_same_model(provider, model, other):
-    own = "gemini" if provider == "google" else provider
+    own = {"google": "gemini", "vertex_ai": "gemini", "OpenAI": "openai"}.get(provider, provider)
     assert price_book().rates(provider, model, {}) == price_book().rates(own, other, {})
     assert not isinstance(price_book().rates(provider, model, {}), str)
 
@@ -184,6 +194,10 @@ def test_names_of_the_same_model(provider, model, other):
         ("openai", "gpt-4o", {"service_tier": "warp"}, "no price of openai/gpt-4o with service_tier=warp is known"),
         ("huggingface", "deepseek-ai/DeepSeek-R1", {}, "which backend served"),
         ("huggingface", "deepseek-ai/DeepSeek-R1:nobody", {}, "at the backend nobody"),
+        ("huggingface", "deepseek-ai/DeepSeek-R1:fastest", {}, "name it as deepseek-ai/DeepSeek-R1:BACKEND"),
+        # Another seller's names; its prices are its own.
+        ("anthropic", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", {}, "the price book has no"),
+        ("vertex", "claude-opus-9", {}, "the price book has no gemini/claude-opus-9"),
         ("huggingface", "prism-ml/Ternary-Bonsai-27B-gguf:together", {}, "no price of"),
     ],
 )

@@ -106,6 +106,16 @@ def test_backends_of_the_router_come_together():
     assert {name: periods[0]["rates"]["input"] for name, periods in made["backends"].items()} == {"x": "1", "y": "2"}
 
 
+def test_other_models_at_a_backend_s_price_are_models_at_that_backend_alone():
+    rule = {"or": [{"equals": "a/b"}, {"equals": "a/b-0528"}, {"equals": "a/b-fast"}]}
+    data = [
+        {"id": "huggingface_x", "models": [model({"input_mtok": 1}, name="A/b", match=rule)]},
+        {"id": "huggingface_y", "models": [model({"input_mtok": 2}, name="A/b-0528")]},
+    ]
+    made = {each["id"]: sorted(each["backends"]) for each in convert(data, {}, TODAY)}
+    assert made == {"A/b": ["x"], "A/b-0528": ["x", "y"]}
+
+
 def test_prices_by_the_time_of_day_are_not_taken():
     night = {"constraint": {"start_time": "00:30:00Z", "end_time": "08:30:00Z"}, "prices": {"input_mtok": 1}}
     (made,) = convert(provider(model([{"prices": {"input_mtok": 2}}, night])), {}, TODAY)
@@ -156,7 +166,9 @@ def test_no_regular_expression_takes_long(pattern):
 
 
 def test_names_that_a_rule_spells_out():
-    assert spelled({"or": [{"equals": "a"}, {"starts_with": "b"}, {"or": [{"equals": "c"}]}]}) == ["a", "c"]
+    whole = [{"equals": "a"}, {"starts_with": "b"}, {"or": [{"equals": "c-1"}]}]
+    parts = [{"starts_with": "b-2025"}, {"starts_with": "b-"}, {"contains": "d"}, {"regex": "e"}]
+    assert spelled({"or": [*whole, *parts]}) == ["a", "b", "c-1"]
 
 
 @pytest.mark.parametrize(

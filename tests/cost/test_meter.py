@@ -303,7 +303,7 @@ def kinds(**tokens):
             },
             {"input": 20, "audio_input": 40, "audio_cache_read": 40},
         ),
-        # Details that do not sum up: the rest is text; documents are text; a kind may have no count.
+        # Details that do not sum up: the rest is text; pages are images; a kind may have no count.
         (
             {
                 "promptTokenCount": 50,
@@ -311,7 +311,7 @@ def kinds(**tokens):
                 "candidatesTokenCount": 1336,
                 "candidatesTokensDetails": kinds(IMAGE=1290),
             },
-            {"input": 50, "output": 46, "image_output": 1290},
+            {"input": 20, "image_input": 30, "output": 46, "image_output": 1290},
         ),
         ({"promptTokenCount": 5, "promptTokensDetails": kinds(AUDIO=9)}, {"audio_input": 5}),
         # An answer that is not counted is what the total has more.
@@ -341,6 +341,22 @@ def test_gemini(usage, expected):
     assert units("gemini", "gemini-x", usage) == expected
 
 
+def test_the_interactions_api_counts_as_gemini_does():
+    usage = {
+        "total_input_tokens": 100,
+        "input_tokens_by_modality": [{"modality": "text", "tokens": 60}, {"modality": "audio", "tokens": 40}],
+        "total_cached_tokens": 30,
+        "total_output_tokens": 20,
+        "total_thought_tokens": 7,
+        "total_tool_use_tokens": 5,
+        "total_tokens": 132,
+        "grounding_tool_count": [{"type": "google_search", "count": 3}, {"type": "retrieval", "count": 1}],
+    }
+    assert units("google", "gemini-x", usage) == {
+        "input": 35, "audio_input": 40, "cache_read": 30, "output": 27, "web_search_queries": 3,
+    }  # fmt: skip
+
+
 # --- conditions --------------------------------------------------------------------------------------------------
 
 CHAT = {"prompt_tokens": 3, "completion_tokens": 2}
@@ -364,7 +380,13 @@ GEMINI = {"promptTokenCount": 3, "candidatesTokenCount": 2}
         ({**GEMINI, "trafficType": "ON_DEMAND_FLEX"}, {}, {"service_tier": "flex"}),
         ({**GEMINI, "trafficType": "ON_DEMAND"}, {"service_tier": "flex"}, {}),
         ({**GEMINI, "trafficType": "ON_DEMAND_PRIORITY"}, {}, {"service_tier": "priority"}),
+        # Some clients of Vertex write the number of the word.
+        ({**GEMINI, "trafficType": 1}, {"service_tier": "flex"}, {}),
+        ({**GEMINI, "trafficType": 9}, {}, {"service_tier": "9"}),
         ({**GEMINI, "serviceTier": "standard"}, {"service_tier": "flex"}, {}),
+        ({**GEMINI, "serviceTier": "SERVICE_TIER_FLEX"}, {}, {"service_tier": "flex"}),
+        (CHAT, {"batch": True}, {"processing": "batch"}),
+        (CHAT, {"batch": False}, {}),
         (CHAT, {"inference_provider": "Together"}, {"inference_provider": "together"}),
         (CHAT, {"data_residency": "EU"}, {"data_residency": "eu"}),
         ({**CLAUDE, "output_tokens": 0}, {"stop_reason": "refusal"}, {"stop_reason": "refusal"}),
@@ -378,7 +400,8 @@ def test_conditions(usage, conditions, expected):
 
 
 def test_uses_of_hosted_tools():
-    uses = {"web_search_calls": 2, "file_search_calls": "3", "maps_grounding": 0, "web_search_queries": 4}
+    uses = {"web_search_calls": 2.0, "file_search_calls": "3", "maps_grounding": 0, "web_search_queries": 4}
+    uses |= {"grounded_prompts": None, "web_fetch_requests": 3}
     assert units("openai", "gpt-x", CHAT, **uses) == {
         "input": 3, "output": 2, "web_search_calls": 2, "file_search": 3, "web_search_queries": 4,
     }  # fmt: skip
@@ -392,7 +415,9 @@ def test_uses_of_hosted_tools():
         ({"trafficType": "ON_DEMAND"}, {}, "no usage"),
         (CHAT, {"weather": "fine"}, "weather"),
         (CHAT, {"web_search_calls": "many"}, "web_search_calls"),
+        (CHAT, {"web_search_calls": 1.5}, "web_search_calls"),
         ({**GEMINI, "trafficType": "PROVISIONED_THROUGHPUT"}, {}, "provisioned"),
+        ({**GEMINI, "trafficType": 2}, {}, "provisioned"),
     ],
 )
 def test_what_nobody_knows_has_no_line_and_says_why(usage, conditions, said):
@@ -403,7 +428,7 @@ def test_what_nobody_knows_has_no_line_and_says_why(usage, conditions, said):
 
 @pytest.mark.parametrize(
     ("model", "conditions"),
-    [("gpt-4o", {"http_status": 429}), ("omni-moderation-latest", {}), ("m", {"http_status": 500})],
+    [("gpt-4o", {"http_status": 429}), ("omni-moderation-latest", {}), ("m", {"http_status": "500"})],
 )
 def test_what_is_not_billed_is_a_line_without_units(model, conditions):
     metered = meter("openai", model, None, **conditions)

@@ -132,7 +132,7 @@ def test_conditions(provider, model, conditions, usage, expected):
         ("openai", "gpt-5-mini", Usage(), {}, "no usage"),
         ("openai", "gpt-5-mini", None, {}, "no usage"),
         ("openai", "gpt-5-mini", Usage(input=5, audio_output=1), {}, "audio_output"),
-        ("openai", "gpt-4", Usage(input=5, cache_read=1), {}, "cache_read"),
+        ("anthropic", "claude-2.1", Usage(input=5, cache_write=1), {}, "cache_write"),
         ("openai", "gpt-5-mini", Usage(input=5), {"weather": "fine"}, "the condition weather"),
         ("openai", "gpt-5-mini", Usage(input=5), {"web_search_calls": "some"}, "web_search_calls"),
         ("openai", "gpt-5-mini", Usage(input=5), {"service_tier": "gold"}, "service_tier=gold"),
@@ -161,11 +161,28 @@ def test_what_is_not_known_stays_unknown_and_says_why(provider, model, usage, co
         assert said in cost.reason
 
 
-def test_a_variant_without_a_past_has_no_price_in_the_past():
+def test_a_variant_has_a_price_in_the_past_where_it_halves_prices():
     usage = Usage(input=1000)
     before = datetime(2026, 8, 1, tzinfo=UTC)
     assert price_usage("openai", "gpt-5.6-sol", usage, at=before).usd == usd("0.005")
-    assert price_usage("openai", "gpt-5.6-sol", usage, at=before, service_tier="flex").usd is None
+    assert price_usage("openai", "gpt-5.6-sol", usage, at=before, service_tier="flex").usd == usd("0.0025")
+    before = datetime(2025, 6, 1, tzinfo=UTC)
+    assert price_usage("openai", "o3", usage, at=before, processing="batch").usd == usd("0.005")
+    assert price_usage("openai", "o3", usage, at=before, service_tier="priority").usd is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "usage", "expected"),
+    [
+        # No price list has a column for these: they cost what any tokens of their kind do.
+        ("openai", "gpt-4-turbo", Usage(input=500, cache_read=500), usd("0.01")),
+        ("openai", "gpt-5", Usage(input=500, cache_write=500), usd("0.00125")),
+        ("huggingface", "openai/gpt-oss-120b:novita", Usage(input=500, cache_read=500), usd("0.00005")),
+        ("groq", "llama-3.3-70b-versatile", Usage(input=500, cache_read=500), usd("0.00059")),
+    ],
+)
+def test_cached_tokens_without_a_discount_cost_what_others_do(provider, model, usage, expected):
+    assert price_usage(provider, model, usage, at=NOW).usd == expected
 
 
 def test_estimated_tokens_are_marked():

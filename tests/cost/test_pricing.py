@@ -146,7 +146,7 @@ def test_amounts(provider, name, usage, conditions, expected):
     ("provider", "name", "usage", "conditions", "said"),
     [
         ("openai", "gpt-99", CHAT, {}, "no openai/gpt-99"),
-        ("openai", "gpt-old", {**CHAT, "prompt_tokens_details": {"cached_tokens": 1}}, {}, "cache_read tokens of"),
+        ("anthropic", "claude-b", {**CLAUDE, "cache_creation_input_tokens": 1}, {}, "cache_write tokens of"),
         ("openai", "gpt-old", CHAT, {"web_search_calls": 1}, "searches of openai/gpt-old"),
         ("openai", "gpt-old", CHAT, {"file_search_calls": 1}, "searches of files"),
         ("openai", "gpt-a", {"seconds": 5}, {}, "hours of sound"),

@@ -221,6 +221,23 @@ def test_conditions_are_carried_on_in_proportion(tools):
     assert later["when"] == [{"if": {"service_tier": "flex"}, "rates": {"input": "2", "output": "10"}}]
 
 
+def test_what_halves_today_halved_before(tools):
+    batch = {"if": {"processing": "batch"}, "rates": {"input": "1"}, "above": [{"tokens": 9, "rates": {"input": "2"}}]}
+    other = {"if": {"service_tier": "priority"}, "rates": {"input": "3"}}
+    later = {
+        "rates": {"input": "2", "output": "8"},
+        "above": [{"tokens": 9, "rates": {"input": "4"}}],
+        "when": [batch, other],
+    }
+    earlier = {"rates": {"input": "5", "output": "8"}, "above": [{"tokens": 9, "rates": {"input": "10"}}]}
+    tools["price_periods"].complete_past(earlier, later)
+    halved = {"rates": {"input": "2.5"}, "above": [{"tokens": 9, "rates": {"input": "5"}}]}
+    assert earlier["when"] == [{"if": {"processing": "batch"}, **halved}]
+    same = {"rates": {"input": "2", "output": "8"}}
+    tools["price_periods"].complete_past(same, later)
+    assert same["when"] == [batch, other]
+
+
 def test_periods_of_a_time(tools):
     periods = [{"rates": {"input": "1"}}, {"rates": {"input": "2"}, "from": "2026-06-01"}]
     clipped = tools["price_periods"].clipped

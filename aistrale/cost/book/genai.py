@@ -96,11 +96,7 @@ def _convert(data: JSON, names: Mapping[str, Iterable[str]], as_of: date) -> lis
     for theirs, ours in PROVIDERS.items():
         if theirs in providers:
             every += _provider(ours, providers[theirs], names.get(ours, ()), as_of)
-    routed: dict[str, JSONObject] = {}
-    for theirs in sorted(providers):
-        if theirs.startswith(ROUTER):
-            _backend(routed, theirs.removeprefix(ROUTER), providers[theirs], as_of)
-    every += routed.values()
+    every += _routed({name: each for name, each in sorted(providers.items()) if name.startswith(ROUTER)}, as_of)
     if len(every) > _MODELS:
         raise ValueError("too many models")
     return every
@@ -130,12 +126,29 @@ def _provider(ours: str, theirs: JSONObject, names: Iterable[str], as_of: date) 
     return found
 
 
-def _backend(routed: dict[str, JSONObject], backend: str, theirs: JSONObject, as_of: date) -> None:
-    for each in cast("list[JSONObject]", theirs["models"]):
-        periods = periods_of("huggingface", each, as_of)
-        id_ = cast("str", each["id"])
-        model = routed.setdefault(id_.lower(), {"provider": "huggingface", "id": id_, "backends": {}})
-        cast("JSONObject", model["backends"])[backend] = cast("JSON", periods)
+def _routed(backends: Mapping[str, JSONObject], as_of: date) -> list[JSONObject]:
+    """The models of the router, each with the backends that serve it.
+
+    A backend's price of a model is also that of the other models that its rule spells out, at this backend alone. Its
+    names for faster servings (`-fast`), which cost more where there are any, are not among them.
+    """
+    routed: dict[str, JSONObject] = {}
+    others: list[tuple[str, str, list[JSONObject]]] = []
+    for theirs, provider in backends.items():
+        backend = theirs.removeprefix(ROUTER)
+        for each in cast("list[JSONObject]", provider["models"]):
+            periods = periods_of("huggingface", each, as_of)
+            id_ = cast("str", each["id"])
+            _serve(routed, id_, backend, periods)
+            others += [(name, backend, periods) for name in spelled(each["match"]) if not name.endswith("-fast")]
+    for name, backend, periods in others:
+        _serve(routed, name, backend, periods)
+    return list(routed.values())
+
+
+def _serve(routed: dict[str, JSONObject], name: str, backend: str, periods: list[JSONObject]) -> None:
+    model = routed.setdefault(name.lower(), {"provider": "huggingface", "id": name, "backends": {}})
+    cast("dict[str, JSON]", model["backends"]).setdefault(backend, cast("JSON", periods))
 
 
 def periods_of(provider: str, model: JSONObject, as_of: date) -> list[JSONObject]:
@@ -268,10 +281,14 @@ def _expression(pattern: str) -> re.Pattern[str] | None:
 
 
 def spelled(clause: JSON, depth: int = 0) -> list[str]:
-    """The names that a rule spells out."""
+    """The names that a rule spells out; a beginning is one where it ends in a word, not in a part of a date."""
     if not isinstance(clause, dict) or depth > _DEEPEST:
         return []
-    found = [cast("str", value) for kind, value in clause.items() if kind == "equals"]
+    found = [
+        cast("str", value)
+        for kind, value in clause.items()
+        if kind == "equals" or (kind == "starts_with" and cast("str", value)[-1:].isalpha())
+    ]
     for each in cast("list[JSON]", clause.get("or") or []):
         found += spelled(each, depth + 1)
     return found

@@ -19,10 +19,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, cast
 
 from aistrale.cost.book.check import FORMAT
+from aistrale.cost.book.names import model_names, provider_name
 from aistrale.cost.book.rows import USUAL, BookModel, BookRow, Rates, Tier, periods_under, rows_of
 from aistrale.errors import ConfigurationError
-from aistrale.providers import ALIASES
-from aistrale.providers.catalog import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +36,9 @@ _SHIPPED = Path(__file__).with_name(FILE_NAME)
 # Of the uncompressed data; the shipped book has a few hundred thousand bytes.
 LARGEST = 16_000_000
 _REMEMBERED = 4096
+# Words behind a model by which Hugging Face's router is told how to choose a backend (Inference Providers
+# documentation); none is one.
+_POLICIES = frozenset({"auto", "fastest", "cheapest", "preferred"})
 _logger = logging.getLogger("aistrale")
 
 
@@ -105,7 +107,7 @@ class PriceBook:
         Args:
             provider: The provider's name.
             model: The model in the provider's words: an alias, a snapshot, a tuned model; at Hugging Face with the
-                backend (`org/name:backend`).
+                backend (`org/name:backend`). Other ways to write it are known too, see `aistrale.cost.book.names`.
             conditions: What changes the price, lower case: `service_tier`, `processing`, `speed`,
                 `inference_provider` (Hugging Face's backend). Empty for the usual price.
 
@@ -117,19 +119,37 @@ class PriceBook:
         if found is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            found = self._known[key] = self._rates(ALIASES.get(provider, provider), model, conditions)
+            found = self._known[key] = self._rates(provider_name(provider), model, conditions)
         return found
 
     def _rates(self, provider: str, model: str, asked: Mapping[str, str]) -> tuple[Rates, ...] | str:
         conditions = {name: value for name, value in asked.items() if value not in USUAL.get(name, ())}
-        names = list(spellings(provider, model.lower()))
-        row = next((row for name in names if (row := self._index.get((provider, name))) is not None), None)
+        names = model_names(provider, model)
+        row = self._row(provider, names)
         backend = conditions.pop("inference_provider", "")
         if provider == "huggingface":
             backend = backend or model.partition(":")[2].lower()
-        listed = self._listed(provider, model, row, backend, conditions)
-        if not self._own:
-            return listed
+        found = self._listed(provider, model, row, "" if backend in _POLICIES else backend, conditions)
+        if self._own:
+            found = self._own_laid_over(found, provider, names, row, backend, conditions)
+        if isinstance(found, str) and provider == "gemini" and any("claude" in name for name in names):
+            # Google sells them at Anthropic's prices, unless the book has its own.
+            elsewhere = self._rates("anthropic", model, asked)
+            return found if isinstance(elsewhere, str) else elsewhere
+        return found
+
+    def _row(self, provider: str, names: list[str]) -> JSONObject | None:
+        return next((row for name in names if (row := self._index.get((provider, name))) is not None), None)
+
+    def _own_laid_over(  # noqa: PLR0917 - what _rates knows of the model
+        self,
+        listed: tuple[Rates, ...] | str,
+        provider: str,
+        names: list[str],
+        row: JSONObject | None,
+        backend: str,
+        conditions: dict[str, str],
+    ) -> tuple[Rates, ...] | str:
         from aistrale.cost.book.overrides import lay_over
 
         if row is not None:
@@ -146,7 +166,8 @@ class PriceBook:
         periods = cast("list[JSONObject] | None", row.get("periods"))
         if periods is None:
             if not backend:
-                return f"which backend served {provider}/{model} is not known; name it as {model}:BACKEND"
+                bare = model.partition(":")[0]
+                return f"which backend served {provider}/{model} is not known; name it as {bare}:BACKEND"
             periods = cast("dict[str, list[JSONObject]]", row["backends"]).get(backend)
             if periods is None:
                 return f"no price of {provider}/{model} at the backend {backend} is known"
@@ -158,20 +179,17 @@ class PriceBook:
 
     def models(self, provider: str | None = None) -> Iterator[BookModel]:
         """Every model, or a provider's, as listed, without own prices; of a router one for each backend."""
-        wanted = None if provider is None else ALIASES.get(provider, provider)
+        wanted = None if provider is None else provider_name(provider)
         for model in self._models:
             if wanted is None or model["provider"] == wanted:
                 yield from self._made(model)
 
     def find(self, provider: str, model: str) -> list[BookModel]:
         """The rows of a model under any of its names; of a router one for each backend; empty when unknown."""
-        provider = ALIASES.get(provider, provider)
-        for name in spellings(provider, model.lower()):
-            row = self._index.get((provider, name))
-            if row is not None:
-                backend = model.partition(":")[2].lower() if provider == "huggingface" else ""
-                return [each for each in self._made(row) if not backend or each.backend == backend]
-        return []
+        provider = provider_name(provider)
+        row = self._row(provider, model_names(provider, model))
+        backend = model.partition(":")[2].lower() if provider == "huggingface" else ""
+        return [] if row is None else [each for each in self._made(row) if not backend or each.backend == backend]
 
     def _made(self, model: JSONObject) -> Iterator[BookModel]:
         backends = cast("dict[str | None, list[JSONObject]]", model.get("backends") or {None: model.get("periods", [])})
