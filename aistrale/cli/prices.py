@@ -50,7 +50,7 @@ def _day(_ctx: click.Context, _param: click.Parameter, value: str | None) -> dat
         raise click.BadParameter(f"{value!r} is no day; write 2026-11-27") from None
 
 
-@command.command("show")
+@command.command("show", short_help="What a model costs, and where that was read.")
 @click.argument("model")
 @click.option("--at", "day", callback=_day, metavar="DATE", help="Prices of another day, past or to come.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -213,7 +213,7 @@ def _history(row: BookRow) -> JSONObject:
     }
 
 
-@command.command("diff")
+@command.command("diff", short_help="What another price book says otherwise.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False), required=False)
 @click.option("--at", "day", callback=_day, metavar="DATE", help="Compare the prices of another day.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -237,7 +237,7 @@ def diff(*, file: str | None, day: date | None, as_json: bool) -> None:
     _report(old, new, list(changes(old, new, day or today)), as_json=as_json)
 
 
-@command.command("update")
+@command.command("update", short_help="Take a newer price book; the one command that fetches.")
 @click.option("--from", "source", metavar="FILE|URL", help="Where it is; by default what genai-prices publishes.")
 @click.option("--force", is_flag=True, help="Also where a price moves more than tenfold.")
 @click.option("--undo", is_flag=True, help="Go back to the book that came with aistrale.")

@@ -79,12 +79,30 @@ def _format(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option("--date", metavar="COLUMN", help="The column of the day.")
 @click.option("--model", metavar="COLUMN", help="The column of the model.")
 @click.option("--amount", metavar="COLUMN", help="The column of the money.")
-@click.option("--decimal", "mark", type=click.Choice([".", ","]), help="What parts fractions.")
+@click.option(
+    "--decimal", "mark", type=click.Choice([".", ","]), help="What stands before fractions; found out by default."
+)
 @click.option("--day-order", type=click.Choice(["dmy", "mdy"]), help="Of dates like 03/04/2026.")
-@click.option("--rate", callback=_rate, metavar="NUMBER", help="Units of the file's currency for one US dollar.")
+@click.option(
+    "--rate", callback=_rate, metavar="NUMBER", help="Where amounts are not in US dollars: how much one US dollar is."
+)
 @click.option("--zone", metavar="NAME", help="Whose days they are: UTC, America/Los_Angeles, ...")
-@click.option("--tolerance", type=click.FloatRange(0, 100, max_open=True), default=1.0, show_default=True, metavar="%")
-@click.option("--least", callback=_decimal, default="0.01", show_default=True, metavar="USD", help="Always tolerated.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 100, max_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="%",
+    help="Of an amount of the file: how much ours may differ from it.",
+)
+@click.option(
+    "--least",
+    callback=_decimal,
+    default="0.01",
+    show_default=True,
+    metavar="USD",
+    help="How much ours may differ whatever the amount.",
+)
 @click.option("--where", multiple=True, callback=conditions, metavar="KEY=VALUE", help="Only this part of the ledger.")
 @click.option("--all", "everything", is_flag=True, help="Show lines that agree, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
