@@ -275,7 +275,8 @@ class Race(Generic[T]):
     def result(self) -> T:
         """What the winner brought. Raises the first leg's error when there is no winner."""
         if self._won:
-            return self._won[0]
+            # Not kept: the frames of cancelled legs refer to the race, and an answer that the caller lets go must end.
+            return self._won.pop()
         raise self._errors[min(self._errors)]
 
 

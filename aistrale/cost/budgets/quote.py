@@ -182,22 +182,29 @@ class Quote:
         usd = None if attempt.cost is None else attempt.cost.usd
         if usd is None:
             return [self._assumed(slot, attempt.usage if complete else None) for slot in self.slots]
-        if complete:
+        usage = attempt.usage
+        if complete and usage is not None and usage.source == "reported":
             return [usd] * len(self.slots)
+        # An answer in one piece is written to its end whether anybody waits for it or not. A stream ends soon after its
+        # reader has gone, with what is under way; one that has come to its end has only to be counted.
+        tokens = None if not self.streams and not complete else seen + (0 if complete else self._ahead)
         return [
-            self._broken(index, usd, amount, seen) if slot.hard else usd
+            self._untold(index, usd, amount, tokens) if slot.hard else usd
             for index, (slot, amount) in enumerate(zip(self.slots, held, strict=True))
         ]
 
-    def _broken(self, index: int, counted: Decimal, held: Decimal, seen: int) -> Decimal:
-        """What a broken exchange is charged, since nobody tells what it is billed.
+    def _untold(self, index: int, counted: Decimal, held: Decimal, tokens: int | None) -> Decimal:
+        """What an exchange is charged of which nobody tells what it is billed.
 
-        An answer in one piece is written to its end whether anybody waits for it or not; a stream ends soon after its
-        reader has gone: with what it had brought, and what was under way.
+        Args:
+            index: Which counter.
+            counted: US dollars by the estimate.
+            held: US dollars that were set aside.
+            tokens: Of output, their upper end; None where nobody knows.
         """
-        if not self.streams:
+        if tokens is None:
             return max(counted, held)
-        most = EXACT.add(self.input[index], EXACT.multiply(self.output[index], seen + self._ahead))
+        most = EXACT.add(self.input[index], EXACT.multiply(self.output[index], tokens))
         return max(counted, min(held, most))
 
     @staticmethod
