@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
+    from aistrale.cost.book.price_book import PriceBook
     from aistrale.providers.catalog import ModelFacts
     from aistrale.types import JSONObject
 
@@ -58,49 +59,65 @@ def command(
         and all(word in _haystack(facts) for word in words)
     ]
     as_of = catalog().as_of.isoformat()
+    book = _book()
     if as_json:
-        _screen.document({"as_of": as_of, "models": [as_document(facts) for facts in found]})
+        document: JSONObject = {"as_of": as_of, "book": book.label}
+        document["models"] = [as_document(facts, book) for facts in found]
+        _screen.document(document)
         return
     if found:
         header = ["model", *_RIGHT[:2], *_ABILITIES, *_RIGHT[2:], "retires"]
         shown = [name for name in header if not (_screen.is_narrow() and name in _ABILITIES)]
-        rows = [dict(zip(header, _cells(facts), strict=True)) for facts in found]
+        rows = [dict(zip(header, _cells(facts, book), strict=True)) for facts in found]
         _screen.table(shown, [[row[name] for name in shown] for row in rows], right=_RIGHT)
     _screen.note(f"{len(found)} models; US dollars per million tokens; facts of {as_of}")
+    _screen.note(f"price book {book.label}")
+
+
+def _book() -> PriceBook:
+    """The prices that calls are priced with: the user's own are laid over the book."""
+    from aistrale.config import load
+    from aistrale.cost.book.price_book import price_book
+
+    own = load({}).prices
+    return price_book().with_prices(own) if own else price_book()
 
 
 def _haystack(facts: ModelFacts) -> str:
     return " ".join((facts.name, facts.family, *facts.aliases)).lower()
 
 
-def per_million(facts: ModelFacts, bucket: str, backend: str | None = None) -> Decimal | None:
+def per_million(
+    facts: ModelFacts, bucket: str, backend: str | None = None, book: PriceBook | None = None
+) -> Decimal | None:
     """US dollars for a million tokens of a bucket in an exchange of usual size; None when not known.
 
     Args:
         facts: The model.
         bucket: "input" or "output".
         backend: Of a router: who serves it.
+        book: Whose prices; those of `aistrale.cost.book.price_book.price_book` where None.
     """
     from aistrale.cost.prices import price_usage
     from aistrale.types import Usage
 
     usage = Usage(input=_SAMPLE) if bucket == "input" else Usage(output=_SAMPLE)
     model = facts.id if backend is None else f"{facts.id}:{backend}"
-    usd = price_usage(facts.provider, model, usage).usd
+    usd = price_usage(facts.provider, model, usage, book=book).usd
     return None if usd is None else (usd * (_MILLION // _SAMPLE)).normalize()
 
 
-def _range(facts: ModelFacts, bucket: str) -> str:
+def _range(facts: ModelFacts, bucket: str, book: PriceBook) -> str:
     """The price; of a router the lowest and the highest of its backends."""
     asked = facts.backends or (None,)
-    known = [usd for backend in asked if (usd := per_million(facts, bucket, backend)) is not None]
+    known = [usd for backend in asked if (usd := per_million(facts, bucket, backend, book)) is not None]
     if not known:
         return "unknown"
     low, high = min(known), max(known)
     return f"{low:f}" if low == high else f"{low:f}-{high:f}"
 
 
-def _cells(facts: ModelFacts) -> list[str]:
+def _cells(facts: ModelFacts, book: PriceBook) -> list[str]:
     return [
         facts.name,
         _size(facts.context),
@@ -109,8 +126,8 @@ def _cells(facts: ModelFacts) -> list[str]:
         {True: "yes", False: "no", None: "?"}[facts.tools],
         facts.structured or "?",
         facts.reasoning or "?",
-        _range(facts, "input"),
-        "-" if facts.kind == "embedding" else _range(facts, "output"),
+        _range(facts, "input", book),
+        "-" if facts.kind == "embedding" else _range(facts, "output", book),
         facts.retires.isoformat() if facts.retires else "deprecated" if facts.deprecated else "-",
     ]
 
@@ -130,9 +147,9 @@ def _size(tokens: int | None) -> str:
     return f"{round(tokens / _SAMPLE)}K" if tokens >= _SAMPLE else str(tokens)
 
 
-def as_document(facts: ModelFacts) -> JSONObject:
+def as_document(facts: ModelFacts, book: PriceBook | None = None) -> JSONObject:
     """A model as `--json` prints it: None is unknown; prices in US dollars per million tokens, as text."""
-    backends: JSONObject = {backend: _prices(facts, backend) for backend in facts.backends}
+    backends: JSONObject = {backend: _prices(facts, backend, book) for backend in facts.backends}
     return {
         "name": facts.name,
         "provider": facts.provider,
@@ -151,7 +168,7 @@ def as_document(facts: ModelFacts) -> JSONObject:
         "reasoning": facts.reasoning,
         "efforts": [*facts.efforts],
         "dimensions": facts.dimensions,
-        "price": _prices(facts, None),
+        "price": _prices(facts, None, book),
         "backends": backends,
         "retires": None if facts.retires is None else facts.retires.isoformat(),
         "deprecated": facts.deprecated,
@@ -160,6 +177,6 @@ def as_document(facts: ModelFacts) -> JSONObject:
     }
 
 
-def _prices(facts: ModelFacts, backend: str | None) -> JSONObject:
-    known = {bucket: per_million(facts, bucket, backend) for bucket in ("input", "output")}
+def _prices(facts: ModelFacts, backend: str | None, book: PriceBook | None) -> JSONObject:
+    known = {bucket: per_million(facts, bucket, backend, book) for bucket in ("input", "output")}
     return {bucket: None if usd is None else f"{usd:f}" for bucket, usd in known.items()}

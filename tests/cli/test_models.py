@@ -98,3 +98,14 @@ def test_the_document_is_stable(cli):
         "tools", "parallel_tools", "structured", "reasoning", "efforts", "dimensions", "price", "backends", "retires",
         "deprecated", "successor", "current",
     ]  # fmt: skip
+
+
+def test_prices_of_the_settings_are_laid_over_the_book(cli, nobody, tmp_path):
+    (before,) = [item for item in json.loads(cli("models", "--json").stdout)["models"] if item["id"] == "gpt-5-mini"]
+    settings = '[[prices]]\nmodel = "openai/gpt-5-mini"\ninput = "0.125"\noutput = "1"\n'
+    (tmp_path / "aistrale.toml").write_text(settings, encoding="utf-8")
+    document = json.loads(cli("models", "--json", "--search", "gpt-5-mini").stdout)
+    prices = {item["id"]: item["price"] for item in document["models"]}
+    assert prices["gpt-5-mini"] == {"input": "0.125", "output": "1"} != before["price"]
+    assert document["book"].endswith("+own")
+    assert document["book"] in cli("models", "--search", "gpt-5-mini").stderr
