@@ -33,8 +33,9 @@ ORDER = (
     "retry",  # attempts on this target
     "breaker",  # every attempt passes it
     "hold",  # holds an answer back until it is good enough to be delivered
-    "queue",  # priority admission, concurrency and rate limits
+    # Outside the queue: whoever waits for money must not hold a place that others have the money for.
     "reserve",  # the attempt's upper-bound cost is set aside, and settled on what it used
+    "queue",  # priority admission, concurrency and rate limits
     "encode",  # the target's words; before the journal: what cannot be said leaves no intent
     "journal",  # the intent before, the settled row after
 )
