@@ -79,7 +79,7 @@ def attempt(budgets: list[dict[str, object]], target: Target) -> tuple[Callable[
         book.unknown(found)
         most = load(request, target)
         quote = Quote(found, request, most, bounds.rates(request, target, most.input))
-        store.settle(store.reserve(found, quote.amounts(quote.first), now), actual, now)
+        store.settle(store.reserve(found, quote.amounts(), now), actual, now)
 
     return alone, whole
 
