@@ -20,6 +20,7 @@ from price_periods import (
     complete_past,
     correct_period,
     fill_period,
+    halve,
     halve_batches,
     period_of,
     show,
@@ -28,6 +29,7 @@ from price_periods import (
     written,
 )
 from price_sources import (
+    BATCH,
     PRIORITY,
     USUAL,
     model_prices_changes,
@@ -131,6 +133,7 @@ class Build:
         self.correct()
         self.add_history(snapshot)
         self.fill_past(snapshot)
+        self.fill_batches()
         self.add_moving()
         for model in self.models:
             if "periods" in model:
@@ -151,6 +154,17 @@ class Build:
         for source in ("litellm", "occ"):
             if source != self.without:
                 self.fill_from(self.sources[source])
+
+    def fill_batches(self) -> None:
+        """Add the batches that only model-prices lists, where the price list halves prices (Gemini API, Batch)."""
+        for (provider, name), prices in self.sources["model-prices"].items() if self.without != "model-prices" else ():
+            model = self.find(provider, name)
+            if provider != "gemini" or BATCH not in prices.lanes or model is None or name != model["id"]:
+                continue
+            for period in model["periods"]:
+                listed = any(each["if"] == dict(BATCH) for each in period.get("when", ()))
+                if not listed and prices.lanes[BATCH]["input"] * 2 == Decimal(period["rates"].get("input", "0")):
+                    halve(period, ("input", "output"), cached="input")
 
     def fill_from(self, models: Models) -> None:
         """Add what only this source has."""
@@ -278,8 +292,12 @@ class Build:
                 found[lane] = model_prices_tables(rows[-1]["rates"])
         usual = found.pop(USUAL, ({}, {}))[0]
         if usual and all(period["rates"].get(unit) == rate_text(usual[unit]) for unit in ("input", "output")):
-            for lane, tables in found.items():
-                yield lane, *tables
+            for lane, (table, tiers) in found.items():
+                if lane == BATCH and model["provider"] == "gemini":
+                    # It halves the cached rate by rule; before 3.5 Gemini's batches kept the usual one.
+                    for each in (table, *tiers.values()):
+                        each.pop("cache_read", None)
+                yield lane, table, tiers
 
     def add_moving(self) -> None:
         """Names that moved from model to model have a history made of theirs."""

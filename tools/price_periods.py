@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from price_sources import BATCH, PRIORITY, USUAL
 
-from aistrale.cost.book.rows import FACTORS, rate_text
+from aistrale.cost.book.rows import FACTORS, PER_HOUR, PER_MILLION, rate_text
 from aistrale.providers.catalog import catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from price_sources import Prices, Table
 
 Row: TypeAlias = dict[str, Any]
+
+# What a batch of text or sound may use.
+_HALVED = tuple(unit for unit in (*PER_MILLION, *PER_HOUR) if unit != "characters")
 
 
 def tables(period: Row) -> Iterator[Row]:
@@ -189,16 +192,42 @@ def _half(variant: Row, period: Row) -> Row:
 
 
 def halve_batches(model: Row) -> None:
-    """Anthropic charges half of everything in a batch (Batch processing, Pricing); not every source says it of all."""
-    if model["provider"] != "anthropic":
-        return
-    for period in model["periods"]:
-        for variant in period.get("when", ()):
-            if variant["if"] != dict(BATCH):
-                continue
-            for unit in ("cache_read", "cache_write", "cache_write_1h"):
-                if unit in period["rates"]:
-                    variant["rates"].setdefault(unit, rate_text(Decimal(period["rates"][unit]) / 2))
+    """Batches cost half where the provider says so of all its models, which not every source repeats for each.
+
+    Anthropic: half of everything (Batch processing, Pricing). Groq: half, and no further discount for cached tokens
+    (Batch processing, Pricing).
+    """
+    provider = model["provider"]
+    if provider in {"anthropic", "groq"}:
+        for period in model["periods"]:
+            halve(period, _HALVED, cached="cache_read" if provider == "anthropic" else "input")
+
+
+def halve(period: Row, units: Iterable[str], *, cached: str) -> None:
+    """Complete what a period says of batches, or add it, with half of the usual rates, those of long prompts too.
+
+    Args:
+        period: The period.
+        units: The units that are halved.
+        cached: Half of which unit's rate cached tokens cost.
+    """
+    usual = _limits(period)
+    listed = next((each for each in period.get("when", ()) if each["if"] == dict(BATCH)), None)
+    known = {} if listed is None else _limits(listed)
+    tables: dict[int, Table] = {}
+    for limit, rates in usual.items():
+        tables[limit] = {unit: Decimal(amount) for unit, amount in known.get(limit, {}).items()}
+        for unit in units:
+            source = cached if unit == "cache_read" else unit
+            if unit in rates and source in rates:
+                tables[limit].setdefault(unit, Decimal(rates[source]) / 2)
+    for limit in known.keys() - usual.keys():
+        tables[limit] = {unit: Decimal(amount) for unit, amount in known[limit].items()}
+    made = written(tables.pop(0), tables)
+    if listed is not None:
+        listed |= made
+    elif made["rates"]:
+        period.setdefault("when", []).append({"if": dict(BATCH), **made})
 
 
 def write_down_media(model: Row) -> None:

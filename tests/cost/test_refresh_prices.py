@@ -247,15 +247,24 @@ def test_periods_of_a_time(tools):
     assert clipped(periods, "", "2026-06-01") == [{"rates": {"input": "1"}}]
 
 
-def test_a_batch_at_anthropic_is_half_of_everything(tools):
-    model = {
-        "provider": "anthropic",
-        "periods": [
-            {
-                "rates": {"input": "2", "cache_write_1h": "4"},
-                "when": [{"if": {"processing": "batch"}, "rates": {"input": "1"}}],
-            }
-        ],
-    }
+@pytest.mark.parametrize(
+    ("provider", "cached"),
+    # Groq's batches are no cheaper for what is cached.
+    [("anthropic", "0.1"), ("groq", "1")],
+)
+def test_a_batch_costs_half_in_long_prompts_too(tools, provider, cached):
+    long = {"tokens": 9, "rates": {"input": "4", "cache_write_1h": "8"}}
+    usual = {"rates": {"input": "2", "cache_read": "0.2", "cache_write_1h": "4", "web_search": "10"}, "above": [long]}
+    listed = {**usual, "when": [{"if": {"processing": "batch"}, "rates": {"input": "1"}}]}
+    model = {"provider": provider, "periods": [usual, listed]}
     tools["price_periods"].halve_batches(model)
-    assert model["periods"][0]["when"][0]["rates"] == {"input": "1", "cache_write_1h": "2"}
+    for period in model["periods"]:
+        (batch,) = period["when"]
+        assert batch == {
+            "if": {"processing": "batch"},
+            "rates": {"input": "1", "cache_read": cached, "cache_write_1h": "2"},
+            "above": [{"tokens": 9, "rates": {"input": "2", "cache_write_1h": "4"}}],
+        }
+    other = {"provider": "openai", "periods": [{"rates": {"input": "2"}}]}
+    tools["price_periods"].halve_batches(other)
+    assert other["periods"] == [{"rates": {"input": "2"}}]
