@@ -162,10 +162,13 @@ def _amount(advice: Advice) -> str:
 
 
 def _evidence(advice: Advice) -> str:
-    return ", ".join(
-        f"{name.replace('_', ' ')} {f'{value:,}' if isinstance(value, (int, float)) else value}"
-        for name, value in advice.evidence.items()
-    )
+    return ", ".join(f"{name.replace('_', ' ')} {_seen(name, value)}" for name, value in advice.evidence.items())
+
+
+def _seen(name: str, value: str | float) -> str:
+    # What a cost is in stands nowhere else: evidence are plain numbers.
+    dollars = "$" if name.partition("_")[0] == "cost" else ""
+    return f"{dollars}{value:,}" if isinstance(value, (int, float)) else f"{dollars}{value}"
 
 
 # --- a prompt --------------------------------------------------------------------------------------------------------

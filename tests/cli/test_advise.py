@@ -53,6 +53,7 @@ def test_people_read_what_to_do_what_it_saves_and_why(cli, wasteful):
     assert lines[0].startswith("1. The provider's prompt cache is not used: ")
     labels = [line.split()[0] for line in lines[1:]]
     assert labels == ["where", "do", "saves", "how", "seen", "but", "but"]
+    assert any(line.startswith("   seen   calls ") and ", cost $" in line for line in result.stdout.splitlines())
     assert "anthropic/claude-sonnet-5, route support" in lines[1]
     assert "in 30 days" in lines[3]
     assert "together $" in result.stderr
