@@ -56,8 +56,10 @@ _counts = attrgetter(*BUCKETS)
 _CLAUDE: Final = frozenset(
     {"cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation", "server_tool_use", "iterations"}
 )
+_CHAT: Final = frozenset({"prompt_tokens", "completion_tokens"})
 _SNAKE: Final = re.compile(r"_(\w)")
 _LOWER_BOUND: Final = "the stream broke off; at least this much was used"
+_NO_PROMPT: Final = "the prompt was not counted; at least this much was used"
 
 
 @dataclass(slots=True, frozen=True)
@@ -158,20 +160,26 @@ def meter(provider: str, model: str, usage: Usage | Mapping[str, object] | None,
         return _free("moderation is free of charge")
     if usage is None and not said.breakdown:
         return Metered(conditions=said.chosen, reason="the provider reported no usage")
-    lines = _lines_of(provider, model, decoded, raw, said.breakdown)
-    if not lines:
-        return Metered(conditions=said.chosen, reason="the provider reported no usage")
-    if said.images is not None and not _paint(lines, said.images):
-        return Metered(conditions=said.chosen, reason="which model made the images is not known")
     chosen = said.chosen
+    try:
+        lines = _lines_of(provider, model, decoded, raw, said.breakdown)
+        if not lines:
+            return Metered(conditions=chosen, reason="the provider reported no usage")
+        if said.images is not None and not _paint(lines, said.images):
+            return Metered(conditions=chosen, reason="which model made the images is not known")
+    except MalformedBody as error:
+        if decoded is None:
+            raise
+        # A provider's odd answer must not break the call that it answers.
+        return Metered(conditions=chosen, reason=f"what was used cannot be read ({error})")
     if said.refused and (said.empty or not sum(line.units.get("output", 0) for line in lines)):
         chosen["stop_reason"] = "refusal"
     if said.fees:
         _charge(lines, said.fees)
     if decoded is not None and decoded.source == "estimated":
         return Metered(tuple(lines), chosen, estimated=True, reason="the tokens are estimated")
-    broke = broke or said.aborted
-    return Metered(tuple(lines), chosen, estimated=broke, reason=_LOWER_BOUND if broke else None)
+    bound = _LOWER_BOUND if broke or said.aborted else _NO_PROMPT if any(map(_lacks_prompt, lines)) else None
+    return Metered(tuple(lines), chosen, estimated=bound is not None, reason=bound)
 
 
 def ledger_form(provider: str, model: str, usage: Usage, conditions: Mapping[str, object]) -> dict[str, object]:
@@ -205,6 +213,11 @@ def _lines_of(provider: str, model: str, decoded: Usage | None, raw: JSONObject,
     return bucket_lines(decoded)
 
 
+def _lacks_prompt(line: Line) -> bool:
+    """Whether there is an answer and nothing that it answers, as in the last event of a stream alone."""
+    return "output" in line.units and not any("input" in unit or unit.startswith("cache") for unit in line.units)
+
+
 def _charge(lines: list[Line], fees: dict[str, int]) -> None:
     """Uses of hosted tools belong to the model that was asked."""
     first = lines[0]
@@ -225,7 +238,7 @@ def _paint(lines: list[Line], images: JSON) -> bool:
 def _read(provider: str, model: str, raw: JSONObject) -> list[Line]:
     if any(name.endswith("TokenCount") for name in raw) or "trafficType" in raw or "total_input_tokens" in raw:
         return gemini_lines(raw)
-    if "prompt_tokens" not in raw and (
+    if _CHAT.isdisjoint(raw) and (
         provider == "anthropic" or "claude" in model.lower() or not _CLAUDE.isdisjoint(raw)
     ):
         return anthropic_lines(raw)

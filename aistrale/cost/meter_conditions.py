@@ -146,6 +146,7 @@ _SAYING_MORE: Final = frozenset({"iterations", "cacheTokensDetails", "grounding_
 _DETAILS: Final = ("promptTokensDetails", "candidatesTokensDetails", "toolUsePromptTokensDetails")
 _PLAIN_CONDITIONS: Final = frozenset({"service_tier", "processing", "speed", "inference_provider", *_UNCHARGED})
 _QUIET: Final[JSONObject] = {}
+_DIGITS: Final = 18
 
 
 def plain_conditions(usage: Usage, conditions: Mapping[str, object]) -> tuple[tuple[str, str], ...] | None:
@@ -157,7 +158,9 @@ def plain_conditions(usage: Usage, conditions: Mapping[str, object]) -> tuple[tu
     raw = usage.raw
     if raw is None:
         raw = _QUIET
-    elif usage.output is None or usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
+    elif usage.output is None or usage.input is None:
+        return None
+    elif usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
         return None
     elif _LOUD.isdisjoint(raw):
         raw = _QUIET
@@ -211,12 +214,12 @@ def _is_text(entry: JSON) -> bool:
 
 
 def whole_number(value: object) -> int | None:
-    """A count that callers tell, less than nothing being nothing; None for what is none."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    """A count that callers tell; None for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
         return int(value)
     if isinstance(value, float) and value.is_integer():
-        return max(int(value), 0)
-    return max(value, 0) if isinstance(value, int) else None
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value < 10**_DIGITS else None
 
 
 def _traffic(raw: JSONObject) -> str | None:

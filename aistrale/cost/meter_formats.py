@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Units: TypeAlias = dict[str, "int | Decimal"]
 
 _NOTHING: Final[JSONObject] = {}
+# What the ledger can keep; no exchange comes near it.
+MOST: Final = 2**63 - 1
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,7 +64,7 @@ def openai_lines(raw: JSONObject, *, beside: bool = False) -> list[Line]:
         return []
     inner = details(raw, "prompt_tokens_details", "input_tokens_details", "input_token_details")
     outer = details(raw, "completion_tokens_details", "output_tokens_details", "output_token_details")
-    units = _openai_input(given or 0, inner, raw)
+    units = {} if given is None else _openai_input(given, inner, raw)
     total, reasoning = count(raw, "total_tokens"), count(outer, "reasoning_tokens")
     hidden = 0 if total is None or given is None else total - given - (made or 0)
     if hidden > 0 and (beside or reasoning in {None, hidden}):
@@ -244,6 +246,9 @@ def gemini_lines(raw: JSONObject) -> list[Line]:
     made = _modalities(raw, "candidatesTokensDetails", "responseTokensDetails", "output_tokens_by_modality")
     _split(units, answer, made, _OUTPUTS, "output")
     units["output"] += thoughts or 0
+    if whole == 0 and prompt is None and tool is None and count(raw, "totalTokenCount", "total_tokens") is None:
+        # A count of nothing is left out, but the total would say so.
+        del units["input"]
     return [Line(None, whole + (tool or 0), units)]
 
 
@@ -281,9 +286,9 @@ def measured_lines(raw: JSONObject) -> list[Line]:
         value = raw.get(name)
         if value is not None:
             amount = Decimal(str(as_number(value, f"usage.{name}")))
-            if not amount.is_finite():
+            if not amount.is_finite() or not 0 <= amount <= MOST:
                 raise MalformedBody(f"usage.{name}", "a number of seconds")
-            return [Line(None, None, {"audio_seconds": max(amount, Decimal(0))})]
+            return [Line(None, None, {"audio_seconds": amount})]
     characters = count(raw, "characters", "input_characters")
     return [] if characters is None else [Line(None, None, {"characters": characters})]
 
@@ -292,15 +297,18 @@ def measured_lines(raw: JSONObject) -> list[Line]:
 
 
 def count(node: JSONObject, *names: str) -> int | None:
-    """The first of these counts that is told; less than nothing is nothing.
+    """The first of these counts that is told.
 
     Raises:
-        MalformedBody: It is no whole number.
+        MalformedBody: It is no whole number, less than nothing, or more than there can be.
     """
     for name in names:
         value = node.get(name)
         if value is not None:
-            return max(value if type(value) is int else as_int(value, f"usage.{name}"), 0)
+            number = value if type(value) is int else as_int(value, f"usage.{name}")
+            if not 0 <= number <= MOST:
+                raise MalformedBody(f"usage.{name}", "a number of tokens")
+            return number
     return None
 
 

@@ -127,7 +127,6 @@ def units(provider, model, usage, **conditions):
             {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 50, "cache_write_tokens": 50}},
             {"cache_read": 10},
         ),
-        ({"prompt_tokens": -3, "completion_tokens": 2}, {"output": 2}),
     ],
 )
 def test_openai(usage, expected):
@@ -357,6 +356,22 @@ def test_the_interactions_api_counts_as_gemini_does():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [{"output_tokens": 171}, {"completion_tokens": 171}, {"candidatesTokenCount": 71, "thoughtsTokenCount": 100}],
+)
+def test_an_answer_without_a_prompt_is_a_lower_bound(usage):
+    metered = meter("anthropic", "claude-x", usage)
+    assert metered.lines == (Line(None, 0, {"output": 171}),)
+    assert metered.estimated
+    assert "the prompt was not counted" in metered.reason
+
+
+def test_what_the_total_explains_is_no_lower_bound():
+    assert not meter("gemini", "m", {"candidatesTokenCount": 5, "totalTokenCount": 5}).estimated
+    assert not meter("anthropic", "m", {"output_tokens": 5, "cache_read_input_tokens": 9}).estimated
+
+
 # --- conditions --------------------------------------------------------------------------------------------------
 
 CHAT = {"prompt_tokens": 3, "completion_tokens": 2}
@@ -416,6 +431,7 @@ def test_uses_of_hosted_tools():
         (CHAT, {"weather": "fine"}, "weather"),
         (CHAT, {"web_search_calls": "many"}, "web_search_calls"),
         (CHAT, {"web_search_calls": 1.5}, "web_search_calls"),
+        (CHAT, {"web_search_calls": -1}, "web_search_calls"),
         ({**GEMINI, "trafficType": "PROVISIONED_THROUGHPUT"}, {}, "provisioned"),
         ({**GEMINI, "trafficType": 2}, {}, "provisioned"),
     ],
@@ -441,6 +457,10 @@ def test_what_is_not_billed_is_a_line_without_units(model, conditions):
     [
         {"prompt_tokens": "many"},
         {"prompt_tokens": 1.5},
+        {"prompt_tokens": -3, "completion_tokens": 2},
+        {"prompt_tokens": 10**30},
+        {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": -1}},
+        {"seconds": -1},
         {"prompt_tokens": 1, "prompt_tokens_details": []},
         {"input_tokens": 1, "iterations": {}},
         {"promptTokenCount": 1, "promptTokensDetails": 5},
@@ -451,6 +471,20 @@ def test_what_is_not_billed_is_a_line_without_units(model, conditions):
 def test_objects_of_no_format_are_errors(usage):
     with pytest.raises(MalformedBody):
         meter("any", "m", usage)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"usage_breakdown": {"models": [{"model": "m", "usage": {"prompt_tokens": "many"}}]}},
+        {"usage_breakdown": {"models": "many"}},
+        {"image_generation": {"model": "m", "usage": {"input_tokens": -1}}},
+    ],
+)
+def test_odd_answers_break_no_call(told):
+    metered = meter("groq", "m", Usage(input=3, output=2), **told)
+    assert metered.lines == ()
+    assert "cannot be read" in metered.reason
 
 
 def test_a_decoded_usage_whose_details_are_broken_is_counted_by_its_buckets():
