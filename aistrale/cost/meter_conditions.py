@@ -158,9 +158,14 @@ def plain_conditions(usage: Usage, conditions: Mapping[str, object]) -> tuple[tu
     raw = usage.raw
     if raw is None:
         raw = _QUIET
-    elif usage.output is None or usage.input is None:
-        return None
-    elif usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
+    elif (
+        usage.output is None
+        or usage.input is None
+        or usage.audio_input
+        or usage.image_input
+        or usage.audio_output
+        or usage.image_output
+    ):
         return None
     elif _LOUD.isdisjoint(raw):
         raw = _QUIET
