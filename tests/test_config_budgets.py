@@ -22,6 +22,7 @@ def test_a_limit_limits_unless_somebody_says_otherwise():
     assert budget.unknown == "block"
     assert read(hard=False).unknown == "allow"
     assert read(hard=False, on_unknown="block").unknown == "block"
+    assert (read().on_unlimited, read(on_unlimited="refuse").on_unlimited) == ("limit", "refuse")
 
 
 def test_everything_that_can_be_said():
@@ -75,6 +76,7 @@ def test_a_float_means_its_shortest_decimal():
         ({"alerts": 0.5}, "alerts", "list"),
         ({"alerts": [0]}, "alerts[0]", "above 0"),
         ({"alerts": [0.5, "x"]}, "alerts[1]", "number"),
+        ({"on_unlimited": "cut"}, "on_unlimited", "'limit', 'refuse'"),
         ({"on_unknown": "guess"}, "on_unknown", "'block', 'allow', 'assume'"),
         ({"on_unknown": "assume"}, "assume", "given"),
         ({"assume": {"input": 1}}, "assume", "input and output"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.cost.budgets.book import BudgetBook, Counter
     from aistrale.cost.budgets.bound import Price
-    from aistrale.cost.budgets.memory import Hold
+    from aistrale.cost.budgets.hold import Hold
 
 
 class Reserve:
@@ -61,6 +61,8 @@ class Reserve:
         Raises:
             BudgetExceeded: There is no room; nothing was sent.
         """
+        # What another target was limited to is no concern of this one's.
+        call.limit = None
         slots = self._counters(call)
         if not slots:
             return await call_next(call)
@@ -131,7 +133,10 @@ class Reserve:
             if runtime.wall() >= min(slot.end for slot in quote.slots):
                 # Another period has begun meanwhile, with money of its own.
                 quote.slots, quote.limit, shortened = self._counters(call), None, None
-            result = await self._turn(call, quote, until) or result
+            found = await self._turn(call, quote, until)
+            # Once more at the end, so that a refusal tells how things stand now.
+            late = found is None and runtime.now() >= until
+            result = store.reserve(quote.slots, quote.amounts(), runtime.wall()) if late else found or result
         return result, shortened
 
     def _shortens(self, call: Call, quote: Quote, short: Short) -> bool:

@@ -31,7 +31,8 @@ from aistrale.types import (
 
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
-    from aistrale.cost.budgets.memory import Hold, MemoryStore
+    from aistrale.cost.budgets.hold import Hold
+    from aistrale.cost.budgets.memory import MemoryStore
     from aistrale.cost.budgets.quote import Quote
     from aistrale.cost.budgets.store import Short
     from aistrale.types import Completion, Event

@@ -42,6 +42,20 @@ def test_a_refusal_is_an_error_of_the_sdk_and_nothing_is_sent(limited, slow, pro
     assert slow.requests == []
 
 
+def test_a_request_of_the_sdk_is_limited_where_the_money_is_short_and_else_as_it_came(limited):
+    with simulator() as sim:
+        limited(sim, "0.0005")
+        caller = Caller("openai", sim)
+        caller.asked.pop("max_tokens", None)
+        caller.asked["extra_body"] = {"of_tomorrow": {"kept": [1]}}
+        caller.ask("Hi")
+        (received,) = sim.requests
+        body = received.body
+        assert body["of_tomorrow"] == {"kept": [1]}
+        assert 16 <= body["max_completion_tokens"] < 1000
+        assert "max_tokens" in aistrale.last_call().lossy
+
+
 @pytest.mark.parametrize("provider", SDKS)
 def test_a_stream_that_is_cut_ends_in_an_error_of_the_sdk(limited, slow, provider):
     client = limited(slow, "0.0005")

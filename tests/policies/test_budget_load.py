@@ -17,6 +17,7 @@ from aistrale.cost.prices import price_usage
 from aistrale.errors import AistraleError, BudgetExceeded, StreamInterrupted
 from aistrale.scope import context
 from aistrale.testing import Broken, Fault, Good, Say, Slow, simulator
+from aistrale.types import Usage
 
 CAP = Decimal(1)
 MODEL = "openai/gpt-5.6"
@@ -84,17 +85,18 @@ def in_threads(work, count=50):
         thread.join()
 
 
+@pytest.mark.parametrize("limited", [{"max_tokens": 400}, {}])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_fifty_threads_spend_the_cap_and_not_a_cent_more(streamed):
+def test_fifty_threads_spend_the_cap_and_not_a_cent_more(streamed, limited):
     with simulator() as sim, Client(**settings(sim)) as client:
 
         def ask(who, number):
             if streamed:
-                with client.stream(f"{who} {number} {PROMPT}", model=MODEL, max_tokens=400) as stream:
+                with client.stream(f"{who} {number} {PROMPT}", model=MODEL, **limited) as stream:
                     for _ in stream:
                         pass
             else:
-                client.run(f"{who} {number} {PROMPT}", model=MODEL, max_tokens=400)
+                client.run(f"{who} {number} {PROMPT}", model=MODEL, **limited)
 
         in_threads(lambda who: until_refused(lambda number: ask(who, number)))
         check(sim, client)
@@ -213,6 +215,18 @@ def test_a_stream_is_cut_within_one_event_of_the_limit():
         # The prompt's upper end is set aside, a few tokens more than it has.
         assert cost + word + Decimal("0.0002") > Decimal("0.004")
         assert len(sim.requests) == 1, "nobody asks again"
+
+
+def test_a_stream_that_is_written_faster_than_it_is_read_costs_no_more_than_the_limit():
+    # It would be an answer as long as the prompt, and there is money for a part of it.
+    cap = price_usage("openai", "gpt-5.6", Usage(input=6_000, output=3_000)).usd
+    with simulator() as sim, Client(**settings(sim, cap)) as client:
+        with pytest.raises(StreamInterrupted) as caught, client.stream("word " * 3_200, model=MODEL) as stream:
+            for _ in stream:
+                pass
+        assert isinstance(caught.value.__cause__, BudgetExceeded)
+        assert cap * Decimal("0.8") < billed(sim) <= cap
+        assert billed(sim) <= client.budgets()[0].spent <= cap
 
 
 def test_whoever_waits_is_served_when_money_comes_back():
