@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # `errors` are attempts; the plain question counts calls that `failed`.
 _COSTS = ("calls", "tries", "errors", "in", "out", "cost", "share", "p50", "p95")
+_ONE_UNPRICED = "1 attempt of unknown price is not in these sums"
 _MODELS = ("calls", "answered", "quality", "usd/call", "p50", "p95")
 _MONEY = ("ours", "theirs", "difference")
 
@@ -31,6 +32,11 @@ def nothing(ledger: LedgerHandle, *, narrowed: bool) -> str:
     if narrowed:
         return f"nothing is recorded that fits what was asked for (ledger: {place})"
     return f"nothing is recorded yet in {place}; `aistrale run` and every other call add to it"
+
+
+def unpriced(attempts: int) -> str:
+    """What sums leave out, in words."""
+    return f"{attempts:,} attempts of unknown price are not in these sums" if attempts > 1 else _ONE_UNPRICED
 
 
 def show_costs(report: CostReport, form: str, *, savings: bool, nothing: str) -> None:

@@ -92,7 +92,11 @@ def error(problem: AistraleError) -> None:
     """Write what went wrong, and in a second line what to do next."""
     hint = problem.hint
     text = str(problem)
-    note(f"error: {text.removesuffix(f' {hint}') if hint else text}")
+    if hint:
+        text = text.removesuffix(f" {hint}")
+        # The period that parts a message from its hint; one of the message's own stays.
+        text = text if problem.message.endswith(".") else text.removesuffix(".")
+    note(f"error: {text}")
     if hint:
         note(f"hint: {hint}")
 

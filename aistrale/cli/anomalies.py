@@ -65,7 +65,7 @@ def command(*, since: datetime | None, where: dict[str, str | None], as_json: bo
     elif silent is not None:
         _screen.note(f"nothing can be said about the latest day: {silent}")
     if series.unpriced:
-        _screen.note(f"{series.unpriced} attempts of unknown price are not in these sums")
+        _screen.note(_reports.unpriced(series.unpriced))
 
 
 def _show(found: Sequence[SpendAnomaly]) -> None:

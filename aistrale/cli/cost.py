@@ -264,7 +264,9 @@ def _show(by: str, rows: Sequence[SummaryRow], nothing: str) -> None:
     if not by.startswith("tag"):
         _screen.note(f"total: ${total['cost']}")
     if total["unpriced"]:
-        _screen.note(f"{total['unpriced']} calls have attempts of unknown price, which the costs leave out")
+        calls = total["unpriced"]
+        whose = "1 call has" if calls == 1 else f"{calls} calls have"
+        _screen.note(f"{whose} attempts of unknown price, which the costs leave out")
 
 
 def _cells(row: SummaryRow) -> list[str]:

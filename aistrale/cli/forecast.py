@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from aistrale.cli import _screen
+from aistrale.cli import _reports, _screen
 from aistrale.cli.cost import conditions, reading
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def command(*, days: int, where: dict[str, str | None], limit: Decimal | None, a
     else:
         _screen.note(f"no forecast: {refusal}")
     if series.unpriced:
-        _screen.note(f"{series.unpriced} attempts of unknown price are not in these sums")
+        _screen.note(_reports.unpriced(series.unpriced))
 
 
 def _month_to_date(series: DailySpend) -> Decimal:

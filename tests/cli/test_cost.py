@@ -72,7 +72,7 @@ def test_totals_and_unknown_prices_are_said(cli, calls):
     result = cli("cost")
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("openai/gpt-99")]
     assert "unknown" in line
-    assert "1 calls have attempts of unknown price" in result.stderr
+    assert "1 call has attempts of unknown price, which" in result.stderr
     (mixed,) = [line for line in cli("cost", "--by", "provider").stdout.splitlines() if line.startswith("openai")]
     assert "+ unknown" in mixed
 
