@@ -87,7 +87,10 @@ class AistraleError(Exception):
     def __str__(self) -> str:
         where = ", ".join(f"{name}={value}" for name, value in self._facts() if value is not None)
         text = f"{self.message} ({where})" if where else self.message
-        return f"{text} {self.hint}" if self.hint else text
+        if not self.hint:
+            return text
+        # Messages are written with and without a period; a hint begins a sentence of its own.
+        return f"{text} {self.hint}" if text.endswith((".", "!", "?", ":")) or not text else f"{text}. {self.hint}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
