@@ -7,13 +7,14 @@ any price book, now or years later. What is not known stays unknown, with the re
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.cost.book.names import provider_name
-from aistrale.cost.meter_conditions import plain_conditions, read_conditions, whole_number
+from aistrale.cost.meter_conditions import Said, plain_conditions, read_conditions, whole_number
 from aistrale.cost.meter_formats import (
     Line,
     Units,
@@ -24,12 +25,10 @@ from aistrale.cost.meter_formats import (
     measured_lines,
     openai_lines,
 )
-from aistrale.dialects.shape import MalformedBody
+from aistrale.dialects.shape import MalformedBody, as_object
 from aistrale.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aistrale.types import JSON, JSONObject
 
 __all__ = ["Line", "Metered", "meter"]
@@ -56,6 +55,8 @@ _counts = attrgetter(*BUCKETS)
 _CLAUDE: Final = frozenset(
     {"cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation", "server_tool_use", "iterations"}
 )
+# Where usage objects tell the lifetimes of what was written to a cache themselves.
+_LIFETIMES: Final = frozenset({"cache_creation", "input_tokens_details", "iterations"})
 _CHAT: Final = frozenset({"prompt_tokens", "completion_tokens"})
 _SNAKE: Final = re.compile(r"_(\w)")
 _LOWER_BOUND: Final = "the stream broke off; at least this much was used"
@@ -137,7 +138,8 @@ def meter(provider: str, model: str, usage: Usage | Mapping[str, object] | None,
             `inference_provider`, `inference_geo`, `data_residency`; how often hosted tools were used
             (`web_search_calls`, `web_search_queries`, `grounded_prompts`, `file_search_calls`, `maps_grounding`);
             `http_status`, `stop_reason`, `empty` (nothing was said), `aborted`; Groq's `usage_breakdown`, and of
-            OpenAI's image tool `image_generation` (`model`, `usage`). What the usage says goes before.
+            OpenAI's image tool `image_generation` (`model`, `usage`); `cache_ttl` ("1h", "12h") of what was written to
+            a cache; `audio_seconds` or `characters` of what is not counted in tokens. What the usage says goes before.
 
     Returns:
         Lines of disjoint units; none where nobody knows, with the reason.
@@ -150,29 +152,23 @@ def meter(provider: str, model: str, usage: Usage | Mapping[str, object] | None,
     if status is not None and status >= 400:
         return _free(f"refused with status {status}")
     decoded = usage if isinstance(usage, Usage) else None
-    raw, broke = (
-        (decoded.raw or {}, False) if decoded is not None else _unwrapped(cast("Mapping[str, object] | None", usage))
-    )
+    raw, broke = _unwrapped(usage) if not isinstance(usage, Usage) else (usage.raw or {}, False)
     said = read_conditions(raw, conditions)
     if isinstance(said, str):
         return Metered(reason=said)
     if provider == "openai" and "moderation" in model:
         return _free("moderation is free of charge")
-    if usage is None and not said.breakdown:
-        return Metered(conditions=said.chosen, reason="the provider reported no usage")
     chosen = said.chosen
     try:
-        lines = _lines_of(provider, model, decoded, raw, said.breakdown)
-        if not lines:
-            return Metered(conditions=chosen, reason="the provider reported no usage")
-        if said.images is not None and not _paint(lines, said.images):
-            return Metered(conditions=chosen, reason="which model made the images is not known")
+        lines = _lines_of(provider, model, decoded, raw, said)
     except MalformedBody as error:
         if decoded is None:
             raise
         # A provider's odd answer must not break the call that it answers.
-        return Metered(conditions=chosen, reason=f"what was used cannot be read ({error})")
-    if said.refused and (said.empty or not sum(line.units.get("output", 0) for line in lines)):
+        lines = f"what was used cannot be read ({error})"
+    if isinstance(lines, str):
+        return Metered(conditions=chosen, reason=lines)
+    if said.refused and "claude" in model.lower() and (said.empty or not _made(lines)):
         chosen["stop_reason"] = "refusal"
     if said.fees:
         _charge(lines, said.fees)
@@ -199,18 +195,39 @@ def _free(reason: str) -> Metered:
     return Metered((Line(None, None, {}),), reason=reason)
 
 
-def _lines_of(provider: str, model: str, decoded: Usage | None, raw: JSONObject, breakdown: JSON) -> list[Line]:
-    if breakdown is not None and (lines := breakdown_lines(breakdown)):
-        return lines
-    if decoded is None:
-        return _read(provider, model, raw)
-    if raw and decoded.source == "reported":
+def _lines_of(provider: str, model: str, decoded: Usage | None, raw: JSONObject, said: Said) -> list[Line] | str:
+    """The lines, or why there are none."""
+    lines = [] if said.breakdown is None else breakdown_lines(said.breakdown)
+    if not lines:
+        lines = _decoded_lines(provider, model, decoded) if decoded is not None else _told(provider, model, raw, said)
+    if not lines:
+        return "the provider reported no usage"
+    if said.images is not None and not _paint(lines, said.images):
+        return "which model made the images is not known"
+    return lines
+
+
+def _told(provider: str, model: str, raw: JSONObject, said: Said) -> list[Line]:
+    lines = _read(provider, model, {**said.measured, **raw})
+    if said.lifetime is not None and _LIFETIMES.isdisjoint(raw):
+        for line in lines:
+            if written := line.units.pop("cache_write", 0):
+                line.units[f"cache_write_{said.lifetime}"] = written
+    return lines
+
+
+def _decoded_lines(provider: str, model: str, decoded: Usage) -> list[Line]:
+    if decoded.raw and decoded.source == "reported":
         try:
-            return _read(provider, model, raw) or bucket_lines(decoded)
+            return _read(provider, model, decoded.raw) or bucket_lines(decoded)
         except MalformedBody:
             # It could be decoded, so its sums are right; what says more about them is not.
             pass
     return bucket_lines(decoded)
+
+
+def _made(lines: list[Line]) -> int | Decimal:
+    return sum(line.units.get("output", 0) for line in lines)
 
 
 def _lacks_prompt(line: Line) -> bool:
@@ -238,9 +255,7 @@ def _paint(lines: list[Line], images: JSON) -> bool:
 def _read(provider: str, model: str, raw: JSONObject) -> list[Line]:
     if any(name.endswith("TokenCount") for name in raw) or "trafficType" in raw or "total_input_tokens" in raw:
         return gemini_lines(raw)
-    if _CHAT.isdisjoint(raw) and (
-        provider == "anthropic" or "claude" in model.lower() or not _CLAUDE.isdisjoint(raw)
-    ):
+    if _CHAT.isdisjoint(raw) and (provider == "anthropic" or "claude" in model.lower() or not _CLAUDE.isdisjoint(raw)):
         return anthropic_lines(raw)
     return openai_lines(raw, beside=provider == "gemini") or measured_lines(raw)
 
@@ -257,11 +272,12 @@ def bucket_lines(usage: Usage) -> list[Line]:
 
 def _unwrapped(usage: Mapping[str, object] | None) -> tuple[JSONObject, bool]:
     """The usage object itself, and whether it is only what was seen of a stream that broke off."""
-    raw = cast("JSONObject", dict(usage or {}))
+    raw = as_object(cast("JSON", dict(usage) if isinstance(usage, Mapping) else usage or {}), "usage")
     if any(name.endswith("_token_count") for name in raw):
         # As Google's SDK writes it.
         raw = cast("JSONObject", _camel(raw))
-    broke = "received_text_chars" in raw or "message_start" in raw
+    # The last event but one of Anthropic's streams has the final counts.
+    broke = "received_text_chars" in raw or ("message_start" in raw and "message_delta" not in raw)
     if "x_groq" in raw and raw.get("usage") is None:
         # Groq's streams say the same twice: here, and in a chunk of its own.
         raw = details(raw, "x_groq")

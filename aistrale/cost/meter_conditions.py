@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from aistrale.types import JSON, JSONObject, Usage
 
@@ -32,12 +32,20 @@ _FEES: Final = {
     "web_search_requests": "web_search_calls",
     "web_search_queries": "web_search_queries",
     "grounded_prompts": "grounded_prompts",
+    "web_searches": "web_search_calls",
+    "search_queries": "web_search_queries",
     "file_search_calls": "file_search",
+    "file_searches": "file_search",
     "maps_grounding": "maps_grounding",
+    "maps_grounding_calls": "maps_grounding",
     "maps_grounded_prompts": "maps_grounding",
 }
+# How long what is written to a cache is kept, by the rate of writing that it is charged at.
+_LIFETIMES: Final = {"5m": None, "30m": None, "1h": "1h", "12h": "12h"}
 # They say how the exchange went, and change no price. Fetching pages has no fee of its own.
-_UNCHARGED: Final = frozenset({"stream", "api", "endpoint", "web_fetch_calls", "web_fetch_requests"})
+_UNCHARGED: Final = frozenset(
+    {"stream", "api", "endpoint", "operation", "block_reason", "web_fetch_calls", "web_fetch_requests"}
+)
 # Vertex names the way in which capacity was bought (Vertex AI reference, `TrafficType`); some of its clients by number.
 _TRAFFIC: Final = {0: "unspecified", 1: "on_demand", 2: "provisioned_throughput"}
 _PREPAID: Final = "provisioned_throughput"
@@ -50,15 +58,19 @@ class Said:
     """What changes the price of an exchange, besides how much was used.
 
     Args:
-        chosen: Conditions that choose other rates; the usual ones are left out.
+        words: Conditions that may choose other rates, as callers wrote them.
+        chosen: Those that do, and what the usage object says of them; the usual ones are left out.
         fees: Uses of hosted tools.
         refused: Whether the model refused.
         empty: Whether nothing was said.
         aborted: Whether the answer broke off.
         breakdown: What each model behind a compound system used.
         images: What a hosted tool used to make images, and its model.
+        lifetime: How long what was written to a cache is kept, where that is longer than usual.
+        measured: Amounts of what is not counted in tokens.
     """
 
+    words: dict[str, object] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
     fees: dict[str, int] = field(default_factory=dict)
     refused: bool = False
@@ -66,6 +78,8 @@ class Said:
     aborted: bool = False
     breakdown: JSON = None
     images: JSON = None
+    lifetime: str | None = None
+    measured: JSONObject = field(default_factory=dict)
 
 
 def read_conditions(raw: JSONObject, conditions: Mapping[str, object]) -> Said | str:
@@ -77,32 +91,36 @@ def read_conditions(raw: JSONObject, conditions: Mapping[str, object]) -> Said |
         conditions: As in `meter`.
     """
     said = Said()
-    words: dict[str, object] = {}
     for name, value in conditions.items():
         if name in USUAL:
-            words[name] = value
-        elif name in _FEES:
-            if value is None:
-                continue
-            if (uses := whole_number(value)) is None:
-                return f"{name} is not a number of uses"
-            said.fees[_FEES[name]] = uses
-        elif name == "batch":
-            words.setdefault("processing", name if value else None)
+            said.words[name] = value
         elif name in _OTHERS:
-            _OTHERS[name](said, value)
+            if value is not None and (wrong := _OTHERS[name](said, name, value)):
+                return wrong
         elif name not in _UNCHARGED:
             return f"what the condition {name} costs is not known"
     if _traffic(raw) == _PREPAID:
         return "provisioned throughput is paid for by the time that it is reserved, not by what is used"
-    tools = raw.get("server_tool_use")
-    if isinstance(tools, dict) and "web_search_calls" not in said.fees:
-        said.fees["web_search_calls"] = whole_number(tools.get("web_search_requests")) or 0
-    for tool in _grounded(raw.get("grounding_tool_count")):
-        said.fees.setdefault(*tool)
+    if wrong := _hosted(said, raw):
+        return wrong
     said.fees = {name: uses for name, uses in said.fees.items() if uses}
-    said.chosen = choose(raw, words)
+    said.chosen = choose(raw, said.words)
     return said
+
+
+def _hosted(said: Said, raw: JSONObject) -> str | None:
+    """Add the uses of hosted tools that the usage object counts itself; what callers count goes first."""
+    told: dict[str, object] = {}
+    tools, grounded = raw.get("server_tool_use"), raw.get("grounding_tool_count")
+    if isinstance(tools, dict):
+        told["web_search_calls"] = tools.get("web_search_requests")
+    for entry in grounded if isinstance(grounded, list) else ():
+        if isinstance(entry, dict) and (tool := _GROUNDED.get(str(entry.get("type")))):
+            told[tool] = entry.get("count")
+    for name, value in told.items():
+        if value is not None and name not in said.fees and (wrong := _use(said, name, value)):
+            return wrong
+    return None
 
 
 def choose(raw: JSONObject, words: dict[str, object]) -> dict[str, str]:
@@ -236,30 +254,48 @@ def _traffic(raw: JSONObject) -> str | None:
     return word.lower().removeprefix("on_demand_")
 
 
-def _grounded(told: JSON) -> Iterator[tuple[str, int]]:
-    for entry in told if isinstance(told, list) else ():
-        if isinstance(entry, dict) and (tool := _GROUNDED.get(str(entry.get("type")))):
-            yield tool, whole_number(entry.get("count")) or 0
+def _use(said: Said, name: str, value: object) -> str | None:
+    uses = whole_number(value)
+    if uses is None:
+        return f"{name} is not a number of uses"
+    said.fees[_FEES[name]] = uses
+    return None
 
 
-def _refused(said: Said, value: object) -> None:
+def _batched(said: Said, name: str, value: object) -> None:
+    if value:
+        said.words.setdefault("processing", name)
+
+
+def _refused(said: Said, _: str, value: object) -> None:
     said.refused = said.refused or value == "refusal"
 
 
-def _emptied(said: Said, value: object) -> None:
+def _emptied(said: Said, _: str, value: object) -> None:
     said.empty = bool(value)
 
 
-def _aborted(said: Said, value: object) -> None:
+def _aborted(said: Said, _: str, value: object) -> None:
     said.aborted = bool(value)
 
 
-def _broken_down(said: Said, value: object) -> None:
+def _broken_down(said: Said, _: str, value: object) -> None:
     said.breakdown = _parsed(value)
 
 
-def _painted(said: Said, value: object) -> None:
+def _painted(said: Said, _: str, value: object) -> None:
     said.images = _parsed(value)
+
+
+def _measured(said: Said, name: str, value: object) -> None:
+    said.measured[name] = cast("JSON", value)
+
+
+def _kept(said: Said, _: str, value: object) -> str | None:
+    if str(value) not in _LIFETIMES:
+        return f"what a cache that lives for {value} costs is not known"
+    said.lifetime = _LIFETIMES[str(value)]
+    return None
 
 
 def _parsed(value: object) -> JSON:
@@ -271,7 +307,11 @@ def _parsed(value: object) -> JSON:
     return cast("JSONObject", node) if isinstance(node, dict) else None
 
 
-_OTHERS: Final = {
+_OTHERS: Final[dict[str, Callable[[Said, str, object], str | None]]] = {
+    **dict.fromkeys(_FEES, _use),
+    **dict.fromkeys(("seconds", "audio_seconds", "duration", "characters", "input_characters"), _measured),
+    "batch": _batched,
+    "cache_ttl": _kept,
     "stop_reason": _refused,
     "finish_reason": _refused,
     "empty": _emptied,

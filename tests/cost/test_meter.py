@@ -411,7 +411,29 @@ GEMINI = {"promptTokenCount": 3, "candidatesTokenCount": 2}
     ],
 )
 def test_conditions(usage, conditions, expected):
-    assert meter("any", "m", usage, **conditions).conditions == expected
+    assert meter("any", "claude-m", usage, **conditions).conditions == expected
+
+
+def test_only_claude_s_refusals_are_free():
+    silent = {"prompt_tokens": 9, "completion_tokens": 0}
+    assert meter("openai", "gpt-x", silent, stop_reason="refusal").conditions == {}
+
+
+def test_what_callers_tell_of_a_cache_and_of_sound():
+    written = {"input_tokens": 1, "cache_creation_input_tokens": 9, "output_tokens": 2}
+    assert units("anthropic", "claude-x", written, cache_ttl="5m") == {"input": 1, "cache_write": 9, "output": 2}
+    assert units("anthropic", "claude-x", written, cache_ttl="1h") == {"input": 1, "cache_write_1h": 9, "output": 2}
+    split = {**written, "cache_creation": {"ephemeral_5m_input_tokens": 9}}
+    assert units("anthropic", "claude-x", split, cache_ttl="1h") == {"input": 1, "cache_write": 9, "output": 2}
+    assert "lives for 3d" in meter("anthropic", "claude-x", written, cache_ttl="3d").reason
+    assert units("openai", "hear", None, audio_seconds=7) == {"audio_seconds": 7}
+    assert units("openai", "hear", CHAT, audio_seconds=7) == {"input": 3, "output": 2}
+
+
+def test_a_whole_stream_of_claude_is_no_lower_bound():
+    seen = {"message_start": {"input_tokens": 9, "output_tokens": 1}, "message_delta": {"output_tokens": 5}}
+    assert not meter("anthropic", "claude-x", seen).estimated
+    assert units("anthropic", "claude-x", seen) == {"input": 9, "output": 5}
 
 
 def test_uses_of_hosted_tools():
@@ -432,6 +454,7 @@ def test_uses_of_hosted_tools():
         (CHAT, {"web_search_calls": "many"}, "web_search_calls"),
         (CHAT, {"web_search_calls": 1.5}, "web_search_calls"),
         (CHAT, {"web_search_calls": -1}, "web_search_calls"),
+        ({**CLAUDE, "server_tool_use": {"web_search_requests": "many"}}, {}, "web_search_calls"),
         ({**GEMINI, "trafficType": "PROVISIONED_THROUGHPUT"}, {}, "provisioned"),
         ({**GEMINI, "trafficType": 2}, {}, "provisioned"),
     ],
@@ -466,6 +489,8 @@ def test_what_is_not_billed_is_a_line_without_units(model, conditions):
         {"promptTokenCount": 1, "promptTokensDetails": 5},
         {"seconds": "long"},
         {"seconds": float("nan")},
+        "many",
+        ["prompt_tokens"],
     ],
 )
 def test_objects_of_no_format_are_errors(usage):
