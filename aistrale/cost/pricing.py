@@ -55,8 +55,6 @@ _FREE_REFUSALS: Final = (date(2026, 6, 2) - date(1970, 1, 1)).days
 # Conditions that choose no rates: two multiply the price of tokens.
 _NO_RATES: Final = frozenset({"inference_geo", "data_residency", "stop_reason"})
 
-_NO_CONDITIONS: Final[Mapping[str, str]] = {}
-
 
 def price_metered(
     book: PriceBook, provider: str, model: str, metered: Metered, at: datetime | float | None = None
@@ -288,7 +286,7 @@ def table_of(period: Rates, prompt: int) -> Mapping[str, Decimal]:
 
 def rates_of(book: PriceBook, provider: str, model: str, chosen: tuple[tuple[str, str], ...], day: int) -> Rates | str:
     """A model's rates under conditions on a day (counted from 1970-01-01, UTC), or why there are none."""
-    periods = book.rates(provider, model, dict(chosen) if chosen else _NO_CONDITIONS)
+    periods = book.periods(provider, model, chosen)
     if isinstance(periods, str):
         return periods
     for period in periods:

@@ -114,12 +114,16 @@ class PriceBook:
         Returns:
             The rates, the newest first, or why there are none, one sentence.
         """
-        key = (provider, model, tuple(sorted(conditions.items())) if conditions else ())
+        return self.periods(provider, model, tuple(conditions.items()))
+
+    def periods(self, provider: str, model: str, chosen: tuple[tuple[str, str], ...]) -> tuple[Rates, ...] | str:
+        """As rates, for conditions as pairs; every call is priced by it, so what was asked before is remembered."""
+        key = (provider, model, chosen)
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            found = self._known[key] = self._rates(provider_name(provider), model, conditions)
+            found = self._known[key] = self._rates(provider_name(provider), model, dict(chosen))
         return found
 
     def _rates(self, provider: str, model: str, asked: Mapping[str, str]) -> tuple[Rates, ...] | str:
