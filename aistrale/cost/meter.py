@@ -272,7 +272,10 @@ def bucket_lines(usage: Usage) -> list[Line]:
 
 def _unwrapped(usage: Mapping[str, object] | None) -> tuple[JSONObject, bool]:
     """The usage object itself, and whether it is only what was seen of a stream that broke off."""
-    raw = as_object(cast("JSON", dict(usage) if isinstance(usage, Mapping) else usage or {}), "usage")
+    if usage is None:
+        return {}, False
+    told = {str(key): value for key, value in usage.items()} if isinstance(usage, Mapping) else usage
+    raw = as_object(cast("JSON", told), "usage")
     if any(name.endswith("_token_count") for name in raw):
         # As Google's SDK writes it.
         raw = cast("JSONObject", _camel(raw))

@@ -48,7 +48,8 @@ def price(
         book: The prices; those of `aistrale.cost.book.price_book.price_book` by default.
         conditions: What changes the price and does not stand in the usage: `service_tier` of the answer,
             `processing="batch"`, `speed="fast"`, `inference_provider` (Hugging Face's backend), `data_residency`,
-            `web_search_calls` and the other uses of hosted tools (numbers), `http_status`, `stop_reason`, `aborted`.
+            `web_search_calls` and the other uses of hosted tools (numbers), `http_status`, `stop_reason`, `aborted`;
+            all of them stand at `aistrale.cost.meter.meter`.
 
     Returns:
         US dollars, or None and the reason why they are unknown; with the label of the price book.

@@ -491,6 +491,9 @@ def test_what_is_not_billed_is_a_line_without_units(model, conditions):
         {"seconds": float("nan")},
         "many",
         ["prompt_tokens"],
+        "",
+        [],
+        0,
     ],
 )
 def test_objects_of_no_format_are_errors(usage):
