@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aistrale.core.pipeline import Pipeline
     from aistrale.core.runtime import Runtime
     from aistrale.cost.advice.types import Advice
+    from aistrale.cost.anomalies.burn_rate import Burn
     from aistrale.cost.budgets.book import BudgetStatus
     from aistrale.cost.forecasts.result import Forecast, MonthForecast
     from aistrale.cost.outlook import SpendAnomaly
@@ -228,7 +229,7 @@ class Client(_Face):
         """
         return spending.costs(self._engine, by, window)
 
-    def forecast(self, days: int = 30, *, where: Mapping[str, str] | None = None) -> Forecast:
+    def forecast(self, days: int = 30, *, where: Mapping[str, str | None] | None = None) -> Forecast:
         """What the coming days will cost, today's rest first, with intervals for each day and for their sum.
 
         Args:
@@ -240,11 +241,11 @@ class Client(_Face):
         """
         return spending.forecast(self._engine, days, where)
 
-    def month(self, *, where: Mapping[str, str] | None = None) -> MonthForecast:
+    def month(self, *, where: Mapping[str, str | None] | None = None) -> MonthForecast:
         """This month (UTC): what was spent of it, and what its rest will bring; see forecast."""
         return spending.month(self._engine, where)
 
-    def anomalies(self, days: int = 90, *, where: Mapping[str, str] | None = None) -> list[SpendAnomaly]:
+    def anomalies(self, days: int = 90, *, where: Mapping[str, str | None] | None = None) -> list[SpendAnomaly]:
         """Unusual days of spend among the last ones, each with who made it so.
 
         Args:
@@ -252,6 +253,15 @@ class Client(_Face):
             where: As for forecast.
         """
         return spending.anomalies(self._engine, days, where)
+
+    def burning(self, hours: float = 24.0, *, budget: float | None = None) -> list[Burn]:
+        """Where money burned too fast lately: a runaway loop, a rate that a budget does not carry.
+
+        Args:
+            hours: How far back.
+            budget: US dollars allowed for a day; None measures against the usual day.
+        """
+        return spending.burning(self._engine, hours, budget)
 
     def advise(self, days: int = 30) -> list[Advice]:
         """What could be changed to pay less, each piece with its evidence and what it would save.
@@ -341,17 +351,21 @@ class AsyncClient(_Face):
         """What calls cost, from the ledger; see Client.costs."""
         return await self._ask(spending.costs, by, window)
 
-    async def forecast(self, days: int = 30, *, where: Mapping[str, str] | None = None) -> Forecast:
+    async def forecast(self, days: int = 30, *, where: Mapping[str, str | None] | None = None) -> Forecast:
         """What the coming days will cost; see Client.forecast."""
         return await self._ask(spending.forecast, days, where)
 
-    async def month(self, *, where: Mapping[str, str] | None = None) -> MonthForecast:
+    async def month(self, *, where: Mapping[str, str | None] | None = None) -> MonthForecast:
         """This month and its rest; see Client.month."""
         return await self._ask(spending.month, where)
 
-    async def anomalies(self, days: int = 90, *, where: Mapping[str, str] | None = None) -> list[SpendAnomaly]:
+    async def anomalies(self, days: int = 90, *, where: Mapping[str, str | None] | None = None) -> list[SpendAnomaly]:
         """Unusual days of spend; see Client.anomalies."""
         return await self._ask(spending.anomalies, days, where)
+
+    async def burning(self, hours: float = 24.0, *, budget: float | None = None) -> list[Burn]:
+        """Where money burned too fast lately; see Client.burning."""
+        return await self._ask(spending.burning, hours, budget)
 
     async def advise(self, days: int = 30) -> list[Advice]:
         """What could be changed to pay less; see Client.advise."""

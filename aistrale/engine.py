@@ -88,7 +88,7 @@ class Engine:
                 price=self.accounts.price,
             ),
             **spending((), price=self.accounts.price, book=self.accounts.budgets),
-            **optimizing(self.settings, self.accounts.optimizer, target_of=target_of),
+            **optimizing(self.settings, self.accounts.optimizer, target_of=target_of, price=self.accounts.price),
             "encode": Encode(),
             "journal": journal,
         }

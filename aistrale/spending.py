@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from aistrale.core.call import Target
     from aistrale.cost.advice.types import Advice
+    from aistrale.cost.anomalies.burn_rate import Burn
     from aistrale.cost.budgets.book import BudgetStatus
     from aistrale.cost.forecasts.result import Forecast, MonthForecast
     from aistrale.cost.outlook import SpendAnomaly
@@ -58,7 +59,7 @@ def budgets(engine: Engine) -> list[BudgetStatus]:
     return engine.accounts.budgets.status()
 
 
-def forecast(engine: Engine, days: int, where: Mapping[str, str] | None = None) -> Forecast:
+def forecast(engine: Engine, days: int, where: Mapping[str, str | None] | None = None) -> Forecast:
     """What the coming days will bring, today's rest first."""
     from aistrale.cost.outlook import forecast_spend
     from aistrale.cost.series import daily_spend
@@ -66,7 +67,7 @@ def forecast(engine: Engine, days: int, where: Mapping[str, str] | None = None) 
     return forecast_spend(daily_spend(engine.ledger, where=where), days)
 
 
-def month(engine: Engine, where: Mapping[str, str] | None = None) -> MonthForecast:
+def month(engine: Engine, where: Mapping[str, str | None] | None = None) -> MonthForecast:
     """This month: what was spent of it, and what its rest will bring."""
     from aistrale.cost.outlook import month_spend
     from aistrale.cost.series import daily_spend
@@ -74,13 +75,20 @@ def month(engine: Engine, where: Mapping[str, str] | None = None) -> MonthForeca
     return month_spend(daily_spend(engine.ledger, where=where))
 
 
-def anomalies(engine: Engine, days: int, where: Mapping[str, str] | None = None) -> list[SpendAnomaly]:
+def anomalies(engine: Engine, days: int, where: Mapping[str, str | None] | None = None) -> list[SpendAnomaly]:
     """Unusual days of the last ones, and who made them so."""
     from aistrale.cost.outlook import find_anomalies
     from aistrale.cost.series import daily_spend
 
     series = daily_spend(engine.ledger, where=where)
     return find_anomalies(engine.ledger, series, since=series.now - timedelta(days=days), where=where)
+
+
+def burning(engine: Engine, hours: float, budget: float | None) -> list[Burn]:
+    """Where money burned too fast in the last hours."""
+    from aistrale.cost.burning import burning as find
+
+    return find(engine.ledger, within=timedelta(hours=hours), budget=budget)
 
 
 def advise(engine: Engine, days: int) -> list[Advice]:

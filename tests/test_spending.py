@@ -159,6 +159,26 @@ def test_quiet_days_have_no_anomalies_and_a_clean_ledger_no_advice(client):
     assert client.advise(1) == []
 
 
+def test_what_was_optimised_stands_in_the_ledger(settings):
+    told = []
+    optimize = {"compact": True, "share": 0.95, "max_share": 0.95}
+    wordy = "Say  hello.   " + "\n\n\n" * 40 + "The same paragraph, which is long enough to be worth something.\n\n" * 6
+    with aistrale.Client(**settings, optimize=optimize, on_event=told.append) as client:
+        for _ in range(12):
+            client.run(wordy, max_tokens=20)
+        client.flush()
+        rows = client.ledger.calls()
+    assert len(rows) == 12
+    assert sum(bool(row.optimized) for row in rows) >= 8
+    assert {event.what for event in told} >= {"applied"}
+
+
+def test_quiet_hours_burn_nothing_and_a_budget_is_measured_against(client):
+    client.run("Hello", max_tokens=20)
+    assert client.burning() == []
+    assert client.burning(budget=1000.0) == []
+
+
 def test_answers_are_scored(client):
     answer = client.run("Hello", max_tokens=20)
     assert client.score(answer.call_id, 0.9)
@@ -179,6 +199,7 @@ def test_async_clients_ask_the_same(settings, backend):
             assert (await client.costs("model")).total.usd == answer.cost.usd
             assert await client.anomalies() == []
             assert await client.advise() == []
+            assert await client.burning() == []
             assert client.budgets() == []
             with pytest.raises(InsufficientData):
                 await client.forecast()

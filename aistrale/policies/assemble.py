@@ -156,7 +156,11 @@ def spending(
 
 
 def optimizing(
-    settings: Settings, optimizer: Optimizer | None, *, target_of: Callable[[str], Target]
+    settings: Settings,
+    optimizer: Optimizer | None,
+    *,
+    target_of: Callable[[str], Target],
+    price: Callable[..., Cost] = price_usage,
 ) -> dict[str, Policy]:
     """What makes calls cheaper on its own, by place; nothing unless that was asked for.
 
@@ -164,12 +168,14 @@ def optimizing(
         settings: What the application asked for.
         optimizer: Decides which calls are changed.
         target_of: The target of a `provider/model` name.
+        price: Prices one exchange.
     """
     if optimizer is None:
         return {}
     from aistrale.policies.optimize import Optimize
 
-    return {"optimize": Optimize(optimizer, target_of, {name: route.rule for name, route in settings.routes.items()})}
+    rules = {name: route.rule for name, route in settings.routes.items()}
+    return {"optimize": Optimize(optimizer, target_of, rules, price=price)}
 
 
 def _remembering(

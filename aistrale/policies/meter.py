@@ -237,6 +237,7 @@ def _row(call: Call, outcome: Outcome, error: BaseException | None) -> CallRow:
         tags=context.tags,
         lossy=[item.field for item in prepared.lossy] if prepared is not None else [],
         privacy=_privacy(call) if call.redacted or call.judged else {},
+        optimized=list(call.optimized),
         cost=None if cost.usd is None else str(cost.usd),
         cost_reason=cost.reason,
     )

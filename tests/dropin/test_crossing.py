@@ -44,6 +44,7 @@ READ_OTHERWISE = {
     **dict.fromkeys([(ident, "gemini") for ident in NUMBERS], "for gRPC: the SDK reads no reasons as numbers"),
     **dict.fromkeys([(ident, "gemini") for ident in PIECES], "the SDK leaves it to its caller to join arguments"),
     ("5e70cf7eac9e2ccb", "gemini"): "not framed as events",
+    ("6fc8b99804c7e327", "gemini"): "its last chunk counts no candidates: we add up those of the turns before it",
     ("2f2b9a066b93d06e", "gemini"): "its author replaced the signature by a text that is no base64",
 }
 SHARE = 0.99
