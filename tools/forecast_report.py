@@ -4,9 +4,11 @@ Rolling origins: the last days of each series, three origins one horizon apart, 
 (98 at least). MASE is scaled by the weekly naive error in that history; "total" is the relative error of the sum, the
 number that a budget cares about; coverage is of single days and of the total; MSIS is the mean scaled interval score
 of the days' 95 % interval (M4). The two halves of the series (every second id, sorted) are shown as well: what holds on
-one only was fitted to it. Neither is held out, since the rules were chosen with both in sight.
+one only was fitted to it. Neither is held out, since the rules were chosen with both in sight; `--origins` and `--skip`
+take other days of the same series, and any file of the same form has others.
 
     python tools/forecast_report.py ../shared/series/daily.json.gz [--horizons 28 90] [--strict]
+    python tools/forecast_report.py ../shared/series/daily.json.gz --skip 3 --origins 12
     python tools/forecast_report.py ../shared/series/weekly.json.gz --season 1 --horizons 13 --least 80 --cap 10000
 
 With `--strict` a figure of all series outside the bars of the forecast makes the exit status 1.
@@ -70,15 +72,15 @@ class Answer:
     total: dict[float, tuple[float, float]]
 
 
-def windows(path: Path, horizon: int, season: int, least: int, cap: int) -> Iterator[Window]:
-    """Yield the windows of all series."""
+def windows(path: Path, horizon: int, season: int, *, least: int, cap: int, origins: range) -> Iterator[Window]:
+    """Yield the windows of all series, by how many horizons each origin lies before the last one possible."""
     for series in json.loads(gzip.decompress(path.read_bytes())):
         values = np.array(series["values"], dtype=float)
-        for origin in range(3):
+        for origin in origins:
             end = len(values) - horizon * (origin + 1)
-            known = values[max(end - cap, 0) : end]
             if end < least:
-                continue
+                break
+            known = values[max(end - cap, 0) : end]
             scale = float(np.abs(known[season:] - known[:-season]).mean())
             if scale > 0:
                 yield Window(series["id"], known, values[end : end + horizon], scale)
@@ -198,12 +200,16 @@ def main() -> int:
     parser.add_argument("--season", type=int, default=7)
     parser.add_argument("--least", type=int, default=98, help="steps of history that an origin must have")
     parser.add_argument("--cap", type=int, default=730, help="steps of history that are used at most")
+    parser.add_argument("--origins", type=int, default=3, help="how many of each series")
+    parser.add_argument("--skip", type=int, default=0, help="how many of the last ones to leave out")
     parser.add_argument("--strict", action="store_true")
     given = parser.parse_args()
-    met = [
-        report(list(windows(given.series, horizon, given.season, given.least, given.cap)), horizon, given.season)
-        for horizon in given.horizons
-    ]
+    origins = range(given.skip, given.skip + given.origins)
+    met = []
+    for horizon in given.horizons:
+        found = windows(given.series, horizon, given.season, least=given.least, cap=given.cap, origins=origins)
+        cases = list(found)
+        met.append(report(cases, horizon, given.season))
     return int(given.strict and not all(met))
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,16 +26,15 @@ import numpy as np
 from aistrale.cost.forecasts.models import OFFSET, point, windows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aistrale.cost.forecasts.models import Floats
 
 ORIGINS: Final = 40
 """Earlier forecasts, at most: more of them see the same days again."""
 
 SPANS: Final = (7, 14, 28, 56, 90)
-"""Lengths of the sums whose errors are measured, in days."""
-
-BANDS: Final = ((0, 7), (7, 14), (14, 28), (28, 56), (56, 90))
-"""Days ahead whose errors are measured together; their middles stand for them."""
+"""Lengths of the sums whose errors are measured, in days; the days between two of them are measured together."""
 
 LEAST: Final = 21
 """Days that an origin must have behind it."""
@@ -54,6 +54,7 @@ DRIFT: Final = 0.6
 FREEDOM: Final = 3
 FACTOR_DAY: Final = 0.87
 FACTOR_TOTAL: Final = 0.82
+"""What mean absolute errors are multiplied with for Student's t: sums and days alike have heavy tails."""
 
 _FLOOR: Final = 0.003
 """No forecast is believed to be better than this, however quiet its history."""
@@ -66,8 +67,8 @@ class Calibrated:
     Args:
         path: The forecast of each day.
         unit: The mean day that the logarithms are taken against.
-        days: Scale of the error of each day, on the scale of logarithms.
-        sums: Scale of the error of the sum up to and with each day.
+        days: What Student's t is multiplied with for the error of each day, on the scale of logarithms.
+        sums: The same for the error of the sum up to and with each day.
         freedom: Degrees of freedom of all errors.
         origins: How many earlier forecasts stand behind the scales.
         weekly: Whether the path has a weekday profile.
@@ -83,13 +84,13 @@ class Calibrated:
 
     def day(self, probability: float) -> Floats:
         """The quantile of each day."""
-        stretch = _stretch(FACTOR_DAY * student_t(probability, self.freedom) * self.days)
+        stretch = _stretch(student_t(probability, self.freedom) * self.days)
         offset = OFFSET * self.unit
         return np.maximum((self.path + offset) * stretch - offset, 0.0)
 
     def total(self, probability: float) -> Floats:
         """The quantile of the sum up to and with each day; never falling, as sums of spend do not."""
-        stretch = _stretch(FACTOR_TOTAL * student_t(probability, self.freedom) * self.sums)
+        stretch = _stretch(student_t(probability, self.freedom) * self.sums)
         offset = OFFSET * self.unit * np.arange(1, len(self.path) + 1)
         quantile = (np.cumsum(self.path) + offset) * stretch - offset
         return np.maximum.accumulate(np.maximum(quantile, 0.0))
@@ -115,20 +116,16 @@ def calibrate(values: Floats, horizon: int) -> Calibrated:
     paths, units, weekly = point(windows(values, ages), horizon)
     misses, sums = _misses(values, paths, units, ages)
     ahead = np.arange(1.0, horizon + 1.0)
-    bands = [(float(np.sqrt((low + 1) * high)), misses[:, low:high]) for low, high in BANDS if low < misses.shape[1]]
-    measured = [(middle, _size(cells), np.isfinite(cells).sum() / 7) for middle, cells in bands]
-    days = np.maximum.accumulate(_scale(ahead, measured))
-    measured = []
-    for span in SPANS:
-        if span <= sums.shape[1]:
-            errors = sums[:, span - 1]
-            reach = [age for age, error in zip(ages, errors, strict=True) if not np.isnan(error)]
-            measured.append((float(span), _size(errors), (reach[-1] - reach[0]) / span + 1 if reach else 0.0))
+    bands = [(low, high, misses[:, low:high]) for low, high in pairwise((0, *SPANS)) if low < misses.shape[1]]
+    of_days = [(math.sqrt((low + 1) * high), _size(band), np.isfinite(band).sum() / 7) for low, high, band in bands]
+    ends = [(span, sums[:, span - 1]) for span in SPANS if span <= sums.shape[1]]
+    of_sums = [(span, _size(errors), _independent(errors, ages, span)) for span, errors in ends]
+    days = FACTOR_DAY * np.maximum.accumulate(_scale(ahead, of_days))
     return Calibrated(
         path=paths[0],
         unit=float(units[0]),
         days=days,
-        sums=_joined(days, _scale(ahead, measured)),
+        sums=_joined(days, FACTOR_TOTAL * _scale(ahead, of_sums)),
         freedom=FREEDOM,
         origins=len(ages) - 1,
         weekly=bool(weekly[0]),
@@ -139,8 +136,8 @@ def guess(values: Floats, horizon: int) -> Calibrated:
     """The mean of a history that is too short for anything else, with the wide errors of such a mean.
 
     From two weeks on each weekday's own mean counts half. The error of a day is that about the mean, the error of a
-    sum that of the mean and what levels do within weeks, for which the prior stands; Student's t has one degree of
-    freedom less than there are days.
+    sum that of the mean, and both have what levels do within weeks, for which the prior stands; Student's t has one
+    degree of freedom less than there are days, three at most.
 
     Args:
         values: One value a day, oldest first, NaN where missing; three that are not, and one above 0, at least.
@@ -164,11 +161,12 @@ def guess(values: Floats, horizon: int) -> Calibrated:
     ahead = np.arange(1.0, horizon + 1.0)
     drift = DRIFT * np.exp(PRIOR) * (ahead / 28) ** GROWTH
     days = np.sqrt(size * size * (1 + 1 / count) + drift * drift)
+    sums = np.minimum(np.sqrt(size * size * (1 / ahead + 1 / count) + drift * drift), days[0] * ahead**GROWTH)
     return Calibrated(
         path=path,
         unit=unit,
-        days=days,
-        sums=np.minimum(np.sqrt(size * size * (1 / ahead + 1 / count) + drift * drift), days[0] * ahead**GROWTH),
+        days=FACTOR_TOTAL * days,
+        sums=FACTOR_TOTAL * sums,
         freedom=min(count - 1, FREEDOM),
         origins=0,
         weekly=weekly,
@@ -199,7 +197,13 @@ def _size(errors: Floats) -> float:
     return float(sizes.mean()) if sizes.size else 0.0
 
 
-def _scale(ahead: Floats, measured: list[tuple[float, float, float]]) -> Floats:
+def _independent(errors: Floats, ages: list[int], span: int) -> float:
+    """How many sums over so many days fit side by side into the days that the errors reach over."""
+    reach = np.array(ages)[np.isfinite(errors)]
+    return float(np.ptp(reach)) / span + 1 if reach.size else 0.0
+
+
+def _scale(ahead: Floats, measured: Sequence[tuple[float, float, float]]) -> Floats:
     """The mean absolute error at each horizon: a weighted mean of logarithms.
 
     Args:

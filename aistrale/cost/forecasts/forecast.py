@@ -274,49 +274,46 @@ def _told(
     levels: tuple[float, ...],
 ) -> Forecast:
     """The quantiles as plain values; today's, where some of it has passed, from what it has cost so far."""
-    bounds = [(round((1 - level) / 2, 9), round((1 + level) / 2, 9)) for level in levels]
-    probabilities = sorted({*_QUANTILES, 0.8, *(bound for pair in bounds for bound in pair)})
+    bounds = [(level, round((1 - level) / 2, 9), round((1 + level) / 2, 9)) for level in levels]
+    probabilities = sorted({*_QUANTILES, 0.8, *(bound for _, *pair in bounds for bound in pair)})
     days = {probability: calibrated.day(probability).tolist() for probability in probabilities}
-    sums = {probability: calibrated.total(probability).tolist() for probability in probabilities}
     if today is not None:
         for each in days.values():
             each[0] = today.whole(each[0])
-    # The median of a sum is that of its days, added up: both are told, and they must agree to the last digit.
-    middle, running = days[0.5], list(accumulate(days[0.5]))
-    for probability, total in sums.items():
-        if probability != 0.5:
-            left = 1.0 if today is None else 1 - today.elapsed
-            least = 0.0 if today is None else today.spent
-            # What is over of today is known: the spread is that of the days that are left.
-            bounds_of_sums = (
-                max(new + (quantile - old) * (ahead + left) / (ahead + 1), least)
-                for ahead, (new, old, quantile) in enumerate(zip(running, sums[0.5], total, strict=True))
-            )
-            sums[probability] = list(accumulate(bounds_of_sums, max))
-    sums[0.5] = running
+    sums = _sums(calibrated, probabilities, days[0.5], today)
+
+    def intervals(of: dict[float, list[float]], place: int) -> tuple[Interval, ...]:
+        return tuple(Interval(level, of[low][place], of[high][place]) for level, low, high in bounds)
+
     return Forecast(
         days=tuple(
-            ForecastDay(
-                date=first + ahead * _DAY if first else None,
-                p50=middle[ahead],
-                intervals=tuple(
-                    Interval(level, days[low][ahead], days[high][ahead])
-                    for level, (low, high) in zip(levels, bounds, strict=True)
-                ),
-            )
-            for ahead in range(len(middle))
+            ForecastDay(date=first + ahead * _DAY if first else None, p50=middle, intervals=intervals(days, ahead))
+            for ahead, middle in enumerate(days[0.5])
         ),
-        total=Total(
-            p50=sums[0.5][-1],
-            p80=sums[0.8][-1],
-            p95=sums[0.95][-1],
-            intervals=tuple(
-                Interval(level, sums[low][-1], sums[high][-1])
-                for level, (low, high) in zip(levels, bounds, strict=True)
-            ),
-        ),
+        total=Total(p50=sums[0.5][-1], p80=sums[0.8][-1], p95=sums[0.95][-1], intervals=intervals(sums, -1)),
         method=basis[0],
         confidence=basis[1],
         reason=basis[2],
         paths={probability: tuple(total) for probability, total in sums.items()},
     )
+
+
+def _sums(
+    calibrated: Calibrated, probabilities: list[float], middle: list[float], today: _Today | None
+) -> dict[float, list[float]]:
+    """The quantiles of the running sums, about the sums of the days' medians."""
+    # The median of a sum is that of its days, added up: both are told, and they must agree to the last digit.
+    running = list(accumulate(middle))
+    usual = calibrated.total(0.5).tolist()
+    left, least = (1.0, 0.0) if today is None else (1 - today.elapsed, today.spent)
+    sums = {}
+    for probability in probabilities:
+        # What is over of today is known: the spread is that of the days that are left.
+        quantiles = (
+            max(new + (quantile - old) * (ahead + left) / (ahead + 1), least)
+            for ahead, (new, old, quantile) in enumerate(
+                zip(running, usual, calibrated.total(probability).tolist(), strict=True)
+            )
+        )
+        sums[probability] = running if probability == 0.5 else list(accumulate(quantiles, max))
+    return sums
