@@ -5,11 +5,11 @@ on the scale of logarithms, for single days and separately for sums over a week,
 errors of days follow each other, hence the bounds of a sum are never those of its days added up. A series has only a
 few origins that far apart (a year has four quarters), too few for its own 95 % quantile. So a series gives the scale
 of its errors, in which horizons support each other and a weak prior stands for what a short history cannot tell, and
-the quantile of errors in units of that scale comes from all series: Student's t with three degrees of freedom, times one
-factor. They are round figures near what maximises the likelihood on 45 public daily series and 113 others (cash
-machines, shops, flights, power, calls, prices): sums of 28 days lie within the 80 % interval in 77 to 85 of 100 cases
-and within the 95 % one in 93 to 97, those of 90 days in 72 to 80 and 92 to 97, the least for prices of shares, which
-wander. `tools/forecast_report.py` measures any file of series.
+the quantile of errors in units of that scale comes from all series: Student's t with three degrees of freedom, times
+one factor. They are round figures near what maximises the likelihood on 45 public daily series and 113 others (cash
+machines, shops, flights, power, calls, prices). There the 80 % interval held 77 to 85 of 100 sums of 28 days and 72 to
+80 of 90 days, the 95 % one 92 to 97 of either: fewest where a year ends, and for prices of shares.
+`tools/forecast_report.py` measures any file of series.
 
 Loaded at the first forecast: this module imports numpy.
 """
