@@ -8,8 +8,8 @@ of its errors, in which horizons support each other and a weak prior stands for 
 the quantile of errors in units of that scale comes from all series: Student's t with three degrees of freedom, times
 one factor. They are round figures near what maximises the likelihood on 45 public daily series and 113 others (cash
 machines, shops, flights, power, calls, prices). There the 80 % interval held 77 to 85 of 100 sums of 28 days and 72 to
-80 of 90 days, the 95 % one 92 to 97 of either; 90 days of share prices, and of flights known for less than a year, fewer than 60 and
-86. `tools/forecast_report.py` measures any file of series.
+80 of 90 days, the 95 % one 92 to 97 of either; of 90 days of share prices, and of flights known for less than a year,
+fewer than 60 and 86. `tools/forecast_report.py` measures any file of series.
 
 Loaded at the first forecast: this module imports numpy.
 """
