@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aistrale.core.worker import on_fork
 from aistrale.cost.prices import price_usage
+from aistrale.cost.shape import Shaper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,11 @@ class Accounts:
         self._sampler: Sampler | None = None
         self._book: PriceBook | None = None
         self.budgets: BudgetBook = BudgetBook(settings.budgets, ledger=ledger, on_event=settings.on_event)
-        self.optimizer: Optimizer | None = _optimizer(settings, ledger)
+        status = ledger.status()
+        beside = None if status.path is None else Path(status.path).parent
+        self.shape: Shaper | None = None if status.mode == "off" else Shaper(beside)
+        """What the ledger keeps of a request; None where there is no ledger."""
+        self.optimizer: Optimizer | None = _optimizer(settings, beside)
         self.price: Callable[..., Cost] = self._price_own if self._own else price_usage
         """Prices one exchange, as `aistrale.cost.prices.price_usage` does, with the client's own prices."""
 
@@ -87,13 +92,10 @@ class Accounts:
         return price_usage(provider, model, usage, at=at, book=self.book, **conditions)
 
 
-def _optimizer(settings: Settings, ledger: LedgerHandle | NullLedger) -> Optimizer | None:
+def _optimizer(settings: Settings, directory: Path | None) -> Optimizer | None:
     if settings.optimize is None:
         return None
     from aistrale.cost.optimization.optimizer import Optimizer
 
     # Shares that have grown, and what was taken back, outlive the process where calls are recorded.
-    path = ledger.status().path
-    return Optimizer(
-        settings.optimize, directory=None if path is None else Path(path).parent, listener=settings.on_event
-    )
+    return Optimizer(settings.optimize, directory=directory, listener=settings.on_event)

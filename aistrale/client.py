@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aistrale.cost.anomalies.burn_rate import Burn
     from aistrale.cost.budgets.book import BudgetStatus
     from aistrale.cost.forecasts.result import Forecast, MonthForecast
+    from aistrale.cost.optimization.optimizer import Status
     from aistrale.cost.outlook import SpendAnomaly
     from aistrale.cost.report import CostReport
     from aistrale.cost.tokens.counters import Count
@@ -86,6 +87,21 @@ class _Face:
     def budgets(self) -> list[BudgetStatus]:
         """What every budget stands at in this process: limit, spent, reserved, and when it begins anew."""
         return spending.budgets(self._engine)
+
+    def optimization(self) -> list[Status]:
+        """Where every automatic change (the setting `optimize`) stands: its share, both arms, the evidence against it."""
+        return spending.optimization(self._engine)
+
+    def reset_optimization(self, change: str | None = None) -> None:
+        """Allow an automatic change again that was taken back, from the first share on.
+
+        Args:
+            change: Its name, as `optimization()` tells it; None for all of them.
+
+        Raises:
+            ConfigurationError: There is no such change.
+        """
+        spending.reset_optimization(self._engine, change)
 
     def force_breaker(self, target: str, state: Literal["open", "closed", "metrics_only"] | None) -> None:
         """Set the state of a target's breaker by hand, for maintenance or an emergency.

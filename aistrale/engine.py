@@ -75,7 +75,7 @@ class Engine:
         self.states = memory(self.settings)
         self.protection = _protection(self.settings)
         self.accounts = Accounts(self.settings, self.ledger)
-        journal = Journal(self.ledger, self.accounts.price, self.accounts.settled)
+        journal = Journal(self.ledger, self.accounts.price, self.accounts.settled, shape=self.accounts.shape)
         target_of = _weakly(self.target)
         policies: dict[str, Policy] = {
             "meter": Meter(self.ledger, journal.settle),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from aistrale.checks import unknown_key
 from aistrale.options import build_request
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from aistrale.cost.anomalies.burn_rate import Burn
     from aistrale.cost.budgets.book import BudgetStatus
     from aistrale.cost.forecasts.result import Forecast, MonthForecast
+    from aistrale.cost.optimization.optimizer import Status
     from aistrale.cost.outlook import SpendAnomaly
     from aistrale.cost.report import CostReport
     from aistrale.cost.tokens.counters import Count
@@ -57,6 +59,20 @@ def costs(engine: Engine, by: str | Sequence[str], window: Window) -> CostReport
 def budgets(engine: Engine) -> list[BudgetStatus]:
     """What the client's budgets stand at."""
     return engine.accounts.budgets.status()
+
+
+def optimization(engine: Engine) -> list[Status]:
+    """Where every automatic change stands; none where nothing is optimised."""
+    optimizer = engine.accounts.optimizer
+    return [] if optimizer is None else optimizer.status()
+
+
+def reset_optimization(engine: Engine, change: str | None) -> None:
+    """Allow a change again that was taken back, or all of them."""
+    if change is not None and change not in (known := [each.change for each in optimization(engine)]):
+        raise unknown_key(change, known, "change")
+    if engine.accounts.optimizer is not None:
+        engine.accounts.optimizer.reset(change)
 
 
 def forecast(engine: Engine, days: int, where: Mapping[str, str | None] | None = None) -> Forecast:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aistrale.core.call import Target
@@ -18,7 +19,7 @@ from aistrale.cost import price, price_usage
 from aistrale.cost.book.price_book import price_book, shipped_book
 from aistrale.cost.facts import gather
 from aistrale.cost.meter import ledger_form
-from aistrale.cost.shape import shape
+from aistrale.cost.shape import Shaper
 from aistrale.dialects import chat_dialect
 from aistrale.dialects.base import Profile
 from aistrale.providers import get_provider
@@ -110,7 +111,7 @@ def cases() -> list[tuple[str, Callable[[], object]]]:
         ("OpenAI, verbatim usage", lambda: price("openai", "gpt-5-mini", OPENAI)),
         ("what the answer says besides", lambda: gather(target, answer, {})),
         ("what the ledger keeps", lambda: ledger_form("openai", "gpt-6-sol", openai, {"service_tier": "default"})),
-        ("the shape of the request", lambda: shape(request)),
+        ("the shape of the request", partial(Shaper(None), request)),
     ]
 
 

@@ -10,9 +10,11 @@ import pytest
 
 import aistrale
 from aistrale.cost.forecasts.result import InsufficientData
+from aistrale.cost.shape import KEY_FILE
 from aistrale.errors import BudgetExceeded, ConfigurationError
 from aistrale.store.records import AttemptRow, CallRow
 from aistrale.testing import simulator
+from aistrale.types import Message
 
 DAY = 86_400.0
 
@@ -171,6 +173,75 @@ def test_what_was_optimised_stands_in_the_ledger(settings):
     assert len(rows) == 12
     assert sum(bool(row.optimized) for row in rows) >= 8
     assert {event.what for event in told} >= {"applied"}
+
+
+BIG, SMALL = "openai/gpt-6-sol", "openai/gpt-6-luna"
+
+
+def test_a_cheaper_model_is_tried_on_a_share_and_taken_back_when_its_answers_are_worse(settings):
+    told = []
+    optimize = {"models": {BIG: SMALL}, "share": 0.4, "max_share": 0.8}
+    change = f"model:{BIG}>{SMALL}"
+    settings |= {"model": BIG, "optimize": optimize, "on_event": told.append}
+
+    def judged(client):
+        """Ask and judge: what the cheaper model says is worth little. Whether it was asked."""
+        answer = client.run("Hello", max_tokens=5)
+        cheaper = answer.model.startswith(SMALL.partition("/")[2])
+        client.score(answer.call_id, 0.3 if cheaper else 0.9)
+        return cheaper
+
+    with aistrale.Client(**settings) as client:
+        assert client.optimization() == []
+        asked = [judged(client) for _ in range(60)]
+        (status,) = client.optimization()
+        assert (status.change, status.undone) == (change, None)
+        assert (sum(status.calls), status.calls[0]) == (60, sum(asked))
+        assert 5 < sum(asked) < 45
+        for _ in range(240):
+            if client.optimization()[0].undone is not None:
+                break
+            judged(client)
+        (status,) = client.optimization()
+        assert status.share == 0
+        assert "scores" in status.undone
+        assert status.quality == (pytest.approx(0.3), pytest.approx(0.9))
+        assert not any(judged(client) for _ in range(20))
+        client.flush()
+        rows = client.ledger.calls(1000)
+        assert sum(row.optimized == [change] for row in rows) == status.calls[0]
+        assert {row.model.startswith(SMALL.partition("/")[2]) for row in rows if row.optimized} == {True}
+    # Neither a new process nor the other face forgets it, until somebody allows it again.
+    with aistrale.Client(**settings) as client:
+        assert client.as_async().optimization()[0].undone == status.undone
+        assert not any(judged(client) for _ in range(20))
+        with pytest.raises(ConfigurationError, match="unknown change"):
+            client.reset_optimization("model:a>b")
+        client.as_async().reset_optimization(change)
+        (status,) = client.optimization()
+        assert (status.share, status.undone) == (0.4, None)
+        assert any(judged(client) for _ in range(40))
+    assert [event.what for event in told if event.call_id is None] == ["undone", "reset"]
+
+
+def test_a_client_that_optimises_nothing_says_so(client):
+    assert client.optimization() == []
+    client.reset_optimization()
+    with pytest.raises(ConfigurationError, match="unknown change 'compact'"):
+        client.reset_optimization("compact")
+
+
+def test_prompts_are_known_again_by_a_key_beside_the_ledger(settings, tmp_path):
+    prompt = [Message.system("Be brief."), Message.user("Hello")]
+    for _ in range(2):
+        with aistrale.Client(**settings) as client:
+            client.run(prompt, max_tokens=5)
+            client.run(prompt, max_tokens=5)
+            client.flush()
+            prefixes = {exchange.intent.prefix for exchange in client.ledger.exchanges()}
+    assert len(prefixes) == 1
+    assert None not in prefixes
+    assert (tmp_path / KEY_FILE).exists()
 
 
 def test_quiet_hours_burn_nothing_and_a_budget_is_measured_against(client):

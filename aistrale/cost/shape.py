@@ -11,7 +11,6 @@ import os
 import threading
 from contextlib import suppress
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aistrale.cost.tokens.by_length import estimate_tokens
@@ -27,7 +26,8 @@ from aistrale.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from aistrale.types import JSON, Message, OutputFormat, Part, Request, Tool
 
@@ -66,17 +66,17 @@ class Shaper:
 
     The key is a file of 32 random bytes beside the ledger, readable by its owner only. It is read at the first call
     that needs it, and written there as soon as the directory exists; until then, and where it cannot be written, the
-    key is this process's own, and fingerprints of other processes do not match its own. No call ever fails for it.
+    key is this object's own, and fingerprints of others do not match its own. No call ever fails for it.
 
     Args:
-        directory: Says where the key is kept; None keeps it in memory. Asked at the first call, not before.
+        directory: Where the key is kept; None keeps it in memory.
     """
 
     __slots__ = ("_calls", "_directory", "_lock", "_next", "_settled", "_state")
 
-    def __init__(self, directory: Callable[[], Path | None]) -> None:
+    def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        self._settled = False
+        self._settled = directory is None
         self._calls, self._next = 0, 1
         # A key, and what has been hashed with it: read in one step, as another thread may find the file meanwhile. By
         # hash and length, not by text: the memory must not keep what applications say.
@@ -131,15 +131,12 @@ class Shaper:
     def _settle(self) -> None:
         """Find the key, or write ours; where there is no place for it yet, look again ever more seldom."""
         self._calls += 1
+        directory = self._directory
         # Whoever comes while another thread looks goes on with the key that there is.
-        if self._calls < self._next or not self._lock.acquire(blocking=False):
+        if directory is None or self._calls < self._next or not self._lock.acquire(blocking=False):
             return
         try:
             self._next = 2 * self._calls
-            directory = self._directory()
-            if directory is None:
-                self._settled = True
-                return
             own = self._state[0]
             found = _read(directory / KEY_FILE)
             if found is None and _write(directory / KEY_FILE, own):
@@ -247,22 +244,3 @@ def _document(value: JSON) -> str:
         return _to_json(value)
     except (TypeError, ValueError, RecursionError):
         return ""  # what is no JSON is refused with a better message when it is encoded
-
-
-def _home() -> Path | None:
-    """Where the ledger is unless the settings say otherwise."""
-    home = os.environ.get("AISTRALE_HOME")
-    if not home:
-        import platformdirs
-
-        home = platformdirs.user_data_dir("aistrale", appauthor=False)
-    try:
-        place = Path(home).expanduser()
-    except RuntimeError:
-        return None
-    # An account without a home directory: "~/..." came back as it was.
-    return place if place.is_absolute() or os.environ.get("AISTRALE_HOME") else None
-
-
-shape = Shaper(_home)
-"""The shape of a request, with the key of this installation: see `Shaper`."""

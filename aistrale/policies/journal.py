@@ -14,7 +14,6 @@ from aistrale.core.send import settle
 from aistrale.cost.estimate import estimate_usage, prompt_tokens
 from aistrale.cost.facts import gather
 from aistrale.cost.meter import ledger_form
-from aistrale.cost.shape import shape
 from aistrale.errors import DeadlineExceeded, StreamInterrupted
 from aistrale.store.records import AttemptRow, IntentRow, UsageColumns
 from aistrale.types import Cost, EmbedRequest, Usage
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
+    from aistrale.cost.shape import Shape
     from aistrale.store.records import Row
     from aistrale.types import Request
 
@@ -51,12 +51,21 @@ class Journal:
         price: Prices one exchange, as `aistrale.cost.price_usage` does: gets provider, model, usage, and by keyword
             `at` (Unix seconds) and the conditions of the answer.
         learn: Is told of every attempt that succeeded; must not raise.
+        shape: Says what is kept of a request; None where nothing is kept.
     """
 
-    def __init__(self, log: Log, price: Price, learn: Callable[[Call, Attempt], None] | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        price: Price,
+        learn: Callable[[Call, Attempt], None] | None = None,
+        *,
+        shape: Callable[[Request | EmbedRequest], Shape] | None = None,
+    ) -> None:
         self._log = log
         self._price = price
         self._learn = learn
+        self._shape = shape
 
     def describe(self) -> str:
         """One line."""
@@ -127,13 +136,8 @@ class Journal:
         return cost
 
     def _intent(self, call: Call, attempt: Attempt) -> IntentRow:
-        request = call.request
-        # Taken once for all attempts, unless a policy has put another request in its place.
-        if call.shape is None or call.shape[0] is not request:
-            call.shape = request, shape(request)
-        seen = call.shape[1]
-        target = attempt.target
-        return IntentRow(
+        request, target = call.request, attempt.target
+        row = IntentRow(
             call_id=call.id,
             attempt=attempt.number,
             at=attempt.at,
@@ -141,13 +145,16 @@ class Journal:
             model=target.model,
             target=target.name,
             streamed=call.stream,
-            estimated_input_tokens=seen.input_tokens,
             max_output_tokens=None if isinstance(request, EmbedRequest) else request.max_tokens,
-            messages=seen.messages,
-            prefix=seen.prefix,
-            prefix_tokens=seen.prefix_tokens,
-            last_tokens=seen.last_tokens,
         )
+        if self._shape is not None:
+            # Taken once for all attempts, unless a policy has put another request in its place.
+            if call.shape is None or call.shape[0] is not request:
+                call.shape = request, self._shape(request)
+            seen = call.shape[1]
+            row.estimated_input_tokens, row.messages = seen.input_tokens, seen.messages
+            row.prefix, row.prefix_tokens, row.last_tokens = seen.prefix, seen.prefix_tokens, seen.last_tokens
+        return row
 
 
 def flush(log: Log, call: Call, *rows: Row) -> None:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aistrale.cost.book.overrides import own_prices
+from aistrale.cost.book.price_book import price_book
 from aistrale.cost.invoices.cells import amount_of, day_order, decimal_mark, span_of
 from aistrale.cost.invoices.invoice import Reading, read_invoice
 from aistrale.cost.invoices.models import Within, article, model_key
@@ -126,6 +128,17 @@ def test_tokens_without_money_are_priced_by_us():
     assert any("claude-unheard-of" in note for note in invoice.notes)
     with pytest.raises(ConfigurationError, match=r"row 2, column 'usage_output_tokens': '-1' is no number of tokens"):
         read_invoice(data.replace(",0,0,0,0,0\n", ",0,0,0,-1,0\n", 1).encode())
+
+
+def test_tokens_are_priced_with_ones_own_prices():
+    data = (
+        "start_time,end_time,model,num_model_requests,input_tokens,input_cached_tokens,output_tokens,batch\n"
+        "1793577600,1793664000,gpt-5-mini,1.0,1000000,0,0,False\n"
+    )
+    book = price_book().with_prices(own_prices([{"model": "openai/gpt-5-mini", "input": "7"}]))
+    invoice = read_invoice(data.encode(), book=book)
+    assert [charge.usd for charge in invoice.charges] == [7]
+    assert invoice.priced_by == book.label
 
 
 def test_openais_cached_tokens_are_part_of_its_input():

@@ -11,6 +11,7 @@ from aistrale.core.runtime import run_sync
 from aistrale.cost import price_usage
 from aistrale.cost.book.price_book import price_book
 from aistrale.cost.pricing import reprice
+from aistrale.cost.shape import Shaper
 from aistrale.dialects.base import Profile
 from aistrale.policies.journal import Journal
 from aistrale.providers import get_provider
@@ -82,7 +83,9 @@ def test_an_interrupt_between_the_pipeline_and_the_reader_settles_the_attempt():
     assert [type(row) for row in call.rows] == [AttemptRow]
 
 
-def settled(usage, *, price=price_usage, conditions=None, attempts=1, model="gpt-6-sol", service_tier=None, **answer):
+def settled(
+    usage, *, price=price_usage, conditions=None, attempts=1, model="gpt-6-sol", service_tier=None, shape=None, **answer
+):
     """The rows of a call whose attempts all give the same answer."""
 
     async def answered(call):
@@ -95,7 +98,7 @@ def settled(usage, *, price=price_usage, conditions=None, attempts=1, model="gpt
     messages = [Message.system("Be brief."), Message.user("Hi")]
     request = Request(model=model, messages=messages, max_tokens=50, service_tier=service_tier)
     call = Call(request, [target], runtime, clocks=Clocks())
-    journal = Journal(log, price)
+    journal = Journal(log, price, shape=shape)
 
     async def body():
         for number in range(1, attempts + 1):
@@ -110,12 +113,19 @@ def settled(usage, *, price=price_usage, conditions=None, attempts=1, model="gpt
 
 
 def test_the_intent_says_what_the_request_looks_like_and_nothing_of_its_content():
-    intents, _ = settled(Usage(input=5, output=5), attempts=2)
+    intents, _ = settled(Usage(input=5, output=5), attempts=2, shape=Shaper(None))
     first, second = intents
     assert (first.estimated_input_tokens, first.max_output_tokens, first.messages) == (12, 50, 2)
     assert (first.prefix_tokens, first.last_tokens) == (7, 5)
     assert len(first.prefix) == 16
     assert (second.attempt, second.prefix, second.estimated_input_tokens) == (2, first.prefix, 12)
+
+
+def test_where_shapes_are_not_kept_none_is_taken():
+    (intent,), _ = settled(Usage(input=5, output=5))
+    assert (intent.max_output_tokens, intent.estimated_input_tokens, intent.prefix, intent.messages) == (
+        50, None, None, None,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import tzinfo
 
+    from aistrale.cost.book.price_book import PriceBook
     from aistrale.cost.invoices.cells import DayOrder, DecimalMark
 
 
@@ -115,12 +116,13 @@ class Reading:
     zone: str | None = None
 
 
-def read_invoice(data: bytes, how: Reading | None = None) -> Invoice:
+def read_invoice(data: bytes, how: Reading | None = None, *, book: PriceBook | None = None) -> Invoice:
     """Read the CSV of a provider.
 
     Args:
         data: The file.
         how: What it does not tell by itself.
+        book: Prices what a usage export counts without money; the current ones by default.
 
     Raises:
         ConfigurationError: It is no such file, or a cell is wrong: the message names its row and column.
@@ -139,7 +141,7 @@ def read_invoice(data: bytes, how: Reading | None = None) -> Invoice:
     if not layout.amount:
         from aistrale.cost.invoices.tokens import priced_usage
 
-        return priced_usage(table, layout, how)
+        return priced_usage(table, layout, how, book)
     return _Reader(table, layout, how).read()
 
 

@@ -17,6 +17,7 @@ from aistrale.store.summary import EXACT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aistrale.cost.book.price_book import PriceBook
     from aistrale.cost.invoices.layouts import Layout
 
 # Plain names of columns and what they count; OpenAI's input holds its cached part, Anthropic's does not.
@@ -41,9 +42,9 @@ _WITHIN: Final = {"openai-usage": {"cache_read": "input", "audio_input": "input"
 _MOST: Final = 18
 
 
-def priced_usage(table: Table, layout: Layout, how: Reading) -> Invoice:
+def priced_usage(table: Table, layout: Layout, how: Reading, book: PriceBook | None = None) -> Invoice:
     """The rows of a usage export as charges at our prices; raises ConfigurationError for what is no count."""
-    book = price_book()
+    book = price_book() if book is None else book
     provider = how.provider or layout.provider or ""
     zone = zone_named(how.zone or layout.zone)
     columns = {unit: place for name, unit in _COUNTS[layout.name].items() if (place := table.place(name)) is not None}

@@ -209,7 +209,11 @@ class Optimizer:
             ]
 
     def reset(self, change: str | None = None) -> None:
-        """Allow a change again, or all of them, from the first share on and with nothing held against it."""
+        """Allow a change again, or all of them, from the first share on and with nothing held against it.
+
+        Args:
+            change: Its name; None for all that anything is known of.
+        """
         events = []
         with self._lock:
             self._refresh(force=True)
