@@ -89,7 +89,7 @@ class _Face:
         return spending.budgets(self._engine)
 
     def optimization(self) -> list[Status]:
-        """Where every automatic change (the setting `optimize`) stands: its share, both arms, the evidence against it."""
+        """Where every automatic change (setting `optimize`) stands: its share, both arms, the evidence against it."""
         return spending.optimization(self._engine)
 
     def reset_optimization(self, change: str | None = None) -> None:
