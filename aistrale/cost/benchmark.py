@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from aistrale.store.protocol import Exchange, LedgerQueries
+    from aistrale.store.protocol import LedgerQueries, Sample
     from aistrale.types import JSONObject
 
 ENOUGH: Final = 300
 """Calls from which on the interval of a mean cost can be relied on."""
 
-_OUTPUT: Final = ("output", "reasoning", "audio_output", "image_output")
 _INTERVALS: Final = (
     "success_rate", "score", "usd_per_call", "usd_per_1k_output", "latency_p50", "latency_p95", "first_token_p50",
 )  # fmt: skip
@@ -202,20 +201,18 @@ class _Case:
     first_token: float | None = None
     score: float | None = None
 
-    def add(self, exchange: Exchange) -> None:
-        attempt = exchange.attempt
+    def add(self, attempt: Sample) -> None:
         if attempt.cost is None or self.usd is None:
             self.usd = None
         else:
             self.usd = EXACT.add(self.usd, Decimal(attempt.cost))
-        counts = [count for name in _OUTPUT if (count := getattr(attempt, name)) is not None]
-        if counts:
-            self.output = (self.output or 0) + sum(counts)
+        if attempt.output is not None:
+            self.output = (self.output or 0) + attempt.output
         if attempt.outcome == "success":
             self.succeeded = True
             self.latency, self.first_token = attempt.latency, attempt.first_token
             # What the application judged is what it got.
-            self.score = exchange.score
+            self.score = attempt.score
 
 
 def benchmark(
@@ -238,9 +235,8 @@ def benchmark(
         LedgerUnavailable: The ledger cannot be read.
     """
     cases: dict[str, dict[str, _Case]] = defaultdict(lambda: defaultdict(_Case))
-    for exchange in ledger.exchanges(since, until, where=where):
-        attempt = exchange.attempt
-        cases[f"{attempt.provider}/{attempt.model}"][attempt.call_id].add(exchange)
+    for attempt in ledger.samples(since, until, where=where):
+        cases[attempt.model][attempt.call_id].add(attempt)
     by_model = {model: list(found.values()) for model, found in cases.items()}
     rows = [_row(model, found) for model, found in by_model.items()]
     quality = "score" if rows and all(row.score is not None for row in rows) else "success rate"

@@ -7,8 +7,10 @@ observations, Student's t for many. See `tests/cost/test_intervals.py` for how o
 from __future__ import annotations
 
 import math
-from statistics import NormalDist, fmean, variance
+from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aistrale.store.summary import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +64,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     mean = fmean(values)
     if n == 1:
         return Interval(mean, mean, mean, 1)
-    half = t_quantile(n - 1) * math.sqrt(variance(values, mean) / n)
+    half = t_quantile(n - 1) * math.sqrt(_variance(values, mean) / n)
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -82,7 +84,7 @@ def ratio_interval(pairs: Sequence[tuple[float, float]]) -> Interval | None:
     if n == 1:
         return Interval(ratio, ratio, ratio, 1)
     rests = [above - ratio * part for above, part in pairs]
-    half = t_quantile(n - 1) * math.sqrt(variance(rests, 0.0) / n) / (below / n)
+    half = t_quantile(n - 1) * math.sqrt(_variance(rests, 0.0) / n) / (below / n)
     return Interval(ratio, ratio - half, ratio + half, n)
 
 
@@ -97,10 +99,7 @@ def percentile_interval(values: Sequence[float], fraction: float) -> Interval | 
     n = len(ordered)
     if n == 0:
         return None
-    place = (n - 1) * fraction
-    below = int(place)
-    above = min(below + 1, n - 1)
-    value = ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    value = percentile(ordered, fraction)
     half = _Z * math.sqrt(n * fraction * (1 - fraction))
     low = ordered[min(n - 1, max(0, math.floor(n * fraction - half) - 1))]
     high = ordered[min(n - 1, max(0, math.ceil(n * fraction + half)))]
@@ -113,13 +112,18 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Interval | None:
     if n < 2 or m < 2:
         return None
     mean_first, mean_second = fmean(first), fmean(second)
-    a, b = variance(first, mean_first) / n, variance(second, mean_second) / m
+    a, b = _variance(first, mean_first) / n, _variance(second, mean_second) / m
     difference = mean_first - mean_second
     if a + b == 0:
         return Interval(difference, difference, difference, n + m)
     freedom = (a + b) ** 2 / (a * a / (n - 1) + b * b / (m - 1))
     half = t_quantile(freedom) * math.sqrt(a + b)
     return Interval(difference, difference - half, difference + half, n + m)
+
+
+def _variance(values: Sequence[float], mean: float) -> float:
+    """With n - 1 below. `statistics.variance` computes in fractions, which takes three times as long."""
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 def t_quantile(freedom: float) -> float:

@@ -274,7 +274,7 @@ def _costs(
         since=since,
         until=until,
         where=dict(where or {}),
-        cache=cache_savings(ledger.exchanges(since, until, where=where, cached=True), book) if savings else None,
+        cache=cache_savings(ledger.cached(since, until, where=where), book) if savings else None,
         avoided=_avoided(ledger, since, until, where),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aistrale.store.summary import EXACT
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from aistrale.cost.book.price_book import PriceBook
     from aistrale.cost.meter import Metered
-    from aistrale.store.protocol import Exchange
+    from aistrale.store.records import AttemptRow
     from aistrale.types import JSONObject
 
 # What tokens of a cache would have been without it.
@@ -88,19 +89,18 @@ def amount(usd: Decimal) -> str:
     return f"{usd.normalize(EXACT):f}"
 
 
-def cache_savings(exchanges: Iterable[Exchange], book: PriceBook | None = None) -> CacheSavings:
+def cache_savings(attempts: Iterable[AttemptRow], book: PriceBook | None = None) -> CacheSavings:
     """What prompt caches saved.
 
     Args:
-        exchanges: Those that used a cache; others change nothing.
+        attempts: Those that used a cache; others change nothing.
         book: The prices; the current ones by default.
 
     Returns:
-        With the number of exchanges that could not be priced both ways.
+        With the number of attempts that could not be priced both ways.
     """
     savings = CacheSavings()
-    for exchange in exchanges:
-        attempt = exchange.attempt
+    for attempt in attempts:
         if not attempt.cache_read and not attempt.cache_write:
             continue
         if book is None:
@@ -111,7 +111,7 @@ def cache_savings(exchanges: Iterable[Exchange], book: PriceBook | None = None) 
         savings.attempts += 1
         savings.read_tokens += attempt.cache_read or 0
         savings.written_tokens += attempt.cache_write or 0
-        prices = _three_ways(exchange, book)
+        prices = _three_ways(attempt, book)
         if prices is None:
             savings.unpriced += 1
             continue
@@ -121,26 +121,30 @@ def cache_savings(exchanges: Iterable[Exchange], book: PriceBook | None = None) 
     return savings
 
 
-def _three_ways(exchange: Exchange, book: PriceBook) -> tuple[Decimal, Decimal, Decimal] | None:
+def _three_ways(attempt: AttemptRow, book: PriceBook) -> tuple[Decimal, Decimal, Decimal] | None:
     from aistrale.cost.pricing import metered_of, price_metered
 
-    attempt = exchange.attempt
     try:
-        metered = metered_of(attempt)
+        as_it_was = metered_of(attempt)
     except ValueError:
         return None
-    nothing_read = _moved(metered, _READ)
-    ways = (metered, nothing_read, _moved(nothing_read, _WRITTEN))
+    nothing_read = _moved(as_it_was, _READ)
+    no_cache = _moved(nothing_read, _WRITTEN)
     for model in dict.fromkeys((attempt.response_model or attempt.model, attempt.model)):
-        found = [price_metered(book, attempt.provider, model, way, attempt.at).usd for way in ways]
-        if None not in found:
-            first, second, third = (Decimal(usd) for usd in found if usd is not None)
+        priced = partial(price_metered, book, attempt.provider, model, at=attempt.at)
+        # Most attempts only read, and the same use need not be priced again.
+        first = priced(as_it_was).usd
+        second = first if nothing_read is as_it_was else priced(nothing_read).usd
+        third = second if no_cache is nothing_read else priced(no_cache).usd
+        if first is not None and second is not None and third is not None:
             return first, second, third
     return None
 
 
 def _moved(metered: Metered, words: Mapping[str, str]) -> Metered:
-    """The same use with some units counted as others."""
+    """The same use with some units counted as others; itself where it has none of them."""
+    if not any(unit in words for line in metered.lines for unit in line.units):
+        return metered
     lines = []
     for line in metered.lines:
         units: dict[str, int | Decimal] = {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from aistrale.core.worker import Worker, importing
 from aistrale.errors import ConfigurationError
 from aistrale.store.journal import Durability, Journal, JournalStatus
-from aistrale.store.protocol import Exchange, LedgerQueries, SpendRow, SummaryRow, UnsettledAttempt
+from aistrale.store.protocol import Exchange, LedgerQueries, Sample, SpendRow, SummaryRow, UnsettledAttempt
 from aistrale.store.segment import live_writers
 
 if TYPE_CHECKING:
@@ -126,8 +126,27 @@ class NullLedger:
         *,
         where: Mapping[str, str | None] | None = None,
         limit: int | None = None,
-        cached: bool = False,
     ) -> Iterator[Exchange]:
+        """None."""
+        return iter(())
+
+    def cached(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Iterator[AttemptRow]:
+        """None."""
+        return iter(())
+
+    def samples(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Iterator[Sample]:
         """None."""
         return iter(())
 
@@ -232,11 +251,32 @@ class LocalLedger:
         *,
         where: Mapping[str, str | None] | None = None,
         limit: int | None = None,
-        cached: bool = False,
     ) -> Iterator[Exchange]:
         """See `LedgerHandle.exchanges`."""
         ledger = self._ready()
-        return iter(()) if ledger is None else ledger.exchanges(since, until, where=where, limit=limit, cached=cached)
+        return iter(()) if ledger is None else ledger.exchanges(since, until, where=where, limit=limit)
+
+    def cached(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Iterator[AttemptRow]:
+        """See `LedgerHandle.cached`."""
+        ledger = self._ready()
+        return iter(()) if ledger is None else ledger.cached(since, until, where=where)
+
+    def samples(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Iterator[Sample]:
+        """See `LedgerHandle.samples`."""
+        ledger = self._ready()
+        return iter(()) if ledger is None else ledger.samples(since, until, where=where)
 
     def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:
         """See `LedgerHandle.counts`."""

@@ -13,14 +13,15 @@ import sqlite3
 import threading
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from aistrale.core.worker import check_fork, locked_in_fork, on_fork
-from aistrale.store.protocol import Cursor, Exchange, LedgerUnavailable, SpendRow, SummaryRow, UnsettledAttempt
+from aistrale.store.protocol import Cursor, Exchange, LedgerUnavailable, Sample, SpendRow, SummaryRow, UnsettledAttempt
 from aistrale.store.queries import (
     CACHED,
     Place,
     add_functions,
+    attempt_of,
     avoided,
     check_dimensions,
     choose,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from aistrale.store.queries import Chosen
+    from aistrale.store.queries import Chosen, Form
 
 T = TypeVar("T")
 R = TypeVar("R", IntentRow, AttemptRow, CallRow, ScoreRow, CountRow)
@@ -166,15 +167,34 @@ class SQLiteLedger:
         *,
         where: Mapping[str, str | None] | None = None,
         limit: int | None = None,
-        cached: bool = False,
     ) -> Iterator[Exchange]:
         """See `LedgerQueries.exchanges`."""
-        chosen = choose(since, until, where)
-        if cached:
-            chosen.conditions.append(CACHED)
-        return self._exchanges(chosen, limit)
+        return map(exchange_of, self._read("exchange", choose(since, until, where), limit))
 
-    def _exchanges(self, chosen: Chosen, limit: int | None) -> Iterator[Exchange]:
+    def cached(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Iterator[AttemptRow]:
+        """See `LedgerQueries.cached`."""
+        chosen = choose(since, until, where)
+        chosen.conditions.append(CACHED)
+        return map(attempt_of, self._read("attempt", chosen))
+
+    def samples(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Iterator[Sample]:
+        """See `LedgerQueries.samples`."""
+        return map(Sample._make, self._read("sample", choose(since, until, where)))
+
+    def _read(self, form: Form, chosen: Chosen, limit: int | None = None) -> Iterator[Sequence[Any]]:
+        """The columns of attempts, in batches, between which nothing is locked."""
         left = float("inf") if limit is None else limit
         if left <= 0:
             return
@@ -182,18 +202,14 @@ class SQLiteLedger:
         including = True
         while left > 0:
             size = int(min(EXCHANGES, left))
-            found = self._batch(exchange_statement(chosen, place, size, including=including), chosen)
-            exchange = None
-            for columns in found:
-                exchange = exchange_of(columns)
-                yield exchange
-            if exchange is None or len(found) < size:
+            found = self._batch(exchange_statement(chosen, place, size, including=including, form=form), chosen)
+            yield from found
+            if len(found) < size:
                 return
             left -= size
-            last = exchange.attempt
-            place, including = Place(last.at, last.call_id, last.attempt), False
+            place, including = Place(*found[-1][:3]), False
 
-    def _batch(self, query: str, chosen: Chosen) -> list[Sequence[object]]:
+    def _batch(self, query: str, chosen: Chosen) -> list[Sequence[Any]]:
         return self._run(lambda c: c.execute(query, chosen.values).fetchall()) or []
 
     def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:

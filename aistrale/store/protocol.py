@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from aistrale.errors import AistraleError
 from aistrale.store.records import TOKEN_BUCKETS, AttemptRow, CallRow, CountRow, IntentRow, Row, ScoreRow
@@ -167,6 +167,34 @@ class Exchange:
     score: float | None = None
 
 
+class Sample(NamedTuple):
+    """What comparing models needs of a settled attempt.
+
+    Args:
+        at: When it was sent, epoch seconds (UTC).
+        call_id: Id of its call.
+        attempt: Number of the attempt within the call.
+        model: Written `provider/model`.
+        outcome: How it ended.
+        cost: US dollars, a decimal number as text; None when unknown.
+        output: Tokens that came back, thinking included; None where no provider told.
+        latency: Seconds until it was over.
+        first_token: Seconds until the first piece of the answer; None if none came.
+        score: Mean of the scores of the call, 0 to 1; None where nobody judged it.
+    """
+
+    at: float
+    call_id: str
+    attempt: int
+    model: str
+    outcome: Outcome
+    cost: str | None
+    output: int | None
+    latency: float
+    first_token: float | None
+    score: float | None
+
+
 class LedgerQueries(Protocol):
     """What can be asked of a ledger."""
 
@@ -239,7 +267,6 @@ class LedgerQueries(Protocol):
         *,
         where: Mapping[str, str | None] | None = None,
         limit: int | None = None,
-        cached: bool = False,
     ) -> Iterator[Exchange]:
         """Settled attempts one by one, the newest last, read in batches; nothing is locked between them.
 
@@ -248,10 +275,49 @@ class LedgerQueries(Protocol):
             until: Aware; only attempts sent before it.
             where: As in `spend`.
             limit: At most so many, namely the newest; None for all.
-            cached: Whether only attempts that read from or wrote to a cache of their provider are asked for.
 
         Raises:
             ConfigurationError: At once, not at the first exchange: a dimension is unknown, a time is naive.
+            LedgerUnavailable: The ledger cannot be read; also while it is iterated over.
+        """
+        ...
+
+    def cached(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Iterator[AttemptRow]:
+        """Settled attempts that read from a cache of their provider or wrote to it, read as `exchanges` are.
+
+        Args:
+            since: Aware; only attempts sent at or after it.
+            until: Aware; only attempts sent before it.
+            where: As in `spend`.
+
+        Raises:
+            ConfigurationError: At once: a dimension is unknown, a time is naive.
+            LedgerUnavailable: The ledger cannot be read; also while it is iterated over.
+        """
+        ...
+
+    def samples(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        where: Mapping[str, str | None] | None = None,
+    ) -> Iterator[Sample]:
+        """Settled attempts in brief, read as `exchanges` are and several times as fast.
+
+        Args:
+            since: Aware; only attempts sent at or after it.
+            until: Aware; only attempts sent before it.
+            where: As in `spend`.
+
+        Raises:
+            ConfigurationError: At once: a dimension is unknown, a time is naive.
             LedgerUnavailable: The ledger cannot be read; also while it is iterated over.
         """
         ...
@@ -337,6 +403,7 @@ __all__ = [
     "Ledger",
     "LedgerQueries",
     "LedgerUnavailable",
+    "Sample",
     "SpendRow",
     "SummaryRow",
     "UnsettledAttempt",

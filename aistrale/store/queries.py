@@ -12,8 +12,9 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from decimal import Decimal, localcontext
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from aistrale.errors import ConfigurationError
 from aistrale.store.protocol import Exchange, SpendRow
@@ -45,10 +46,15 @@ _OF_TAG: Final = "json_extract(c.tags, {name})"
 _OF_ANY_TAG: Final = "(SELECT value FROM json_each(c.tags) WHERE key = {name})"
 _PLAIN_TAG: Final = re.compile(r"[A-Za-z0-9_ .:/@+-]+")
 # A known cost with a reason is one that is not exact.
-_ESTIMATED: Final = "(coalesce(a.usage_source, '') = 'estimated' OR a.cost_reason IS NOT NULL)"
-_FAILED: Final = "(coalesce(a.outcome, '') <> 'success')"
-_MONEY: Final = f"spent(a.cost, {_FAILED}, {_ESTIMATED})"
-_CALLS: Final = "distinct_count(a.call_id)"
+_ESTIMATED: Final = "(a.usage_source IS 'estimated' OR a.cost_reason IS NOT NULL)"
+_FAILED: Final = "(a.outcome IS NOT 'success')"
+# Amounts are added up here, exactly, and not one by one from within SQLite, which takes four times as long.
+_MONEY: Final = ", ".join(
+    f"group_concat({amount}, ' ')"
+    for amount in ("a.cost", f"CASE WHEN {_FAILED} THEN a.cost END", f"CASE WHEN {_ESTIMATED} THEN a.cost END")
+)
+# Ids of calls begin with their time, so they come in order, nearly.
+_CALLS: Final = "count(DISTINCT a.call_id)"
 _LATENCY: Final = "spread(CASE WHEN a.outcome = 'success' THEN a.latency END)"
 # -- what is everybody's --------------------------------------------------------------------------------------------
 _OF_ATTEMPTS: Final = {
@@ -88,49 +94,46 @@ _OF_EXCHANGES: Final = (
     "route", "user", "workspace", "project", "session", "name", "tags", "kind", "model_asked", "outcome", "degraded",
     "optimized",
 )  # fmt: skip
+_SCORE: Final = "(SELECT avg(s.score) FROM scores s WHERE s.call_id = a.call_id)"
+_OUTPUT: Final = ("a.output", "a.reasoning", "a.audio_output", "a.image_output")
+_OR_NONE: Final = "coalesce({}, 0)".format
+_ATTEMPT_ROW: Final = ", ".join(f'a."{column}"' for column in COLUMNS[AttemptRow])
 _EXCHANGE: Final = ", ".join(
     [
-        *(f'a."{column}"' for column in COLUMNS[AttemptRow]),
+        _ATTEMPT_ROW,
         *(f'i."{column}"' for column in COLUMNS[IntentRow]),
         *(f'c."{column}"' for column in _OF_EXCHANGES),
-        "(SELECT avg(s.score) FROM scores s WHERE s.call_id = a.call_id)",
+        _SCORE,
+    ]
+)
+_SAMPLE: Final = ", ".join(
+    [
+        _OF_ATTEMPTS["model"],
+        "a.outcome",
+        "a.cost",
+        f"CASE WHEN coalesce({', '.join(_OUTPUT)}) IS NOT NULL THEN {' + '.join(map(_OR_NONE, _OUTPUT))} END",
+        "a.latency",
+        "a.first_token",
+        _SCORE,
     ]
 )
 _WITH_INTENTS: Final = f"{_JOINED} LEFT JOIN intents i ON i.call_id = a.call_id AND i.attempt = a.attempt"
 CACHED: Final = "(a.cache_read > 0 OR a.cache_write > 0)"
 """Attempts that used a cache of their provider."""
-_ATTEMPT: Final = len(COLUMNS[AttemptRow])
-_INTENT: Final = len(COLUMNS[IntentRow])
+
+Form: TypeAlias = Literal["exchange", "attempt", "sample"]
+_FORMS: Final[dict[Form, str]] = {"exchange": _EXCHANGE, "attempt": _ATTEMPT_ROW, "sample": _SAMPLE}
+# Where the columns of these end, in the answer to `exchange_statement`.
+_PLACE: Final = 3
+_ATTEMPT: Final = _PLACE + len(COLUMNS[AttemptRow])
+_INTENT: Final = _ATTEMPT + len(COLUMNS[IntentRow])
 _IN_ORDER: Final = "a.at, a.call_id, a.attempt"
-
-
-class Spent:
-    """Three exact sums in one pass: of all costs, of those of failures, and of those that are estimated."""
-
-    def __init__(self) -> None:
-        self._all = self._failed = self._estimated = Decimal(0)
-
-    def step(self, text: str | None, failed: int, estimated: int) -> None:
-        """Add the cost of one attempt; None is unknown."""
-        if text is None:
-            return
-        amount = Decimal(text)
-        self._all = EXACT.add(self._all, amount)
-        if failed:
-            self._failed = EXACT.add(self._failed, amount)
-        if estimated:
-            self._estimated = EXACT.add(self._estimated, amount)
-
-    def finalize(self) -> str:
-        """The sums, parted by blanks."""
-        return f"{self._all} {self._failed} {self._estimated}"
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
     """Make the aggregate functions of the queries known to a connection."""
     # The stubs know aggregates of integers only.
     connection.create_aggregate("distinct_count", 1, DistinctCount)  # type: ignore[arg-type]
-    connection.create_aggregate("spent", 3, Spent)  # type: ignore[arg-type]
     connection.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
     connection.create_aggregate("spread", 1, Spread)  # type: ignore[arg-type]
 
@@ -255,15 +258,20 @@ def spend_statement(by: Sequence[str], chosen: Chosen) -> str:
     """The text of the question behind `spend`."""
     keys = [chosen.key(name) for name in by]
     grouped = f" GROUP BY {', '.join(str(place) for place in range(1, len(keys) + 1))}" if keys else ""
-    # SQLite looks the call up even where nothing of it is asked for.
-    source = _JOINED if _OF_A_CALL.search(" ".join([*keys, chosen.text])) else "attempts a"
+    source = _source(*keys, chosen.text)
     return f"SELECT {', '.join([*keys, _TOTALS])} FROM {source} WHERE {chosen.text}{grouped}"  # noqa: S608 - constants
+
+
+def _source(*texts: str) -> str:
+    """The tables that some SQL is about; SQLite would look calls up even where nothing of them is asked for."""
+    return _JOINED if _OF_A_CALL.search(" ".join(texts)) else "attempts a"
 
 
 def spend(connection: sqlite3.Connection, by: Sequence[str], chosen: Chosen) -> list[SpendRow]:
     """See `LedgerQueries.spend`; the connection has the functions of `add_functions`."""
-    found = connection.execute(spend_statement(by, chosen), chosen.values).fetchall()
-    rows = [_spend_row(columns, len(by)) for columns in found if columns[len(by) + 1]]
+    found = connection.execute(spend_statement(by, chosen), chosen.values)
+    with localcontext(EXACT):
+        rows = [_spend_row(columns, len(by)) for columns in found if columns[len(by) + 1]]
     times = [place for place, name in enumerate(by) if name in _OF_TIMES]
 
     def order(row: SpendRow) -> tuple[object, ...]:
@@ -274,16 +282,15 @@ def spend(connection: sqlite3.Connection, by: Sequence[str], chosen: Chosen) -> 
 
 
 def _spend_row(columns: Sequence[Any], keys: int) -> SpendRow:
-    calls, attempts, failed, unpriced, money, spread, *tokens = columns[keys:]
-    cost, failed_cost, estimated_cost = map(Decimal, cast("str", money).split())
+    calls, attempts, failed, unpriced, cost, failed_cost, estimated_cost, spread, *tokens = columns[keys:]
     row = SpendRow(
         key=tuple(None if part is None else str(part) for part in columns[:keys]),
         calls=calls,
         attempts=attempts,
         failed=failed,
-        cost=cost,
-        failed_cost=failed_cost,
-        estimated_cost=estimated_cost,
+        cost=_added(cost),
+        failed_cost=_added(failed_cost),
+        estimated_cost=_added(estimated_cost),
         unpriced=unpriced,
         tokens={bucket: count for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True) if count is not None},
     )
@@ -292,15 +299,23 @@ def _spend_row(columns: Sequence[Any], keys: int) -> SpendRow:
     return row
 
 
-def exchange_statement(chosen: Chosen, after: Place | None, limit: int, *, including: bool = False) -> str:
-    """The text of the question for the next exchanges; binds `after` into the values of `chosen`."""
+def _added(amounts: str | None) -> Decimal:
+    """The sum of numbers that are parted by blanks, in the precision of the context."""
+    return sum(map(Decimal, amounts.split()), Decimal(0)) if amounts else Decimal(0)
+
+
+def exchange_statement(
+    chosen: Chosen, after: Place | None, limit: int, *, including: bool = False, form: Form = "exchange"
+) -> str:
+    """The text of the question for the next attempts, a Place and what its form has; binds `after` into `chosen`."""
     conditions = chosen.text
     if after is not None:
         # The lower bound moves along, so that no batch looks at those before it again.
         chosen.values |= {"since": after.at, "after_call": after.call_id, "after_attempt": after.attempt}
         sign = ">=" if including else ">"
         conditions += f" AND ({_IN_ORDER}) {sign} (:since, :after_call, :after_attempt)"
-    return f"SELECT {_EXCHANGE} FROM {_WITH_INTENTS} WHERE {conditions} ORDER BY {_IN_ORDER} LIMIT {limit:d}"  # noqa: S608 - constants
+    source = _WITH_INTENTS if form == "exchange" else _source(chosen.text)
+    return f"SELECT {_IN_ORDER}, {_FORMS[form]} FROM {source} WHERE {conditions} ORDER BY {_IN_ORDER} LIMIT {limit:d}"  # noqa: S608 - constants
 
 
 def newest(connection: sqlite3.Connection, chosen: Chosen, count: int) -> Place | None:
@@ -311,20 +326,40 @@ def newest(connection: sqlite3.Connection, chosen: Chosen, count: int) -> Place 
     return None if found is None else Place(*found)
 
 
+def attempt_of(columns: Sequence[Any]) -> AttemptRow:
+    """The columns of `exchange_statement` as an attempt alone."""
+    return load(AttemptRow, columns[_PLACE:])
+
+
 def exchange_of(columns: Sequence[Any]) -> Exchange:
     """The columns of `exchange_statement` as an exchange."""
-    intent = columns[_ATTEMPT : _ATTEMPT + _INTENT]
-    *of_call, score = columns[_ATTEMPT + _INTENT :]
-    facts: dict[str, Any] = dict(zip(_OF_EXCHANGES, of_call, strict=True))
-    facts["tags"] = json_of(facts["tags"], dict)
-    facts["optimized"] = json_of(facts["optimized"], list)
-    facts["call_outcome"] = facts.pop("outcome")
+    intent = columns[_ATTEMPT:_INTENT]
+    route, user, workspace, project, session, name, tags, kind, asked, outcome, degraded, optimized, score = columns[
+        _INTENT:
+    ]
     return Exchange(
-        attempt=load(AttemptRow, columns[:_ATTEMPT]),
+        attempt=load(AttemptRow, columns[_PLACE:_ATTEMPT]),
         intent=None if intent[0] is None else load(IntentRow, intent),
+        route=route,
+        user=user,
+        workspace=workspace,
+        project=project,
+        session=session,
+        name=name,
+        tags=_tags(tags).copy(),
+        kind=kind,
+        model_asked=asked,
+        call_outcome=outcome,
+        degraded=degraded,
+        optimized=json_of(optimized, list),
         score=score,
-        **facts,
     )
+
+
+@lru_cache(maxsize=1024)
+def _tags(text: str | None) -> dict[str, Any]:
+    """An application has few different ones."""
+    return json_of(text, dict)
 
 
 def avoided(connection: sqlite3.Connection, chosen: Chosen) -> Decimal:

@@ -47,6 +47,8 @@ _EMPTY: Final = frozenset({"{}", "[]"})
 _JSON_PLACES: Final = {
     cls: tuple(place for place, name in enumerate(COLUMNS[cls]) if name in _JSON_COLUMNS) for cls in TABLES
 }
+_ARRAYS: Final = {cls: tuple(name for name in COLUMNS[cls] if name in _LISTS) for cls in TABLES}
+_OBJECTS: Final = {cls: tuple(name for name in COLUMNS[cls] if name in _JSON_COLUMNS - _LISTS) for cls in TABLES}
 # What SQLite says about a value, as opposed to the state of the file.
 _BAD_VALUE: Final = (
     OverflowError,
@@ -154,9 +156,12 @@ def _json_of(value: object) -> object:
 
 def load(cls: type[R], columns: Sequence[object]) -> R:
     """A row of its columns, in the order of `COLUMNS`."""
-    named = dict(zip(COLUMNS[cls], columns, strict=True))
-    for name in _JSON_COLUMNS & named.keys():
-        named[name] = json_of(named[name], list) if name in _LISTS else json_of(named[name], dict)
+    # Not strict: this is done for every row of a ledger, and a column too few is an error all the same.
+    named = dict(zip(COLUMNS[cls], columns, strict=False))
+    for name in _ARRAYS[cls]:
+        named[name] = json_of(named[name], list)
+    for name in _OBJECTS[cls]:
+        named[name] = json_of(named[name], dict)
     if "streamed" in named:
         named["streamed"] = bool(named["streamed"])
     return cls(**named)  # type: ignore[arg-type]  # our own columns

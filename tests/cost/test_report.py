@@ -17,7 +17,6 @@ from aistrale.cost.saved import amount, cache_savings
 from aistrale.errors import ConfigurationError
 from aistrale.store import NullLedger
 from aistrale.store.ledger import SQLiteLedger
-from aistrale.store.protocol import Exchange
 from tests.cost.ledgers import AT, CURSOR, DAY, attempt, call
 
 PRICES = {
@@ -156,7 +155,7 @@ def cached(**fields):
         "cache_read": 0,
         "cache_write": 0,
     }
-    return Exchange(attempt=attempt("c", **(values | fields)))
+    return attempt("c", **(values | fields))
 
 
 def test_reading_saves_the_difference_of_the_rates_and_writing_costs_more(book):
@@ -200,7 +199,7 @@ def test_the_report_tells_what_caches_saved(ledger, book):
 
 def test_the_shipped_book_prices_a_cache(ledger):
     row = attempt("x", provider="anthropic", model="claude-haiku-4-5", cache_read=1000, book=price_book().label)
-    savings = cache_savings([Exchange(attempt=row)])
+    savings = cache_savings([row])
     assert savings.unpriced == 0
     assert savings.usd > 0
 

@@ -13,7 +13,7 @@ from aistrale.errors import ConfigurationError
 from aistrale.store import NullLedger, open_ledger
 from aistrale.store import ledger as ledger_module
 from aistrale.store.ledger import SQLiteLedger
-from aistrale.store.protocol import Cursor, Exchange
+from aistrale.store.protocol import Cursor, Exchange, Sample
 from aistrale.store.queries import SPEND_DIMENSIONS, Place, choose, exchange_statement, spend_statement
 from aistrale.store.records import TOKEN_BUCKETS, CountRow, ScoreRow
 
@@ -140,7 +140,7 @@ def test_exchanges_are_whole(filled, intent, attempt):
     assert running == Exchange(attempt=attempt("c", at=AT + 90_001, cost="1", cost_reason="the tokens are estimated"))
 
 
-def test_exchanges_that_used_a_cache_can_be_asked_for_alone(ledger, attempt):
+def test_attempts_that_used_a_cache_can_be_asked_for_alone(ledger, attempt):
     ledger.write_batch(
         [
             attempt("none"),
@@ -150,7 +150,28 @@ def test_exchanges_that_used_a_cache_can_be_asked_for_alone(ledger, attempt):
         ],
         CURSOR,
     )
-    assert [exchange.attempt.call_id for exchange in ledger.exchanges(cached=True)] == ["read", "write"]
+    assert list(ledger.cached()) == [attempt("read", cache_read=1), attempt("write", cache_write=2)]
+    assert list(ledger.cached(where={"model": "nobody/nothing"})) == []
+    assert list(ledger.cached(where={"user": "nobody"})) == []
+
+
+def test_samples_are_exchanges_in_brief(filled, attempt):
+    filled.write_batch(
+        [attempt("e", at=AT + 95_000, output=None), attempt("f", at=AT + 95_001, reasoning=3, image_output=4)], CURSOR
+    )
+    found, exchanges = list(filled.samples()), list(filled.exchanges())
+    assert [sample.output for sample in found] == [5, 5, 5, 5, None, 12]
+    for sample, exchange in zip(found, exchanges, strict=True):
+        row = exchange.attempt
+        outputs = [
+            count for count in (row.output, row.reasoning, row.audio_output, row.image_output) if count is not None
+        ]
+        assert sample == Sample(
+            row.at, row.call_id, row.attempt, f"{row.provider}/{row.model}", row.outcome, row.cost,
+            sum(outputs) if outputs else None, row.latency, row.first_token, exchange.score,
+        )  # fmt: skip
+    where = {"route": "chat"}
+    assert [sample.call_id for sample in filled.samples(where=where)] == ["a", "a"]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 1000])
@@ -277,6 +298,8 @@ def test_the_handle_passes_questions_on_after_shipping(tmp_path, attempt, call):
                   CountRow(call_id="call-1", attempt=1, at=1.0, provider="p", model="m", counted=1, actual=2))  # fmt: skip
     assert handle.spend(["provider"])[0].key == ("openai",)
     assert [exchange.score for exchange in handle.exchanges(limit=5)] == [1.0]
+    assert [sample.score for sample in handle.samples()] == [1.0]
+    assert list(handle.cached()) == []
     assert (len(handle.counts()), len(handle.scores("call-1")), handle.avoided()) == (1, 1, Decimal("0.5"))
     handle.close()
 
@@ -284,6 +307,7 @@ def test_the_handle_passes_questions_on_after_shipping(tmp_path, attempt, call):
 def test_a_ledger_that_is_off_knows_nothing():
     ledger = NullLedger()
     assert ledger.spend(["day"]) == ledger.counts() == ledger.scores("x") == list(ledger.exchanges()) == []
+    assert list(ledger.samples()) == list(ledger.cached()) == []
     assert ledger.avoided() == 0
 
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aistrale.store.summary import percentile
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
@@ -221,9 +223,4 @@ def least_cached(provider: str, model: str) -> int | None:
 def quantile(values: Iterable[float], share: float) -> float:
     """The value below which a share of the values lies, interpolated linearly; 0 where there are none."""
     ordered = sorted(values)
-    if not ordered:
-        return 0.0
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    return percentile(ordered, share) if ordered else 0.0
