@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aistrale.core.worker import on_fork
+from aistrale.cost.budgets.bound import Bounds
+from aistrale.cost.budgets.bound import load as load_of
 from aistrale.cost.prices import price_usage
 from aistrale.cost.shape import Shaper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from decimal import Decimal
 
     from aistrale.config import Settings
-    from aistrale.core.call import Attempt, Call
+    from aistrale.core.call import Attempt, Call, Target
     from aistrale.cost.book.price_book import PriceBook
     from aistrale.cost.budgets.book import BudgetBook
     from aistrale.cost.optimization.optimizer import Optimizer
@@ -51,6 +54,7 @@ class Accounts:
         self.optimizer: Optimizer | None = _optimizer(settings, beside)
         self.price: Callable[..., Cost] = self._price_own if self._own else price_usage
         """Prices one exchange, as `aistrale.cost.prices.price_usage` does, with the client's own prices."""
+        self._bounds = Bounds(self.price)
 
     def _after_fork(self) -> None:
         # Another thread of the parent may have held it when the process forked.
@@ -64,6 +68,17 @@ class Accounts:
 
             self._book = price_book().with_prices(self._own) if self._own else price_book()
         return self._book
+
+    def most(self, call: Call, target: Target) -> Decimal | None:
+        """The most that a call's request can cost at a target, in US dollars; None where nothing says.
+
+        Args:
+            call: Its request is looked at.
+            target: Where it would go.
+        """
+        load = load_of(call.request, target)
+        rates = self._bounds.rates(call.request, target, load.input)
+        return None if rates.reason is not None or load.output is None else rates.most(load.output)
 
     @property
     def calibration(self) -> Calibration:

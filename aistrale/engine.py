@@ -6,7 +6,6 @@ import os
 import threading
 import weakref
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
 from aistrale.accounts import Accounts
@@ -18,7 +17,6 @@ from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.core.output import unwrap
 from aistrale.core.runtime import AsyncRuntime, SyncRuntime
 from aistrale.core.worker import on_fork
-from aistrale.cost.estimate import most_cost
 from aistrale.errors import ConfigurationError
 from aistrale.policies import build
 from aistrale.policies.assemble import memory, optimizing, protecting, reliability, spending
@@ -84,7 +82,7 @@ class Engine:
                 self.settings,
                 self.states,
                 target_of=target_of,
-                bound=partial(most_cost, price=self.accounts.price),
+                bound=self.accounts.most,
                 price=self.accounts.price,
             ),
             **spending((), price=self.accounts.price, book=self.accounts.budgets),

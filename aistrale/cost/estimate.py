@@ -9,18 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from aistrale.cost.prices import price_usage
 from aistrale.cost.tokens import encodings
 from aistrale.cost.tokens.by_length import estimate_request, estimate_tokens
 from aistrale.cost.tokens.families import family_of
 from aistrale.types import EmbedRequest, ReasoningPart, RefusalPart, TextPart, ToolCallPart, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from decimal import Decimal
-
-    from aistrale.core.call import Call, Target
-    from aistrale.types import Completion, Cost, Part, Request
+    from aistrale.types import Completion, Part, Request
 
 # Characters that are counted in less than a millisecond or so.
 _QUICK: Final = 10_000
@@ -61,27 +56,6 @@ def estimate_usage(request: Request, answer: Completion, reported: Usage | None)
 def prompt_tokens(request: Request | EmbedRequest) -> int:
     """About how many tokens a request brings."""
     return estimate_request(request)[0]
-
-
-def most_cost(call: Call, target: Target, price: Callable[..., Cost] = price_usage) -> Decimal | None:
-    """The most that an attempt can cost, in US dollars, as far as its prompt can be estimated.
-
-    Args:
-        call: Its request is looked at.
-        target: Where it would go.
-        price: Prices one exchange.
-
-    Returns:
-        None where the price is unknown, or where neither the request nor the catalog limits the answer.
-    """
-    request, facts = call.request, target.facts
-    most: int | None = 0
-    if not isinstance(request, EmbedRequest):
-        most = request.max_tokens or (facts.max_output if facts is not None else None)
-    if most is None:
-        return None
-    usage = Usage(input=prompt_tokens(request), output=most, source="estimated")
-    return price(target.provider.name, target.model, usage).usd
 
 
 def _said(part: Part) -> str:

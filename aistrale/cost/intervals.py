@@ -64,7 +64,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     mean = fmean(values)
     if n == 1:
         return Interval(mean, mean, mean, 1)
-    half = t_quantile(n - 1) * math.sqrt(_variance(values, mean) / n)
+    half = t_quantile(n - 1) * math.sqrt(variance(values, mean) / n)
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -84,7 +84,7 @@ def ratio_interval(pairs: Sequence[tuple[float, float]]) -> Interval | None:
     if n == 1:
         return Interval(ratio, ratio, ratio, 1)
     rests = [above - ratio * part for above, part in pairs]
-    half = t_quantile(n - 1) * math.sqrt(_variance(rests, 0.0) / n) / (below / n)
+    half = t_quantile(n - 1) * math.sqrt(variance(rests, 0.0) / n) / (below / n)
     return Interval(ratio, ratio - half, ratio + half, n)
 
 
@@ -112,7 +112,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Interval | None:
     if n < 2 or m < 2:
         return None
     mean_first, mean_second = fmean(first), fmean(second)
-    a, b = _variance(first, mean_first) / n, _variance(second, mean_second) / m
+    a, b = variance(first, mean_first) / n, variance(second, mean_second) / m
     difference = mean_first - mean_second
     if a + b == 0:
         return Interval(difference, difference, difference, n + m)
@@ -121,8 +121,8 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Interval | None:
     return Interval(difference, difference - half, difference + half, n + m)
 
 
-def _variance(values: Sequence[float], mean: float) -> float:
-    """With n - 1 below. `statistics.variance` computes in fractions, which takes three times as long."""
+def variance(values: Sequence[float], mean: float) -> float:
+    """About a mean, with n - 1 below; of at least two. `statistics.variance` takes three times as long."""
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 

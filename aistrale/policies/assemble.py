@@ -194,7 +194,9 @@ def _remembering(
         from aistrale.policies.degrade import Degrade, DegradeSettings
 
         # Who keeps answers beyond their time wants them served when everything else fails.
-        policies["degrade"] = Degrade(degrade or DegradeSettings(steps=("stale_cache",)), answers, target_of)
+        policies["degrade"] = Degrade(
+            degrade or DegradeSettings(steps=("stale_cache",)), answers, target_of, price=price
+        )
     return policies
 
 

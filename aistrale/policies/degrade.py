@@ -26,19 +26,19 @@ from aistrale.errors import (
     QueueTimeout,
 )
 from aistrale.policies.cache import fits_output, serve
+from aistrale.policies.substitute import can_serve, usual_price
 from aistrale.providers.catalog import catalog
 from aistrale.reliability.verdict import judge
-from aistrale.types import Choice, Completion, MediaPart, Message, Request, Usage
+from aistrale.types import Choice, Completion, Message, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from decimal import Decimal
 
     from aistrale.core.call import Call, Target
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
     from aistrale.policies.cache import AnswerCache
-    from aistrale.providers.catalog import ModelFacts
+    from aistrale.types import Cost
 
 Step: TypeAlias = Literal["stale_cache", "smaller_model", "canned"]
 Canned: TypeAlias = "str | Callable[[Request], str | None]"
@@ -48,8 +48,6 @@ STEPS: Final[tuple[Step, ...]] = ("stale_cache", "smaller_model", "canned")
 _log = logging.getLogger("aistrale.degrade")
 # Least time, in seconds, with which asking another model is worth it.
 _MIN_TIME: Final = 0.05
-# Three tokens of input to one of output, the usual mix of chats.
-_USUAL_MIX: Final = Usage(input=3_000, output=1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +79,19 @@ class Degrade:
         settings: The ladder.
         answers: The memory of the cache; None where there is none.
         target_of: The target of a `provider/model` name; may raise ConfigurationError.
+        price: Says what tokens cost; gets provider, model and usage.
     """
 
     def __init__(
-        self, settings: DegradeSettings, answers: AnswerCache | None, target_of: Callable[[str], Target]
+        self,
+        settings: DegradeSettings,
+        answers: AnswerCache | None,
+        target_of: Callable[[str], Target],
+        *,
+        price: Callable[..., Cost] = price_usage,
     ) -> None:
         self._settings = settings
+        self._price = price
         self._answers = answers
         self._target_of = target_of
         self._warned: set[str] = set()
@@ -175,7 +180,9 @@ class Degrade:
         model = self._settings.model
         names = (model,) if isinstance(model, str) else model
         if names is None:
-            names = tuple(dict.fromkeys(name for target in call.targets for name in _next_cheaper(target, request)))
+            names = tuple(
+                dict.fromkeys(name for target in call.targets for name in _next_cheaper(target, request, self._price))
+            )
         for name in names:
             try:
                 target = self._target_of(name)
@@ -203,31 +210,20 @@ def is_mendable(error: BaseException) -> bool:
     return judge(error).failover in {"yes", "first"}
 
 
-def _next_cheaper(target: Target, request: Request) -> Iterator[str]:
+def _next_cheaper(target: Target, request: Request, price: Callable[..., Cost]) -> Iterator[str]:
     """The dearest of the current models that cost less than the target's and can do what the request needs."""
     facts = target.facts
-    price = None if facts is None else _price(facts)
-    if facts is None or price is None:
+    own = None if facts is None else usual_price(price, facts.provider, facts.id)
+    if facts is None or own is None:
         return
     able = [
         (cost, each.id)
         for each in catalog().models(facts.provider, "chat")
         if each.current
         and not each.deprecated
-        and _can(each, request)
-        and (cost := _price(each)) is not None
-        and cost < price
+        and can_serve(each, request, unknown=False)
+        and (cost := usual_price(price, each.provider, each.id)) is not None
+        and cost < own
     ]
     if able:
         yield f"{target.provider.name}/{max(able)[1]}"
-
-
-def _price(facts: ModelFacts) -> Decimal | None:
-    return price_usage(facts.provider, facts.id, _USUAL_MIX).usd
-
-
-def _can(facts: ModelFacts, request: Request) -> bool:
-    """Whether a model takes what the request holds; what is not known of it counts as no."""
-    media = {part.media for message in request.messages for part in message.parts if isinstance(part, MediaPart)}
-    takes = frozenset(facts.input or ())
-    return (not request.tools or facts.tools is True) and media <= takes

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 from aistrale.cost.optimization.compact import compact
 from aistrale.cost.optimization.optimizer import COMPACT
 from aistrale.cost.prices import price_usage
-from aistrale.cost.tokens.by_length import estimate_request
 from aistrale.errors import AistraleError, ConfigurationError, PolicyError
+from aistrale.policies.substitute import can_serve, usual_price
 from aistrale.policies.texts import is_large, rewrite
-from aistrale.types import EmbedRequest, MediaPart, TextPart, ToolResultPart, Usage
+from aistrale.types import EmbedRequest, TextPart, ToolResultPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.cost.optimization.optimizer import Optimizer
     from aistrale.policies.texts import Kind
-    from aistrale.providers.catalog import ModelFacts
     from aistrale.routing.strategies import RouteRule
     from aistrale.types import Cost, Part, Request
 
@@ -38,8 +37,6 @@ _log = logging.getLogger("aistrale.optimize")
 _LEAST_TOKENS: Final = 16
 # A target that costs more than this share of the first one's price is no cheaper one.
 _CHEAPER: Final = 0.9
-# Three tokens of input to one of output, the usual mix of chats.
-_USUAL_MIX: Final = Usage(input=3_000, output=1_000)
 _COMPACTED: Final = frozenset({"system", "developer", "user", "tool"})
 # Where no text of a conversation stands, in the hub's words and in the wire formats'.
 _NOT_PROSE: Final = ("tools", "functions", "output", "response_format", "text.format", "generationConfig", "config")
@@ -182,7 +179,7 @@ class Optimize:
         name = own.models.get(first.name)
         if name is not None and (call.inbound is None or not first.account):
             other = self._target(name)
-            if other is not None and _can(other.facts, request):
+            if other is not None and can_serve(other.facts, request, unknown=True):
                 rest = [target for target in call.targets if target.name != other.name]
                 # The one that was asked for stays the next to be tried.
                 plan.targets[f"model:{first.name}>{other.name}"] = [other, *rest]
@@ -210,7 +207,7 @@ class Optimize:
         priced = [
             (price, index)
             for index, target in enumerate(call.targets)
-            if index and _can(target.facts, request) and (price := self._price(target)) is not None
+            if index and can_serve(target.facts, request, unknown=True) and (price := self._price(target)) is not None
         ]
         if not priced or float(min(priced)[0]) > _CHEAPER * float(usual):
             return None
@@ -218,7 +215,7 @@ class Optimize:
 
     def _price(self, target: Target) -> Decimal | None:
         if target.name not in self._prices:
-            self._prices[target.name] = self._price_usage(target.provider.name, target.model, _USUAL_MIX).usd
+            self._prices[target.name] = usual_price(self._price_usage, target.provider.name, target.model)
         return self._prices[target.name]
 
 
@@ -285,19 +282,3 @@ def _rewrite(call: Call, texts: Mapping[str, str]) -> bool:
         # Else it would be the request as it came, before it was redacted.
         call.request = after
     return changed
-
-
-def _can(facts: ModelFacts | None, request: Request) -> bool:
-    """Whether a model takes what the request holds, as far as is known; what is not known counts as yes."""
-    if facts is None:
-        return True
-    media = {part.media for message in request.messages for part in message.parts if isinstance(part, MediaPart)}
-    if (request.tools and facts.tools is False) or (facts.input is not None and not media <= frozenset(facts.input)):
-        return False
-    if request.output is not None and request.output.kind == "json_schema" and facts.structured in {"json", "prompt"}:
-        return False
-    tokens, most = estimate_request(request)
-    room = facts.max_input or facts.context
-    return (room is None or tokens * 1.3 < room) and (
-        most is None or facts.max_output is None or most <= facts.max_output
-    )

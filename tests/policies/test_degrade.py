@@ -4,6 +4,7 @@ import anyio
 import pytest
 
 from aistrale.core.call import Attempt
+from aistrale.cost.prices import price_usage
 from aistrale.errors import (
     AllTargetsFailed,
     AttemptTimeout,
@@ -32,7 +33,8 @@ from aistrale.errors import (
     TLSError,
 )
 from aistrale.policies.cache import AnswerCache, Cache, CacheSettings
-from aistrale.policies.degrade import Degrade, DegradeSettings, _price, is_mendable
+from aistrale.policies.degrade import Degrade, DegradeSettings, is_mendable
+from aistrale.policies.substitute import usual_price
 from aistrale.providers.catalog import catalog
 from aistrale.types import (
     Embeddings,
@@ -49,6 +51,10 @@ from aistrale.types import (
 from tests.policies.upstream import DRIVES, NOW, Clocked, Desk, Upstream, drive_sync, pulled, said, target
 
 DOWN = ServerError("down", status=500)
+
+
+def _price(facts):
+    return usual_price(price_usage, facts.provider, facts.id)
 
 
 @pytest.fixture(autouse=True)

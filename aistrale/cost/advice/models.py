@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aistrale.cost.advice.prices import claude_version, quantile
 from aistrale.cost.advice.types import share, usd
+from aistrale.cost.intervals import variance
 from aistrale.providers.catalog import equivalents, lookup
 
 if TYPE_CHECKING:
@@ -98,12 +99,8 @@ def _as_good(theirs: Sequence[float], ours: Sequence[float]) -> bool:
     if len(theirs) < _MIN_SCORES or len(ours) < _MIN_SCORES:
         return False
     one, other = sum(ours) / len(ours), sum(theirs) / len(theirs)
-    error = sqrt(_variance(theirs, other) / len(theirs) + _AS_GOOD**2 * _variance(ours, one) / len(ours))
+    error = sqrt(variance(theirs, other) / len(theirs) + _AS_GOOD**2 * variance(ours, one) / len(ours))
     return other - _AS_GOOD * one >= error
-
-
-def _variance(values: Sequence[float], mean: float) -> float:
-    return sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
 
 
 def _priced(  # noqa: PLR0917 - both sides of a comparison
