@@ -6,17 +6,20 @@ import math
 import time
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 
 import aistrale
 from aistrale.errors import AllTargetsFailed, CircuitOpen, OverloadedError, ServerError
+from aistrale.reliability.breaker import BreakerSettings
 from aistrale.store.records import CallRow
 from tests.faults.books import check_rows, play_left
 from tests.faults.matrix import ALL, all_fail, answers, both, fails, in_turn, params
 
 STREAMED = pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
+# Attempts that end together may stand in the journal in another order than the breaker heard of them.
+LEAPT = 3
 
 
 def crowd(workers, calls, *, pause=0.0):
@@ -50,6 +53,12 @@ def statuses(run, target):
     return Counter(row.status for row in run.attempts(target))
 
 
+def longest_failure(rows):
+    """The most failed attempts in a row."""
+    runs = groupby(row.status == 200 for row in rows)
+    return max((len(list(run)) for ok, run in runs if not ok), default=0)
+
+
 async def until(face, is_so, seconds=20.0):
     """Wait until something is so."""
     end = time.monotonic() + seconds
@@ -65,14 +74,21 @@ async def until(face, is_so, seconds=20.0):
 @pytest.mark.parametrize("breaker", [True, False], ids=["breaker", "none"])
 @pytest.mark.parametrize("fallback", [False, True], ids=["alone", "two"])
 def test_80_no_answer_of_a_provider_that_fails_at_random_is_lost(server, tmp_path, streamed, fallback, breaker):
-    """The oracle makes one attempt at each target and no further ones."""
+    """The oracle makes one attempt at each target that the breaker lets through, and no further ones.
+
+    By chance a breaker opens for such a provider too: with no other target after eight failures in a row, in one run of
+    a hundred. What it refuses then is its work and no lost answer.
+    """
     case = both(80, "random_fail:p=0.3", answers("a"), second="random_fail:p=0.3", fallback=fallback,
                 scenario=crowd(16, 12), settings={"breaker": breaker})  # fmt: skip
     for run in play_left(case, server, tmp_path, streamed=streamed):
         calls, answered = len(run.asked), good(run)
         assert answered == statuses(run, "a")[200] + statuses(run, "b")[200]
-        oracle = 1 - 0.3 ** (2 if fallback else 1)
-        assert answered >= calls * (oracle - 4 * math.sqrt(oracle * (1 - oracle) / calls))
+        refused = min(run.breakers[run.names["a"]].rejected, calls) if breaker else 0
+        if refused and not fallback:
+            assert longest_failure(run.attempts("a")) >= BreakerSettings().last_in_a_row - LEAPT
+        chances = [0.91] * (calls - refused) + [0.7] * refused if fallback else [0.7] * (calls - refused)
+        assert answered >= sum(chances) - 4 * math.sqrt(sum(each * (1 - each) for each in chances))
         # Q2, of each provider: who succeeds in seven of ten cannot earn many retries.
         assert len(run.attempts("a")) <= 1.1 * calls + 10
         assert len(run.attempts("b")) <= 1.1 * calls + 10
