@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aistrale.core.worker import on_fork
-from aistrale.cost.budgets.bound import Bounds
-from aistrale.cost.budgets.bound import load as load_of
 from aistrale.cost.prices import price_usage
 from aistrale.cost.shape import Shaper
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call, Target
     from aistrale.cost.book.price_book import PriceBook
     from aistrale.cost.budgets.book import BudgetBook
+    from aistrale.cost.budgets.bound import Bounds
     from aistrale.cost.optimization.optimizer import Optimizer
     from aistrale.cost.tokens.calibration import Calibration, Sampler
     from aistrale.store import LedgerHandle, NullLedger
@@ -54,7 +53,7 @@ class Accounts:
         self.optimizer: Optimizer | None = _optimizer(settings, beside)
         self.price: Callable[..., Cost] = self._price_own if self._own else price_usage
         """Prices one exchange, as `aistrale.cost.prices.price_usage` does, with the client's own prices."""
-        self._bounds = Bounds(self.price)
+        self._bounds: Bounds | None = None
 
     def _after_fork(self) -> None:
         # Another thread of the parent may have held it when the process forked.
@@ -76,9 +75,13 @@ class Accounts:
             call: Its request is looked at.
             target: Where it would go.
         """
-        load = load_of(call.request, target)
-        rates = self._bounds.rates(call.request, target, load.input)
-        return None if rates.reason is not None or load.output is None else rates.most(load.output)
+        from aistrale.cost.budgets.bound import Bounds, load
+
+        if self._bounds is None:
+            self._bounds = Bounds(self.price)
+        request = load(call.request, target)
+        rates = self._bounds.rates(call.request, target, request.input)
+        return None if rates.reason is not None or request.output is None else rates.most(request.output)
 
     @property
     def calibration(self) -> Calibration:
