@@ -41,7 +41,8 @@ _JSON: Final = ("content-type", "application/json")
 _DONE: Final = b"data: [DONE]\n\n"
 # Wrecks that happen to the exchange as a whole, whether its answer is streamed or not.
 _WHOLESALE: Final = frozenset({"reset", "stall", "close", "html", "bad_gzip"})
-_LIMITS: Final = "requests", "tokens"
+# A minute's worth of a large account: clients that keep to what headers say must not have to wait for it.
+_LIMITS: Final = {"requests": 30_000, "tokens": 30_000_000}
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,12 +76,11 @@ def own_headers(found: Route, request_id: str, *, spent: bool = False) -> list[t
         request_id: The exchange's id.
         spent: Nothing is left of the limits.
     """
-    left = "0" if spent else "999"
     if found.provider == "anthropic":
         limits = [
             (f"anthropic-ratelimit-{what}-{name}", value)
-            for what in _LIMITS
-            for name, value in (("limit", "1000"), ("remaining", left), ("reset", "2026-01-31T12:01:00Z"))
+            for what, most in _LIMITS.items()
+            for name, value in _window(most, "2026-01-31T12:01:00Z", spent=spent)
         ]
         return [("request-id", request_id), *limits]
     if found.provider == "gemini":
@@ -90,11 +90,15 @@ def own_headers(found: Route, request_id: str, *, spent: bool = False) -> list[t
     reset = "60" if found.azure else "1m0s"
     limits = [
         (f"x-ratelimit-{name}-{what}", value)
-        for what in _LIMITS
-        for name, value in (("limit", "1000"), ("remaining", left), ("reset", reset))
+        for what, most in _LIMITS.items()
+        for name, value in _window(most, reset, spent=spent)
     ]
     named = [("openai-processing-ms", "100")] if found.provider == "openai" else [("x-groq-region", "simulated")]
     return [("x-request-id", request_id), *named, *limits]
+
+
+def _window(most: int, reset: str, *, spent: bool) -> tuple[tuple[str, str], ...]:
+    return ("limit", str(most)), ("remaining", "0" if spent else str(most - 1)), ("reset", reset)
 
 
 def error(found: Route, info: ErrorInfo, request_id: str) -> Served:

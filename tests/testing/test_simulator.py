@@ -314,6 +314,15 @@ def test_latency_is_that_of_the_simulator_or_of_the_step():
 # --- its own paths, and what is not served ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "groq"])
+def test_limits_that_headers_tell_keep_nobody_waiting(sim, provider):
+    model = {"openai": "gpt-5-mini", "anthropic": "claude-haiku-4-5", "groq": "llama-3.3-70b-versatile"}[provider]
+    with aistrale.Client(**sim.settings(), ledger="off") as client:
+        for _ in range(5):
+            client.run("word " * 2000, model=f"{provider}/{model}", max_tokens=16)
+            assert client.queues()[f"{provider}/{model}"].expected_wait == 0.0
+
+
 def test_scripts_can_be_given_over_http(sim, ask):
     steps = [{"step": "fault", "status": 429, "retry_after": 2}, {"step": "say", "text": "Hi."}, {"step": "good"}]
     assert ask("/__script", {"steps": steps, "provider": "openai"}).json == {"steps": 3}
