@@ -1,8 +1,7 @@
 """The checks of the project, each a session. `nox` runs all that decide; `nox --list` shows the rest.
 
 Sessions use the standard library's venv, so nothing is needed but Python and nox. Interpreters that this
-machine does not have are skipped; one interpreter is enough for a complete run, and its session of all tests is the
-measured one.
+machine does not have are skipped; one interpreter is enough for a complete run.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ HOME_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2,phone"}
 GATED = ("aistrale/core/*", "aistrale/dialects/*", "aistrale/policies/*")
 GATE_PERCENT = 95
-MEASURED = ROOT / ".coverage.httpx2"
 NO_TESTS_COLLECTED = 5
 # What depends on the HTTP library that is installed; the rest needs no second run. Where both are installed, the fault
 # matrix names each of them in turn; here its own checks stand for it, which play good and bad answers in every colour.
@@ -39,6 +37,8 @@ WIRE_TESTS = (
 # Tests wait for servers and child processes more than half of their time. Each worker takes 700 MB.
 CORES = os.cpu_count() or 1
 WORKERS = max(CORES, min(2 * CORES, 8))
+# Neighbours stay together as far as there is work for all, so that a fixture of a module is made once.
+ALL_TESTS = ("pytest", "-n", str(WORKERS), "--dist", "worksteal", "-m", "not soak")
 # Each official SDK's newest release, and the last one of every earlier major line that is still in wide use. With
 # aiohttp installed, Google's SDK uses it for async calls, as the old one of Hugging Face always does.
 SDK_RELEASES = {
@@ -78,10 +78,10 @@ nox.options.sessions = [
     "layers",
     "typing",
     "wheel",
-    # The other interpreters and the soak runs are sessions of their own, so that this run stays within a quarter hour.
+    # The other interpreters, coverage (which makes the tests half as long again) and the soak runs are sessions of their
+    # own, so that this run stays within a quarter hour.
     f"tests-{HOME_PYTHON}(httpx)",
     f"tests-{HOME_PYTHON}(httpx2)",
-    "coverage",
 ]
 
 
@@ -120,16 +120,9 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session, http: str) -> None:
     """The tests, documentation examples included, with httpx alone or with httpx2 installed."""
     session.install("-e", f".[{EXTRAS[http]}]")
-    # Neighbours stay together as far as there is work for all, so that a fixture of a module is made once.
-    command = ["pytest", "-n", str(WORKERS), "--dist", "worksteal", "-m", "not soak"]
-    environment = hidden_environment()
-    if session.python == HOME_PYTHON and http == "httpx2":
-        command = ["coverage", "run", "-m", *command]
-        environment["COVERAGE_FILE"] = str(MEASURED)
-        session.run("coverage", "erase", env=environment)
     wire = [str(path.relative_to(ROOT)) for pattern in WIRE_TESTS for path in sorted(ROOT.glob(pattern))]
     places = session.posargs or (wire if http == "httpx" else [])
-    session.run(*command, *places, env=environment)
+    session.run(*ALL_TESTS, *places, env=hidden_environment())
 
 
 @nox.session
@@ -143,12 +136,11 @@ def sdks(session: nox.Session, release: str) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Lines and branches reached by the measured test session; the engine's packages have a gate."""
-    session.install("coverage[toml]>=7.10")
-    measured = [str(path) for path in ROOT.glob(f"{MEASURED.name}.*")]
-    if not measured:
-        session.error(f"nothing was measured: run the session tests-{HOME_PYTHON}(httpx2) first")
-    session.run("coverage", "combine", "--quiet", "--keep", *measured)
+    """All tests once more, for the lines and branches that they reach; the engine's packages have a gate."""
+    session.install("-e", f".[{EXTRAS['httpx2']}]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", *ALL_TESTS, *session.posargs, env=hidden_environment())
+    session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
     session.run("coverage", "report", f"--include={','.join(GATED)}", f"--fail-under={GATE_PERCENT}")
 
