@@ -78,7 +78,7 @@ nox.options.sessions = [
     "layers",
     "typing",
     "wheel",
-    # The other interpreters, coverage (which makes the tests half as long again) and the soak runs are sessions of their
+    # The other interpreters, coverage (with it tests take half as long again) and the soak runs are sessions of their
     # own, so that this run stays within a quarter hour.
     f"tests-{HOME_PYTHON}(httpx)",
     f"tests-{HOME_PYTHON}(httpx2)",
