@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import ModelFacts
     from aistrale.providers.secret import Secret
-    from aistrale.store.records import Row
+    from aistrale.store.records import AttemptRow, CallRow, Row
+    from aistrale.telemetry.instrument import Span
+    from aistrale.telemetry.observer import Observer
     from aistrale.types import Cost, EmbedRequest, Lossy, Request, Usage
 
 Outcome = Literal["success", "error", "cancelled", "interrupted", "abandoned"]
@@ -208,6 +210,12 @@ class Attempt:
     conditions: dict[str, str] = field(default_factory=dict)
     """What the answer said that its price depends on: `service_tier`, `inference_provider`."""
 
+    row: AttemptRow | None = None
+    """Its row of the ledger, once it is settled."""
+
+    told: bool = False
+    """Whether sinks know of its end."""
+
     noted: bool = False
     """Whether the ledger knows, or may know, that it was to be made."""
 
@@ -244,6 +252,7 @@ class Call:
         "inbound",
         "judged",
         "limit",
+        "observer",
         "on_lossy",
         "on_unsupported",
         "optimized",
@@ -254,11 +263,13 @@ class Call:
         "redacted",
         "request",
         "route",
+        "row",
         "rows",
         "runtime",
         "screened",
         "shape",
         "share_until",
+        "spans",
         "started",
         "streaming",
         "target",
@@ -333,6 +344,12 @@ class Call:
         """A request and what the ledger keeps of its form; the journal takes it once for all attempts."""
         self.rows: list[Row] = []
         """Ledger rows that wait to be written together with the next one."""
+        self.row: CallRow | None = None
+        """The call's own row of the ledger, once it is over."""
+        self.observer: Observer | None = None
+        """Is told what happens to the call; None where nobody wants to know."""
+        self.spans: tuple[Span | None, ...] = ()
+        """What follows the call while it runs, one for each instrument."""
         self.over = False
         """Whether the call's own row is written, so that no next one will come."""
 

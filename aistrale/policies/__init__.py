@@ -37,6 +37,7 @@ ORDER = (
     "reserve",  # the attempt's upper-bound cost is set aside, and settled on what it used
     "queue",  # priority admission, concurrency and rate limits
     "encode",  # the target's words; before the journal: what cannot be said leaves no intent
+    "trace",  # a span of every attempt, current while it is sent; outside the journal, which settles the attempt first
     "journal",  # the intent before, the settled row after
 )
 

@@ -235,6 +235,8 @@ class Cache:
 
     async def _ask(self, call: Call, call_next: Next, key: str) -> tuple[Reply, bytes | None]:
         """The reply of an exchange, and its bytes if it is whole and was remembered."""
+        if call.observer is not None:
+            call.observer.cache_looked(call, "miss")
         reply = await call_next(call)
         if call.degraded is not None:
             return reply, None
@@ -287,6 +289,8 @@ class _Recorder:
 
 def serve(call: Call, found: Found) -> Reply:
     """The reply to a call that is answered from the memory; the call says so."""
+    if call.observer is not None:
+        call.observer.cache_looked(call, "hit" if found.degraded == "cache" else "stale")
     call.degraded = found.degraded
     call.attempt = None
     return replay(found.answer, stream=call.stream)

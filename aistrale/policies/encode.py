@@ -38,7 +38,9 @@ class Encode:
         ready = call.prepared.get(target.name)
         if ready is None or ready.limit != call.limit:
             try:
-                call.prepared[target.name] = prepare(call, target)
+                ready = call.prepared[target.name] = prepare(call, target)
+                if ready.lossy and call.observer is not None:
+                    call.observer.lossy(call, target, ready.lossy)
             except AistraleError as error:
                 if call.inbound is not None:
                     call.inbound.refused(target, error)

@@ -136,6 +136,7 @@ class Failover:
                     call.errors.append(failure)
                 if not self._go_on(call, plan, failure):
                     raise failure
+                began = call.runtime.now()
                 target = await self._next(call, plan)
                 if target is None:
                     if len(targets) == 1:
@@ -143,6 +144,8 @@ class Failover:
                     if (poor := _too_dear(plan)) is not None:
                         raise poor
                     raise AllTargetsFailed(_summary(len(plan.tried), call), call.errors)
+                if call.observer is not None and target is not call.target:
+                    call.observer.failed_over(call, failure, call.target, target, call.runtime.now() - began)
                 call.target = target
             finally:
                 # An error that its own traceback holds would be left to the garbage collector.

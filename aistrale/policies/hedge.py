@@ -72,6 +72,8 @@ class Hedge:
 
         def start(number: int) -> Coroutine[object, object, tuple[Call, Reply]] | None:
             leg = call.leg() if number == 0 else self._further(call, number)
+            if leg is not None and number and call.observer is not None:
+                call.observer.hedged(leg, delay)
             return None if leg is None else _run(leg, call_next)
 
         leg, reply = await call.runtime.race(start, delay, _give_up)

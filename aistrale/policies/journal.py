@@ -118,7 +118,8 @@ class Journal:
             attempt.usage = _prompt_only(call)
         _ask(call, attempt)
         cost = self._cost(attempt)
-        call.rows.append(_row(call, attempt, cost))
+        attempt.row = _row(call, attempt, cost)
+        call.rows.append(attempt.row)
         # As the sign that it is done.
         attempt.cost = cost
         if self._learn is not None and attempt.outcome == "success":

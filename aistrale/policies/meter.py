@@ -80,6 +80,7 @@ class Meter:
         _let_go(call, error)
         row = _row(call, outcome, error)
         row.avoided = None if avoided is None else str(avoided)
+        call.row = row
         flush(self._log, call, row)
         call.over = True
         if call.rows:

@@ -82,14 +82,22 @@ async def _turn(call: Call, gate: Gate, tokens: tuple[int, int | None]) -> Ticke
         now=runtime.now(),
         wait=_patience(call, gate),
     )
+    began = runtime.now()
     try:
         while pause := gate.poll(ticket, runtime.now()):
             await waiter.wait(pause)
     except BaseException:
         # The place may have been given in the very moment in which the wait was given up.
         gate.leave(ticket, runtime.now(), outcome="unsent")
+        _tell(call, began, admitted=False)
         raise
+    _tell(call, began, admitted=True)
     return ticket
+
+
+def _tell(call: Call, began: float, *, admitted: bool) -> None:
+    if call.observer is not None:
+        call.observer.waited(call, call.runtime.now() - began, admitted=admitted)
 
 
 def _patience(call: Call, gate: Gate) -> float | None:

@@ -65,6 +65,8 @@ class Redact:
         # What rules have decided has been told.
         elif own := {kind: count for kind, count in (call.redacted or {}).items() if kind not in call.redact_types}:
             self._report.tell(call, "redact", "redact", "out", own)
+        if call.redacted and call.observer is not None:
+            call.observer.redacted(call, call.redacted)
         reply = await call_next(call)
         if settings.restore and len(vault) and not isinstance(call.request, EmbedRequest):
             call.screened = True

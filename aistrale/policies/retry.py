@@ -69,6 +69,8 @@ class Retry:
                 if budget is not None:
                     reply.on_close(_settles(call, call.target.provider.name, budget))
                 return reply
+            if call.observer is not None:
+                call.observer.retried(call, call.errors[-1], delay)
             await call.runtime.sleep(delay)
 
     def _delay(self, call: Call, error: AistraleError, tried: int, budget: RetryBudget | None) -> float | None:

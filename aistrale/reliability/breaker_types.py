@@ -154,6 +154,7 @@ class BreakerEvent:
         reason: Why, in a word; see `Rejected`. For "closed" and "half_opened", why it had been open.
         until: Instant until which it stays open; None in other states and when opened by hand.
         breaker: Name of the breaker.
+        news: Whether another process that shares state found out.
     """
 
     name: Change
@@ -163,6 +164,7 @@ class BreakerEvent:
     reason: str
     until: float | None
     breaker: str
+    news: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

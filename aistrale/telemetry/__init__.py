@@ -1,0 +1,38 @@
+"""Telemetry: what happened to calls, as events, and the sinks that they go to.
+
+`aistrale.telemetry.events` has the events, `.sinks` the sinks, `.sink.Sink` is what one of your own must be.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aistrale.telemetry.delivery import DeliveryStatus
+    from aistrale.telemetry.encoding import decode_event, encode_event
+    from aistrale.telemetry.events import TelemetryEvent
+    from aistrale.telemetry.settings import SinkSettings
+    from aistrale.telemetry.sink import Sink
+    from aistrale.telemetry.sinks.memory import MemorySink
+
+_HOMES = {
+    "DeliveryStatus": "delivery",
+    "MemorySink": "sinks.memory",
+    "Sink": "sink",
+    "SinkSettings": "settings",
+    "TelemetryEvent": "events",
+    "decode_event": "encoding",
+    "encode_event": "encoding",
+}
+
+__all__ = ["DeliveryStatus", "MemorySink", "Sink", "SinkSettings", "TelemetryEvent", "decode_event", "encode_event"]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'aistrale.telemetry' has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

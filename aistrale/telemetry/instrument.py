@@ -1,0 +1,56 @@
+"""What follows calls while they run: spans must be current in the context of what they span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from aistrale.core.call import Attempt, Call
+    from aistrale.core.reply import Reply
+    from aistrale.types import Event
+
+
+class Span(Protocol):
+    """The time of one call or attempt. Never held across a `yield`: it is current only while we wait ourselves."""
+
+    def activate(self) -> object:
+        """Make it current; what is given is for `deactivate`."""
+        ...
+
+    def deactivate(self, token: object) -> None:
+        """Make current again what was before; must do nothing in another context than the one it was activated in."""
+        ...
+
+    def chunk(self, event: Event) -> None:
+        """An event of a streamed answer has arrived; only asked for where `Instrument.chunks` is True."""
+        ...
+
+    def end(self, reply: Reply | None, error: BaseException | None) -> None:
+        """It is over; only the first time counts.
+
+        Args:
+            reply: With its outcome and what was answered; None where there was none.
+            error: What ended it; None for success and for a stream that nobody read to its end.
+        """
+        ...
+
+
+class Instrument(Protocol):
+    """Makes spans. What it raises is logged once and goes no further."""
+
+    chunks: bool
+    """Whether it wants to be told of every event of a stream."""
+
+    def call(self, call: Call) -> Span | None:
+        """A call begins; None where it is not followed."""
+        ...
+
+    def attempt(self, call: Call, attempt: Attempt, parent: Span | None) -> Span | None:
+        """An exchange with a provider begins.
+
+        Args:
+            call: Its call, or the leg of it.
+            attempt: The attempt.
+            parent: What `call` gave for the call.
+        """
+        ...
