@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aistrale.core.worker import on_fork
 from aistrale.cost.prices import price_usage
@@ -21,10 +21,18 @@ if TYPE_CHECKING:
     from aistrale.cost.book.price_book import PriceBook
     from aistrale.cost.budgets.book import BudgetBook
     from aistrale.cost.budgets.bound import Bounds
-    from aistrale.cost.optimization.optimizer import Optimizer
+    from aistrale.cost.budgets.event import BudgetEvent
+    from aistrale.cost.optimization.optimizer import OptimizeEvent, Optimizer
     from aistrale.cost.tokens.calibration import Calibration, Sampler
     from aistrale.store import LedgerHandle, NullLedger
     from aistrale.types import Cost, Usage
+
+
+class Listeners(Protocol):
+    """Who is told what."""
+
+    budget: Callable[[BudgetEvent], None] | None
+    optimized: Callable[[OptimizeEvent], None] | None
 
 
 class Accounts:
@@ -33,9 +41,10 @@ class Accounts:
     Args:
         settings: The client's.
         ledger: Knows what was spent before.
+        told: Who is told of budgets and of what is optimised.
     """
 
-    def __init__(self, settings: Settings, ledger: LedgerHandle | NullLedger) -> None:
+    def __init__(self, settings: Settings, ledger: LedgerHandle | NullLedger, told: Listeners) -> None:
         from aistrale.cost.budgets.book import BudgetBook
 
         self._own = settings.prices
@@ -45,12 +54,12 @@ class Accounts:
         self._calibration: Calibration
         self._sampler: Sampler | None = None
         self._book: PriceBook | None = None
-        self.budgets: BudgetBook = BudgetBook(settings.budgets, ledger=ledger, on_event=settings.on_event)
+        self.budgets: BudgetBook = BudgetBook(settings.budgets, ledger=ledger, on_event=told.budget)
         status = ledger.status()
         beside = None if status.path is None else Path(status.path).parent
         self.shape: Shaper | None = None if status.mode == "off" else Shaper(beside)
         """What the ledger keeps of a request; None where there is no ledger."""
-        self.optimizer: Optimizer | None = _optimizer(settings, beside)
+        self.optimizer: Optimizer | None = _optimizer(settings, beside, told)
         self.price: Callable[..., Cost] = self._price_own if self._own else price_usage
         """Prices one exchange, as `aistrale.cost.prices.price_usage` does, with the client's own prices."""
         self._bounds: Bounds | None = None
@@ -110,10 +119,10 @@ class Accounts:
         return price_usage(provider, model, usage, at=at, book=self.book, **conditions)
 
 
-def _optimizer(settings: Settings, directory: Path | None) -> Optimizer | None:
+def _optimizer(settings: Settings, directory: Path | None, told: Listeners) -> Optimizer | None:
     if settings.optimize is None:
         return None
     from aistrale.cost.optimization.optimizer import Optimizer
 
     # Shares that have grown, and what was taken back, outlive the process where calls are recorded.
-    return Optimizer(settings.optimize, directory=directory, listener=settings.on_event)
+    return Optimizer(settings.optimize, directory=directory, listener=told.optimized)

@@ -69,8 +69,12 @@ class _Face:
         return self._engine.ledger
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Move what is journalled into the ledger; whether that was done within `timeout` seconds."""
-        return self._engine.ledger.flush(timeout)
+        """Move what is journalled into the ledger and events to their sinks; whether that was done in time.
+
+        Args:
+            timeout: Seconds.
+        """
+        return upkeep.flush(self._engine, timeout)
 
     def health(self) -> dict[str, Health]:
         """How every target that was ever called does: a score of 0 to 100 and its parts, by `provider/model`."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aistrale.providers.secret import Secret
     from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.routing.probe import ProbeSettings
+    from aistrale.telemetry.settings import SinkSettings
 
 ENVIRONMENT = (
     "model",
@@ -55,6 +56,9 @@ ENVIRONMENT = (
     "on_unsupported",
     "instrument",
     "privacy",
+    "sinks",
+    "capture",
+    "state",
 )
 
 SDKS = ("openai", "anthropic", "gemini", "groq", "huggingface")
@@ -158,6 +162,13 @@ class Settings:
         on_event: Gets a BreakerEvent for every change of a breaker's state, a PrivacyEvent for everything that was
             decided about data, a BudgetEvent for thresholds and refusals of budgets, and an OptimizeEvent for what was
             optimised; it must not block.
+        sinks: Where events go: addresses such as "console", "jsonl:calls.jsonl", "otlp", "prometheus:9464",
+            "webhook:https://...", sinks of your own, or tables with the fields of
+            `aistrale.telemetry.settings.SinkSettings`; none by default. In a variable, addresses with commas between.
+        capture: Whether sinks get what was asked and answered, redacted, whether or not it is redacted on its way to
+            providers; False by default.
+        state: What several processes share: "memory" (the default) is nothing, "redis://host:6379/0" (or "rediss://",
+            "unix://") shares breakers, rate limits, budgets, health and, where it is on, the cache.
         ledger: "sqlite:///path", "off", or None for the platform's data directory (AISTRALE_HOME).
         http: "auto" takes httpx2 where it is installed, else httpx.
         trust_env: Honour HTTP(S)_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.
@@ -191,6 +202,9 @@ class Settings:
     budgets: tuple[BudgetSettings, ...] = ()
     optimize: OptimizeSettings | None = None
     on_event: Callable[[BreakerEvent | PrivacyEvent | BudgetEvent | OptimizeEvent], None] | None = None
+    sinks: tuple[SinkSettings, ...] = ()
+    capture: bool = False
+    state: str | None = field(default=None, repr=False)
     ledger: str | None = None
     http: Literal["auto", "httpx", "httpx2"] = "auto"
     trust_env: bool = True

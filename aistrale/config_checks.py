@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from aistrale.policies.hedge import HedgeSettings
     from aistrale.privacy.settings import PrivacySettings
     from aistrale.routing.probe import ProbeSettings
+    from aistrale.telemetry.settings import SinkSettings
 
 _INFINITE = float("inf")
 _POSITIVE = number(0, _INFINITE, above=True)
@@ -243,6 +244,22 @@ def _optimize(name: str, value: Setting) -> OptimizeSettings | None:
     return check_optimize(name, value)
 
 
+def _sinks(name: str, value: Setting) -> tuple[SinkSettings, ...]:
+    from aistrale.config_telemetry import check_sinks
+
+    return check_sinks(name, value)
+
+
+def _state(name: str, value: Setting) -> str | None:
+    address = optional_text(name, value)
+    if address is None or address == "memory":
+        return None
+    if not address.startswith(("redis://", "rediss://", "unix://")):
+        # Never quoted: it may hold a password.
+        raise wrong(name, '"memory", "redis://host:6379/0", "rediss://..." or "unix:///path"')
+    return address
+
+
 def _privacy(name: str, value: Setting) -> PrivacySettings | None:
     if _off(value):
         return None
@@ -384,6 +401,9 @@ CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
     "budgets": _budgets,
     "optimize": _optimize,
     "on_event": optional(function),
+    "sinks": _sinks,
+    "capture": flag,
+    "state": _state,
     "ledger": optional_text,
     "http": word("auto", "httpx", "httpx2"),
     "trust_env": flag,

@@ -158,7 +158,7 @@ def session(*, system: str | None = None, **values: Unpack[ContextValues]) -> Se
 
 
 def flush(timeout: float = 5.0) -> bool:
-    """Move what is journalled into the ledger; whether that was done within `timeout` seconds."""
+    """Move what is journalled into the ledger and events to their sinks; whether that was done in `timeout` seconds."""
     return _client.flush(timeout) if _client is not None else True
 
 

@@ -27,6 +27,7 @@ from aistrale.providers import PROVIDERS, get_provider
 from aistrale.providers.catalog import default_model, lookup, resolve
 from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import find_key, require_key
+from aistrale.reporting import Reporting
 from aistrale.scope import current
 from aistrale.store import open_ledger
 from aistrale.types import Completion, EmbedRequest
@@ -70,14 +71,16 @@ class Engine:
     def __init__(self, keywords: Mapping[str, Setting]) -> None:
         self.settings: Settings = load(keywords)
         self.ledger = open_ledger(self.settings.ledger)
-        self.states = memory(self.settings)
+        self.reporting = Reporting(self.settings)
+        self.states = memory(self.settings, self.reporting.breaker)
         self.protection = _protection(self.settings)
-        self.accounts = Accounts(self.settings, self.ledger)
+        self.accounts = Accounts(self.settings, self.ledger, self.reporting)
         journal = Journal(self.ledger, self.accounts.price, self.accounts.settled, shape=self.accounts.shape)
         target_of = _weakly(self.target)
         policies: dict[str, Policy] = {
+            **self.reporting.policies,
             "meter": Meter(self.ledger, journal.settle),
-            **({} if self.protection is None else protecting(self.protection, self.settings.on_event)),
+            **({} if self.protection is None else protecting(self.protection, self.reporting.privacy)),
             **reliability(
                 self.settings,
                 self.states,
@@ -312,6 +315,8 @@ class Engine:
             context=current(),
         )
         self.ledger.append(row)
+        if self.reporting.observer is not None:
+            self.reporting.observer.refused(row)
 
     async def complete(self, call: Call) -> Completion:
         """Run a call to its end."""

@@ -38,6 +38,7 @@ class ContextValues(TypedDict, total=False):
         budget: A name, which budgets of the settings may be about ("budget:NAME"), or an amount of US dollars ("0.05"):
             a hard limit of each call by itself, attempts and all.
         priority: "high", "normal" or "low": who goes first where calls have to wait for a target.
+        capture: Whether sinks get what is said, redacted; None for what the settings say.
     """
 
     user: str | None
@@ -50,6 +51,7 @@ class ContextValues(TypedDict, total=False):
     deadline: float | None
     budget: str | None
     priority: Priority | None
+    capture: bool | None
 
 
 def current() -> Context:
@@ -62,7 +64,8 @@ def context(**values: Unpack[ContextValues]) -> Iterator[Context]:
     """Set who calls, for all calls inside the block; what is not given is inherited, tags are merged.
 
     Args:
-        **values: See ContextValues: user, workspace, project, session, name, tags, route, deadline, budget, priority.
+        **values: See ContextValues: user, workspace, project, session, name, tags, route, deadline, budget, priority,
+            capture.
 
     Raises:
         ConfigurationError: There is no such field, or its value is of a wrong type.
@@ -89,6 +92,9 @@ def extended(outer: Context, values: ContextValues) -> Context:
         elif name == "priority":
             if value is not None and value not in ("high", "normal", "low"):
                 raise ConfigurationError("priority must be 'high', 'normal' or 'low'", field="priority")
+        elif name == "capture":
+            if value is not None and not isinstance(value, bool):
+                raise ConfigurationError("capture must be true or false", field="capture")
         elif not isinstance(value, (str, NoneType)):
             raise ConfigurationError(f"{name} must be text", field=name)
     tags = {**outer.tags, **(values.get("tags") or {})}

@@ -44,6 +44,13 @@ class Warmed:
     problem: str | None = None
 
 
+def flush(engine: Engine, timeout: float) -> bool:
+    """Bring what waits to the ledger and to the sinks; whether that was done within `timeout` seconds."""
+    until = time.monotonic() + timeout
+    written = engine.ledger.flush(timeout)
+    return engine.reporting.flush(max(until - time.monotonic(), 0.0)) and written
+
+
 def scan(engine: Engine, text: str) -> list[Finding]:
     """What is sensitive in a text, as the client's settings have it."""
     # Loaded at first use, as is everything that only some clients need.

@@ -85,6 +85,7 @@ class Context:
     Args:
         tags: Free labels for the ledger.
         deadline: Seconds that a call may take; the stricter of this and `timeout` holds.
+        capture: Whether sinks get what is said, redacted; None for what the settings say.
     """
 
     user: str | None = None
@@ -97,6 +98,7 @@ class Context:
     deadline: float | None = None
     budget: str | None = None
     priority: Priority | None = None
+    capture: bool | None = None
 
 
 NOBODY = Context()

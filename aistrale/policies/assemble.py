@@ -40,13 +40,13 @@ _ONCE = Backoff(attempts=1)
 _log = logging.getLogger("aistrale.breaker")
 
 
-def memory(settings: Settings) -> States:
+def memory(settings: Settings, listener: Callable[[BreakerEvent], None] | None = None) -> States:
     """What is remembered of targets; changes of breakers are logged and told to whoever wants to know.
 
     Args:
         settings: What the application asked for.
+        listener: Is told of changes.
     """
-    listener = settings.on_event
 
     def changed(event: BreakerEvent) -> None:
         level = logging.WARNING if event.after in {"open", "forced_open"} else logging.INFO

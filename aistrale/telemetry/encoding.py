@@ -1,7 +1,7 @@
 """Events as JSON and back: one form for files, webhooks, journals and logs.
 
-`{"kind": "attempt.finished", "id": ..., "at": ..., "call_id": ..., <the event's own fields>}`. Money is text, since JSON
-has no decimal numbers; rows of the ledger are tables of their own; what is None or empty is left out.
+`{"kind": "attempt.finished", "id": ..., "at": ..., "call_id": ..., <its own fields>}`. Money is text, since JSON has no
+decimal numbers; rows of the ledger are tables of their own; what is None or empty is left out.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _field(kind: str, name: str, annotation: str, value: JSON) -> object:
 
 def _dataclass(make: Callable[..., object], name: str, value: JSON) -> object:
     if not isinstance(value, dict):
-        raise ValueError(f"{name} of the event is no table")
+        raise ValueError(f"{name} of the event is no table")  # noqa: TRY004 - wrong data, not a wrong caller
     try:
         return make(**value)
     except TypeError as error:

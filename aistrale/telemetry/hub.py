@@ -29,9 +29,7 @@ class Hub:
 
     def __init__(self, settings: Sequence[SinkSettings], directory: Path | None = None) -> None:
         self.sinks: list[Sink] = [open_sink(own.to) if isinstance(own.to, str) else own.to for own in settings]
-        self._deliveries = [
-            Delivery(sink, own, directory) for sink, own in zip(self.sinks, settings, strict=True)
-        ]
+        self._deliveries = [Delivery(sink, own, directory) for sink, own in zip(self.sinks, settings, strict=True)]
         self._puts = tuple(delivery.put for delivery in self._deliveries)
 
     @property
@@ -55,7 +53,8 @@ class Hub:
             False when something was not delivered in time; it still waits.
         """
         until = time.monotonic() + timeout
-        return all([delivery.flush(max(until - time.monotonic(), 0.0)) for delivery in self._deliveries])
+        done = [delivery.flush(max(until - time.monotonic(), 0.0)) for delivery in self._deliveries]
+        return all(done)
 
     def status(self) -> list[DeliveryStatus]:
         """What became of the events of each sink."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aistrale.errors import AistraleError
     from aistrale.privacy.event import PrivacyEvent
     from aistrale.reliability.breaker_types import BreakerEvent
+    from aistrale.store.records import CallRow
     from aistrale.telemetry.events import Content, TelemetryEvent
     from aistrale.types import Lossy
 
@@ -83,6 +84,10 @@ class Observer:
         row = call.row
         if row is not None:
             self.emit(CallFinished(call_id=call.id, at=row.at + row.latency, row=row, streamed=call.stream))
+
+    def refused(self, row: CallRow) -> None:
+        """A call could not even begin."""
+        self.emit(CallFinished(call_id=row.call_id, at=row.at, row=row))
 
     def attempt_finished(self, call: Call, attempt: Attempt, reply: Reply | None) -> None:
         """An attempt is settled; only the first time counts.

@@ -1,0 +1,93 @@
+"""What one client tells of its calls: to its sinks, and to the application's `on_event`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aistrale.config import Settings
+    from aistrale.core.pipeline import Policy
+    from aistrale.cost.budgets.event import BudgetEvent
+    from aistrale.cost.optimization.optimizer import OptimizeEvent
+    from aistrale.privacy.event import PrivacyEvent
+    from aistrale.reliability.breaker_types import BreakerEvent
+    from aistrale.telemetry.hub import Hub
+    from aistrale.telemetry.observer import Observer
+
+T = TypeVar("T")
+
+
+class Reporting:
+    """The telling side of one client. Without sinks nothing of telemetry is loaded.
+
+    Args:
+        settings: The client's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.hub: Hub | None = None
+        self.observer: Observer | None = None
+        self.policies: dict[str, Policy] = {}
+        listener = settings.on_event
+        self.breaker: Callable[[BreakerEvent], None] | None = listener
+        self.privacy: Callable[[PrivacyEvent], None] | None = listener
+        self.budget: Callable[[BudgetEvent], None] | None = listener
+        self.optimized: Callable[[OptimizeEvent], None] | None = listener
+        if settings.sinks:
+            self._open(settings)
+
+    def flush(self, timeout: float) -> bool:
+        """Bring events to their sinks; whether that was done within `timeout` seconds."""
+        return self.hub is None or self.hub.flush(timeout)
+
+    def close(self) -> None:
+        """Bring events to their sinks and let go of them; a later call begins anew."""
+        if self.hub is not None:
+            self.hub.close()
+
+    def _open(self, settings: Settings) -> None:
+        from aistrale.policies.telemetry import Telemetry
+        from aistrale.policies.trace import Trace
+        from aistrale.telemetry.content import Capture
+        from aistrale.telemetry.hub import Hub
+        from aistrale.telemetry.observer import Observer
+
+        self.hub = Hub(settings.sinks)
+        capture = Capture(always=settings.capture, redact=_redactor(settings))
+        observer = self.observer = Observer(self.hub.emit, capture)
+        instruments = self.hub.instruments
+        self.policies = {"telemetry": Telemetry(observer, instruments), "trace": Trace(instruments)}
+        listener = settings.on_event
+        self.breaker = _both(listener, observer.breaker)
+        self.privacy = _both(listener, observer.privacy)
+        self.budget = _both(listener, observer.budget)
+        self.optimized = _both(listener, observer.optimized)
+
+
+def _both(first: Callable[[T], None] | None, second: Callable[[T], None]) -> Callable[[T], None]:
+    if first is None:
+        return second
+
+    def told(event: T) -> None:
+        try:
+            second(event)
+        finally:
+            # Last, since it is the application's and may raise.
+            first(event)
+
+    return told
+
+
+def _redactor(settings: Settings) -> Callable[[str], str] | None:
+    """What makes captured text harmless; None where calls are redacted anyway: it sees them as they are sent."""
+    if settings.privacy is not None:
+        return None
+
+    def redact(text: str) -> str:
+        from aistrale.privacy.single import default_protection, redact_text
+
+        return redact_text(default_protection(), text).text
+
+    return redact
