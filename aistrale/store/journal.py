@@ -30,17 +30,18 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar
 
 from aistrale.core.worker import Worker, check_fork, on_fork
 from aistrale.store.backlog import Backlog
-from aistrale.store.reader import frame, split_frames
+from aistrale.store.reader import frame_of, split_frames
+from aistrale.store.records import Row, encode_row
 from aistrale.store.segment import Segment, boot_id, make_reserve, release_reserve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from aistrale.store.records import Row
+T = TypeVar("T")
 
 _log = logging.getLogger("aistrale.store")
 
@@ -82,10 +83,11 @@ class JournalStatus:
     last_error: str | None = None
 
 
-class Journal:
-    """The append-only journal of this process; safe in threads, forks, finalisers and signal handlers.
+class FrameLog(Generic[T]):
+    """An append-only journal of this process; safe in threads, forks, finalisers and signal handlers.
 
-    Nothing is created on disk before the first `append`.
+    Nothing is created on disk before the first `append`. A subclass says how its rows are written, and what they are
+    called in logs.
 
     Args:
         directory: Where segments are kept, shared by any number of processes; None keeps rows in memory only.
@@ -94,6 +96,8 @@ class Journal:
         wall_ns: Nanoseconds since the epoch, used in file names only.
         memory_limit: How many rows wait in memory when the disk does not take them.
     """
+
+    _what: str
 
     def __init__(
         self,
@@ -148,7 +152,11 @@ class Journal:
         """How this process is named in its segments and, for intents, in the ledger."""
         return self._writer
 
-    def append(self, *rows: Row) -> bool:
+    def _encode(self, row: T) -> bytes:
+        """What is written of a row: ASCII. What it raises makes the row one that is dropped."""
+        raise NotImplementedError
+
+    def append(self, *rows: T) -> bool:
         """Write rows, all in one `write(2)`.
 
         Args:
@@ -160,7 +168,10 @@ class Journal:
         if _getpid() != self._pid:
             check_fork()
         try:
-            data = frame(rows[0]) if len(rows) == 1 else b"".join([frame(row) for row in rows])
+            if len(rows) == 1:
+                data = frame_of(self._encode(rows[0]))
+            else:
+                data = b"".join([frame_of(self._encode(row)) for row in rows])
         except Exception as error:  # noqa: BLE001 - whatever a row holds, the call it tells about goes on
             return self._append_what_encodes(rows, error)
         segment = self._segment or self._open()
@@ -186,7 +197,7 @@ class Journal:
 
     # -- when something is not as usual --------------------------------------------------------------------
 
-    def _append_what_encodes(self, rows: Sequence[Row], error: Exception) -> bool:
+    def _append_what_encodes(self, rows: Sequence[T], error: Exception) -> bool:
         if len(rows) > 1:
             return all([self.append(row) for row in rows])  # noqa: C419 - every row is to be tried
         # Only the class: the text of the error could quote the value.
@@ -282,7 +293,7 @@ class Journal:
                 return self._segment
             if self.directory is None:
                 self._last_error = "there is no directory for the journal"
-                self._report(f"{self._last_error}; ledger rows are kept in memory")
+                self._report(f"{self._last_error}; {self._what} are kept in memory")
                 return None
             if self._clock() < self._retry_at:
                 return None
@@ -378,7 +389,7 @@ class Journal:
     def _drop(self, reason: str, count: int) -> None:
         with self._lock:
             self._dropped[reason] += count
-        self._report(f"ledger rows are lost ({reason}): {self._last_error}")
+        self._report(f"{self._what} are lost ({reason}): {self._last_error}")
 
     def _note(self, error: Exception) -> None:
         self._last_error = f"{type(error).__name__}: {error}"
@@ -415,6 +426,15 @@ class Journal:
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.seal()
+
+
+class Journal(FrameLog[Row]):
+    """The journal of the ledger's rows; see `FrameLog`."""
+
+    _what = "ledger rows"
+
+    def _encode(self, row: Row) -> bytes:
+        return encode_row(row)
 
 
 def _whole(frames: Sequence[bytes], written: int) -> int:

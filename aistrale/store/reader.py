@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from zlib import crc32
 
 from aistrale.store.records import NewerRowError, Row, decode_row, encode_row
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 MARKER: Final = b"\xa6\xe1\xb7\xd3"
 MAX_PAYLOAD: Final = 1 << 20
@@ -39,7 +41,18 @@ def frame(row: Row) -> bytes:
         RecursionError: A column is nested too deeply.
         ValueError: The row is larger than `MAX_PAYLOAD` bytes.
     """
-    payload = encode_row(row)
+    return frame_of(encode_row(row))
+
+
+def frame_of(payload: bytes) -> bytes:
+    """A frame around what is in it.
+
+    Args:
+        payload: ASCII.
+
+    Raises:
+        ValueError: It is larger than `MAX_PAYLOAD` bytes.
+    """
     length = len(payload)
     if length > MAX_PAYLOAD:
         raise ValueError(f"the row has {length} bytes; a journal row has at most {MAX_PAYLOAD}")
@@ -67,14 +80,15 @@ def payload_at(data: bytes, position: int) -> tuple[bytes, int] | None:
     return (payload, end) if crc32(payload, length) == checksum else None
 
 
-class SegmentReader:
-    """An iterator over the rows in some bytes of a segment.
+class FrameReader(Generic[T]):
+    """An iterator over what the frames in some bytes of a segment hold.
 
     Args:
         data: The bytes, from `offset` to the end of the segment.
         offset: Where in the segment they start: 0 or a `next_offset` of an earlier reading.
         final: True when nobody writes to the segment any more, so that bytes at its end that are no frame
             are damage. False leaves them for the next reading, as they may be a write in progress.
+        decode: What a payload holds; raises NewerRowError or ValueError.
 
     Attributes:
         next_offset: Up to where everything was yielded or skipped. Where `held` is set, the row stands there.
@@ -84,8 +98,9 @@ class SegmentReader:
         held: A row of a newer version was met: the iteration ends before it.
     """
 
-    def __init__(self, data: bytes, offset: int = 0, *, final: bool = True) -> None:
+    def __init__(self, data: bytes, offset: int = 0, *, final: bool = True, decode: Callable[[bytes], T]) -> None:
         self._data = data
+        self._decode = decode
         self._base = offset
         self._final = final
         self.next_offset = offset
@@ -94,12 +109,12 @@ class SegmentReader:
         self.undecodable = 0
         self.held = False
 
-    def __iter__(self) -> Iterator[tuple[Row, int]]:
+    def __iter__(self) -> Iterator[tuple[T, int]]:
         position = self.next_offset - self._base
         while (found := self._find(position)) is not None:
             payload, position = found
             try:
-                row = decode_row(payload)
+                row = self._decode(payload)
             except NewerRowError:
                 self.held = True
                 return
@@ -128,6 +143,13 @@ class SegmentReader:
             self.skipped += 1
             self.skipped_bytes += end - start
             self.next_offset = self._base + end
+
+
+class SegmentReader(FrameReader[Row]):
+    """The rows of the ledger in some bytes of a segment; see `FrameReader`."""
+
+    def __init__(self, data: bytes, offset: int = 0, *, final: bool = True) -> None:
+        super().__init__(data, offset, final=final, decode=decode_row)
 
 
 def read_segment(path: str | os.PathLike[str], offset: int = 0, *, final: bool = True) -> SegmentReader:

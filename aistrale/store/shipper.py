@@ -16,19 +16,22 @@ import os
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from aistrale.core.worker import check_fork, on_fork
 from aistrale.store.protocol import Cursor, LedgerUnavailable
-from aistrale.store.reader import SegmentReader
+from aistrale.store.reader import FrameReader
+from aistrale.store.records import Row, decode_row
 from aistrale.store.segment import OPEN, SEALED, lock_file, segments_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from aistrale.store.protocol import Ledger
-    from aistrale.store.records import Row
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 _log = logging.getLogger("aistrale.store")
 
@@ -37,6 +40,22 @@ BATCH_ROWS: Final = 500
 BACKLOG_WARNING_BYTES: Final = 256 << 20
 _MAX_PAUSE: Final = 60.0
 _POLL_SECONDS: Final = 0.02
+
+
+class Destination(Protocol[T_contra]):
+    """Where rows go: what the shipper asks of a ledger."""
+
+    def write_batch(self, rows: Sequence[T_contra], cursor: Cursor, /) -> None:
+        """Take rows, and remember how far the segment has been read."""
+        ...
+
+    def cursors(self) -> dict[str, int]:
+        """The offset of every segment that is remembered."""
+        ...
+
+    def forget(self, segments: Collection[str], /) -> None:
+        """Drop the cursors of segments whose files are gone."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,12 +82,14 @@ class ShipperStatus:
     last_error: str | None = None
 
 
-class Shipper:
-    """Ships one journal directory into one ledger; safe in threads, several processes and after forks.
+class FrameShipper(Generic[T]):
+    """Ships one journal directory to one place; safe in threads, several processes and after forks.
 
     Args:
         directory: The journal directory.
-        ledger: Where rows go. One directory belongs to one ledger.
+        ledger: Where rows go. One directory belongs to one place.
+        decode: What a payload holds; raises NewerRowError or ValueError.
+        what: What the rows are called in logs.
         clock: Monotonic seconds.
         batch_rows: Rows in one transaction.
     """
@@ -76,13 +97,17 @@ class Shipper:
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        ledger: Ledger,
+        ledger: Destination[T],
         *,
+        decode: Callable[[bytes], T],
+        what: str,
         clock: Callable[[], float] = time.monotonic,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
         self.directory = os.fspath(directory)
         self._ledger = ledger
+        self._decode = decode
+        self._what = what
         self._clock = clock
         self._batch_rows = batch_rows
         self._status = ShipperStatus()
@@ -109,7 +134,17 @@ class Shipper:
         """
         if self.ship():
             return None
+        return self.pause
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next try, as often as it failed in a row."""
         return min(_MAX_PAUSE, 2.0**self._status.failures)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last try ended because another process ships, or has the database."""
+        return self._busy
 
     def flush(self, timeout: float) -> bool:
         """Ship until everything that was in the journal when it was called is in the ledger.
@@ -151,7 +186,7 @@ class Shipper:
             self._status.failures += 1
             self._status.last_error = str(error)
             if self._status.failures == 1:
-                _log.warning("ledger rows stay in the journal %s: %s", self.directory, error)
+                _log.warning("%s stay in the journal %s: %s", self._what, self.directory, error)
             return False
         finally:
             self._lock.release()
@@ -187,7 +222,8 @@ class Shipper:
             # Asked before reading: once nobody holds it, nothing can be added after what is read.
             final = lock_file(fd)
             size = os.fstat(fd).st_size
-            reader = SegmentReader(os.pread(fd, max(0, size - offset), offset), offset, final=final)
+            data = os.pread(fd, max(0, size - offset), offset)
+            reader = FrameReader(data, offset, final=final, decode=self._decode)
             done = self._ship_rows(reader, path.stem, offset, deadline)
             if done:
                 self._status.skipped += reader.skipped
@@ -200,7 +236,7 @@ class Shipper:
                 self._status.backlog_bytes += size - (reader.next_offset if done else offset)
         return done
 
-    def _ship_rows(self, reader: SegmentReader, name: str, offset: int, deadline: float | None) -> bool:
+    def _ship_rows(self, reader: FrameReader[T], name: str, offset: int, deadline: float | None) -> bool:
         """Store batch after batch; False when the deadline came first."""
         for batch in self._batches(reader):
             if deadline is not None and self._clock() >= deadline:
@@ -213,8 +249,8 @@ class Shipper:
             self._ledger.write_batch([], Cursor(name, reader.next_offset))
         return True
 
-    def _batches(self, reader: SegmentReader) -> Iterator[list[Row]]:
-        batch: list[Row] = []
+    def _batches(self, reader: FrameReader[T]) -> Iterator[list[T]]:
+        batch: list[T] = []
         for row, _ in reader:
             batch.append(row)
             if len(batch) >= self._batch_rows:
@@ -238,6 +274,27 @@ class Shipper:
     def status(self) -> ShipperStatus:
         """What was done and what is in the way."""
         return replace(self._status)
+
+
+class Shipper(FrameShipper[Row]):
+    """Ships the rows of one journal directory into one ledger; see `FrameShipper`.
+
+    Args:
+        directory: The journal directory.
+        ledger: Where rows go. One directory belongs to one ledger.
+        clock: Monotonic seconds.
+        batch_rows: Rows in one transaction.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        ledger: Ledger,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        batch_rows: int = BATCH_ROWS,
+    ) -> None:
+        super().__init__(directory, ledger, decode=decode_row, what="ledger rows", clock=clock, batch_rows=batch_rows)
 
 
 def _where(path: Path) -> Path | None:
