@@ -78,7 +78,8 @@ class Run:
         usage: Tokens, once they are known.
         cost: US dollars, once they are known.
         documents: How many were found.
-        call_id: The call of ours that it was, if it was one.
+        ours: Whether it was a call of ours, whose tokens and money the ledger has.
+        call_id: Which call, as far as it is known.
         capture: Whether what is said is kept.
         system: What was said, copied and not redacted yet; so are the next three.
         input: Messages that went in.
@@ -101,6 +102,7 @@ class Run:
     usage: RunUsage | None = None
     cost: Decimal | None = None
     documents: int | None = None
+    ours: bool = False
     call_id: str | None = None
     capture: bool = False
     system: list[JSON] = field(default_factory=list)

@@ -1,0 +1,293 @@
+"""Tells sinks what a framework does: a RunFinished for every step, with tokens, money and redacted content.
+
+Framework-neutral. What is said here never raises into the framework, never waits for anything, and never asks which
+step is current: who stands around whom is told by the framework's own ids.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from aistrale.errors import AistraleError
+from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
+from aistrale.scope import current
+from aistrale.telemetry.events import Content, RunFinished
+from aistrale.types import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from decimal import Decimal
+
+    from aistrale.client import AsyncClient, Client
+    from aistrale.engine import Engine
+    from aistrale.telemetry.events import RunOutcome, RunType, TelemetryEvent
+    from aistrale.types import JSON
+
+_log = logging.getLogger("aistrale.integrations")
+
+MAX_TEXT: Final = 65_536
+"""Most characters of one text that are kept; redaction reads every one of them in the application's thread."""
+_NO_TEXT: Final = frozenset({"type", "role", "id", "name", "modality", "mime_type", "finish_reason", "file_id"})
+# Seconds until a process-wide client that could not be set up is asked for again.
+_PATIENCE: Final = 60.0
+# How frameworks call the providers of our price book.
+_PROVIDERS: Final = {
+    "openai": "openai",
+    "azure": "openai",
+    "anthropic": "anthropic",
+    "gemini": "gemini",
+    "google": "gemini",
+    "google_genai": "gemini",
+    "google-genai": "gemini",
+    "groq": "groq",
+    "huggingface": "huggingface",
+}
+
+
+class Reports:
+    """Follows the steps of one framework.
+
+    Args:
+        framework: Its name, as events have it.
+        client: Whose sinks, prices and redaction are used; None for the process-wide client at the time.
+        emit: Where events go, instead of the client's sinks; must not wait or raise.
+        capture: Whether content is kept; None for what `aistrale.context` and the client's settings say.
+        ttl: Seconds without a sign of life after which a step is given up, as "incomplete".
+        limit: Most steps that are followed at once; above it the oldest are given up.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        framework: str,
+        *,
+        client: Client | AsyncClient | None = None,
+        emit: Callable[[TelemetryEvent], None] | None = None,
+        capture: bool | None = None,
+        ttl: float = TTL,
+        limit: int = LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.framework = framework
+        self.runs = RunMap(self._lost, ttl=ttl, limit=limit, clock=clock)
+        self._client = client
+        self._emit = emit
+        self._capture = capture
+        self._clock = clock
+        self._again = 0.0
+        self._complained: set[str] = set()
+
+    # --- what frameworks tell ------------------------------------------------------------------------------------
+
+    def begin(
+        self, run_id: str, type: RunType, name: str, parent: str | None = None, tags: tuple[str, ...] = ()
+    ) -> Run | None:
+        """A step begins; None where nobody wants to know, or it is followed already."""
+        engine = self._engine()
+        if self._sink(engine) is None:
+            return None
+        now = self._clock()
+        run = Run(id=run_id, type=type, name=name, parent=parent, tags=tags, started=now, at=time.time())
+        run.capture = self._wanted(engine)
+        return run if self.runs.start(run) else None
+
+    def piece(self, run: Run, *, content: bool) -> None:
+        """A piece of a step's answer has come; only the first with content is timed."""
+        run.streamed = True
+        if content and run.first_token is None:
+            run.first_token = self._clock() - run.started
+
+    def end(self, run_id: str, error: BaseException | None = None) -> None:
+        """A step is over; the second time nothing happens.
+
+        Args:
+            run_id: Which one; what is known of it stands in its Run.
+            error: What it raised. What is no Exception, such as GeneratorExit or a cancellation, is no failure.
+        """
+        run = self.runs.pop(run_id)
+        if run is None:
+            return
+        if error is None:
+            outcome: RunOutcome = "success"
+        else:
+            outcome = "error" if isinstance(error, Exception) else "cancelled"
+        self._tell(run, outcome, self._clock() - run.started, type(error).__name__ if outcome == "error" else None)
+
+    def failed(self, where: str) -> None:
+        """Note, in an except clause, that telling failed; logged once for each place, without what was said."""
+        if where not in self._complained:
+            self._complained.add(where)
+            _log.warning("%s: %s cannot be told to sinks; further cases are not logged", self.framework, where)
+            _log.debug("%s: %s", self.framework, where, exc_info=True)
+
+    # --- what sinks get --------------------------------------------------------------------------------------------
+
+    def _lost(self, run: Run) -> None:
+        try:
+            self._tell(run, "incomplete", max(run.seen - run.started, 0.0), None)
+        except Exception:  # noqa: BLE001 - the thread that looks for lost steps goes on
+            self.failed("a step that never ended")
+
+    def _tell(self, run: Run, outcome: RunOutcome, latency: float, error: str | None) -> None:
+        engine = self._engine()
+        emit = self._sink(engine)
+        if emit is None:
+            return
+        # A call of ours is in the ledger and in events of its own: whoever adds up would count it twice. What came out
+        # of the framework's cache was counted when it went in.
+        usage = RunUsage() if run.ours or run.usage is None or not run.usage.billed else run.usage
+        emit(
+            RunFinished(
+                call_id=run.call_id,
+                at=run.at + latency,
+                framework=self.framework,
+                run_id=run.id,
+                parent_run_id=run.parent,
+                type=run.type,
+                name=run.name,
+                latency=latency,
+                outcome=outcome,
+                error=error,
+                provider=run.provider,
+                model=run.model,
+                streamed=run.streamed,
+                first_token=run.first_token,
+                input_tokens=usage.input,
+                output_tokens=usage.output,
+                cache_read_tokens=usage.cache_read,
+                cache_write_tokens=usage.cache_write,
+                reasoning_tokens=usage.reasoning,
+                cost=None if run.ours else self._cost(run, engine),
+                tags=run.tags,
+                documents=run.documents,
+                content=_content(run, engine) if run.capture else None,
+            )
+        )
+
+    def _cost(self, run: Run, engine: Engine | None) -> Decimal | None:
+        usage = run.usage
+        if run.cost is not None or usage is None or engine is None or not run.provider or not run.model:
+            return run.cost
+        provider = _PROVIDERS.get(run.provider.lower(), run.provider)
+        model = run.model.removeprefix("models/")
+        return engine.accounts.price(provider, model, _buckets(usage), at=run.at).usd
+
+    # --- whose -------------------------------------------------------------------------------------------------------
+
+    def _engine(self) -> Engine | None:
+        client = self._client
+        if client is None:
+            if self._clock() < self._again:
+                return None
+            from aistrale.default import get_client
+
+            try:
+                client = get_client()
+            except AistraleError as error:
+                self._again = self._clock() + _PATIENCE
+                _log.warning("%s: sinks are told nothing, since there is no client: %s", self.framework, error)
+                return None
+        return client._engine  # noqa: SLF001 - a client is its engine's face; the engine is no public name
+
+    def _sink(self, engine: Engine | None) -> Callable[[TelemetryEvent], None] | None:
+        if self._emit is not None:
+            return self._emit
+        hub = None if engine is None else engine.reporting.hub
+        return None if hub is None else hub.emit
+
+    def _wanted(self, engine: Engine | None) -> bool:
+        if self._capture is not None:
+            return self._capture
+        asked = current().capture
+        if asked is not None:
+            return asked
+        return engine is not None and engine.settings.capture
+
+
+def _buckets(usage: RunUsage) -> Usage:
+    """The disjoint buckets of overlapping counts."""
+    timed = (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0)
+    untimed = None if usage.cache_write is None else max(usage.cache_write - timed, 0)
+    return Usage(
+        input=_rest(usage.input, usage.cache_read, usage.cache_write, usage.audio_input),
+        cache_read=usage.cache_read,
+        cache_write=untimed,
+        cache_write_5m=usage.cache_write_5m,
+        cache_write_1h=usage.cache_write_1h,
+        output=_rest(usage.output, usage.reasoning, usage.audio_output),
+        reasoning=usage.reasoning,
+        audio_input=usage.audio_input,
+        audio_output=usage.audio_output,
+    )
+
+
+def _rest(whole: int | None, *parts: int | None) -> int | None:
+    return None if whole is None else max(whole - sum(part or 0 for part in parts), 0)
+
+
+# --- content ---------------------------------------------------------------------------------------------------------
+
+
+def _content(run: Run, engine: Engine | None) -> Content | None:
+    if not (run.system or run.input or run.output or run.tools):
+        return None
+    redact = _redactor(engine)
+    return Content(
+        system=tuple(_redacted(item, redact) for item in run.system),
+        input=tuple(_redacted(item, redact) for item in run.input),
+        output=tuple(_redacted(item, redact) for item in run.output),
+        tools=tuple(_redacted(item, redact) for item in run.tools),
+    )
+
+
+def _redactor(engine: Engine | None) -> Callable[[str], str]:
+    from aistrale.privacy.single import default_protection, redact_text
+
+    protection = (None if engine is None else engine.protection) or default_protection()
+    return lambda text: redact_text(protection, text).text
+
+
+def _redacted(value: JSON, redact: Callable[[str], str]) -> JSON:
+    if isinstance(value, str):
+        return redact(value[:MAX_TEXT]) if value else value
+    if isinstance(value, dict):
+        return {key: item if key in _NO_TEXT else _redacted(item, redact) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item, redact) for item in value]
+    return value
+
+
+def plain(value: object, depth: int = 8) -> JSON:
+    """Anything as JSON that nobody else holds: a copy, with bounds, in which strange objects are their class's name."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return value[:MAX_TEXT]
+    if depth == 0:
+        return "..."
+    if isinstance(value, dict):
+        return {str(key): plain(item, depth - 1) for key, item in list(value.items())[:256]}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item, depth - 1) for item in list(value)[:256]]
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        return plain(dump(), depth - 1)
+    return f"<{type(value).__name__}>"
+
+
+def merged(usages: list[RunUsage]) -> RunUsage | None:
+    """The usage of one exchange of which several alternatives were told: each has the whole, or its own part."""
+    if not usages:
+        return None
+    first = usages[0]
+    if all(usage == first for usage in usages):
+        return first
+    total = replace(first)
+    for name in (item for item in type(first).__slots__ if item != "billed"):
+        told = [count for usage in usages if (count := getattr(usage, name)) is not None]
+        setattr(total, name, sum(told) if told else None)
+    total.billed = any(usage.billed for usage in usages)
+    return total
