@@ -55,7 +55,8 @@ class Reporting:
         from aistrale.telemetry.observer import Observer
 
         self.hub = Hub(settings.sinks)
-        capture = Capture(always=settings.capture, redact=_redactor(settings))
+        # Where calls are redacted, requests are seen as they are sent; what a model says is new text in any case.
+        capture = Capture(always=settings.capture, redact=_redact, screened=settings.privacy is not None)
         observer = self.observer = Observer(self.hub.emit, capture)
         instruments = self.hub.instruments
         self.policies = {"telemetry": Telemetry(observer, instruments), "trace": Trace(instruments)}
@@ -80,14 +81,8 @@ def _both(first: Callable[[T], None] | None, second: Callable[[T], None]) -> Cal
     return told
 
 
-def _redactor(settings: Settings) -> Callable[[str], str] | None:
-    """What makes captured text harmless; None where calls are redacted anyway: it sees them as they are sent."""
-    if settings.privacy is not None:
-        return None
+def _redact(text: str) -> str:
+    """Makes captured text harmless."""
+    from aistrale.privacy.single import default_protection, redact_text
 
-    def redact(text: str) -> str:
-        from aistrale.privacy.single import default_protection, redact_text
-
-        return redact_text(default_protection(), text).text
-
-    return redact
+    return redact_text(default_protection(), text).text

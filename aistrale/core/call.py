@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aistrale.providers.catalog import ModelFacts
     from aistrale.providers.secret import Secret
     from aistrale.store.records import AttemptRow, CallRow, Row
+    from aistrale.telemetry.content import Said
     from aistrale.telemetry.instrument import Span
     from aistrale.telemetry.observer import Observer
     from aistrale.types import Cost, EmbedRequest, Lossy, Request, Usage
@@ -217,6 +218,9 @@ class Attempt:
 
     told: bool = False
     """Whether sinks know of its end."""
+
+    said: Said | None = None
+    """What was said, for sinks; None where nobody wants to know."""
 
     noted: bool = False
     """Whether the ledger knows, or may know, that it was to be made."""

@@ -29,6 +29,11 @@ class Followers:
     def __init__(self, instruments: tuple[Instrument, ...]) -> None:
         self.instruments = instruments
 
+    @property
+    def content(self) -> bool:
+        """Whether one of them wants to know what is said although the settings do not ask for it."""
+        return any(getattr(own, "content", False) for own in self.instruments)
+
     def call(self, call: Call) -> Spans:
         """A span of a call from each instrument."""
         return tuple(_guarded(lambda own=own: own.call(call)) for own in self.instruments)  # type: ignore[misc]

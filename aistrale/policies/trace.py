@@ -33,6 +33,8 @@ class Trace:
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Follow the attempt to its end."""
         attempt, followers = cast("Attempt", call.attempt), self._followers
+        observer = call.observer
+        said = None if observer is None else observer.listen(call, attempt, asked=followers.content)
         spans = followers.attempt(call, attempt)
         try:
             with following(spans):
@@ -46,6 +48,8 @@ class Trace:
             _told(call, attempt, reply)
             followers.end(spans, reply, error)
 
+        if said is not None:
+            reply.tap(said)
         if call.stream and (listening := followers.listening(spans)):
             reply.tap(_Listening(listening))
         reply.on_close(closed)

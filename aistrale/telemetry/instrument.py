@@ -36,7 +36,11 @@ class Span(Protocol):
 
 
 class Instrument(Protocol):
-    """Makes spans. What it raises is logged once and goes no further."""
+    """Makes spans. What it raises is logged once and goes no further.
+
+    It may have `content: bool`, True where it wants `Attempt.said` to remember what is said although the settings do
+    not ask for it; a context that says `capture=False` is obeyed all the same.
+    """
 
     chunks: bool
     """Whether it wants to be told of every event of a stream."""

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from aistrale.privacy.event import PrivacyEvent
     from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.store.records import CallRow
-    from aistrale.telemetry.events import Content, TelemetryEvent
+    from aistrale.telemetry.content import Capture, Said
+    from aistrale.telemetry.events import TelemetryEvent
     from aistrale.types import Lossy
 
 
@@ -43,15 +44,10 @@ class Observer:
 
     Args:
         emit: Where events go; never raises, never waits.
-        capture: Makes redacted content of a request and its answer; None where the settings keep none. It is asked only
-            for calls whose context wants it, or does not say.
+        capture: Makes redacted content of a request and its answer; None where none is ever kept.
     """
 
-    def __init__(
-        self,
-        emit: Callable[[TelemetryEvent], None],
-        capture: Callable[[Call, Reply | None], Content | None] | None = None,
-    ) -> None:
+    def __init__(self, emit: Callable[[TelemetryEvent], None], capture: Capture | None = None) -> None:
         self.emit = emit
         self._capture = capture
 
@@ -89,6 +85,19 @@ class Observer:
         """A call could not even begin."""
         self.emit(CallFinished(call_id=row.call_id, at=row.at, row=row))
 
+    def listen(self, call: Call, attempt: Attempt, *, asked: bool = False) -> Said | None:
+        """Begin to remember what an attempt says, where somebody wants content; the tap that does it.
+
+        Args:
+            call: Its call.
+            attempt: Gets what is remembered.
+            asked: Whether an instrument wants it although the settings do not ask for it.
+        """
+        if self._capture is None or not self._capture.wanted(call.context, asked=asked):
+            return None
+        attempt.said = said = self._capture.listen(call, attempt)
+        return said
+
     def attempt_finished(self, call: Call, attempt: Attempt, reply: Reply | None) -> None:
         """An attempt is settled; only the first time counts.
 
@@ -107,7 +116,9 @@ class Observer:
             answer = reply.accumulated.result()
             reasons = tuple(choice.finish_reason for choice in answer.choices)
             response_id = answer.id or None
-        content = self._capture(call, reply) if self._capture is not None else None
+        content = None
+        if attempt.said is not None and self._capture is not None and self._capture.wanted(call.context):
+            content = attempt.said.content()
         self.emit(
             AttemptFinished(
                 call_id=call.id,
