@@ -32,6 +32,7 @@
     │   ├── QueueFull
     │   └── QueueTimeout
     ├── DecryptionError               a token or a sealed vault cannot be opened
+    ├── WebhookVerificationError      a webhook that was received is not authentic, not fresh, or came before
     ├── AllTargetsFailed              an ExceptionGroup: one error per failed attempt
     └── Suspended                     async I/O was reached inside a synchronous client: a bug in a policy
 
@@ -40,7 +41,7 @@ Messages never contain keys, prompts or answers. `exit_code` is what the command
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -479,6 +480,28 @@ class QueueTimeout(_Queued):
 
 class DecryptionError(AistraleError):
     """Something encrypted cannot be opened: another key, another place, or it was changed. Which one is not told."""
+
+
+class WebhookVerificationError(AistraleError):
+    """A webhook that was received must not be worked on.
+
+    Args:
+        message: What is wrong, without the secret and without the body.
+        reason: "headers": one of the three is missing or malformed. "stale": its time lies too far in the past or the
+            future. "signature": none fits. "payload": it is authentic, but nothing that can be read. "replayed": it
+            came before, and is to be answered like the first time.
+        hint: What to do next.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        reason: Literal["headers", "stale", "signature", "payload", "replayed"] = "signature",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class AllTargetsFailed(AistraleError, ExceptionGroup[Exception]):

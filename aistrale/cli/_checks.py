@@ -132,7 +132,7 @@ def _settings(found: Findings) -> JSONObject:
     with suppress(ConfigurationError):  # it was met, and reported, when the settings were loaded
         path, table = _file()
         keys = sorted(_names(table))
-    known = {f"AISTRALE_{name.upper()}" for name in (*ENVIRONMENT, "config", "home")}
+    known = {f"AISTRALE_{name.upper()}" for name in (*ENVIRONMENT, "config", "home", "privacy_key", "webhook_secret")}
     ours = sorted(name for name, value in os.environ.items() if name.startswith("AISTRALE_") and value.strip())
     unread = [name for name in ours if name not in known]
     if unread:

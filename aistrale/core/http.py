@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator
 
-    from aistrale.core.network import AsyncWire, Wire
+    from aistrale.core.network import AsyncWire, Tunnel, Wire
 
 __all__ = [
     "AsyncHttp",
@@ -272,9 +272,13 @@ class SyncHttp(_Http):
         self._one = Pool(self._max_idle, self._idle_expiry)
 
     def _connection(self, lib: Library, place: Place) -> tuple[Any, Wire]:
-        wire = SyncWire(place.tunnel)
+        wire = self._wire(place.tunnel, tls=place.tls)
         context = self._places.context() if place.tls else None
         return lib.core.HTTPConnection(lib.origin(place), ssl_context=context, network_backend=wire), wire
+
+    def _wire(self, tunnel: Tunnel | None, *, tls: bool) -> SyncWire:
+        """A new wire; a subclass may give one that does not connect everywhere."""
+        return SyncWire(tunnel)
 
     async def _pool(self) -> Pool:
         return self._one

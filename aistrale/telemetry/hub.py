@@ -31,6 +31,10 @@ class Hub:
         self.sinks: list[Sink] = [open_sink(own.to) if isinstance(own.to, str) else own.to for own in settings]
         self._deliveries = [Delivery(sink, own, directory) for sink, own in zip(self.sinks, settings, strict=True)]
         self._puts = tuple(delivery.put for delivery in self._deliveries)
+        for sink in self.sinks:
+            attach = getattr(sink, "attach", None)
+            if attach is not None:
+                attach(self.emit)
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:

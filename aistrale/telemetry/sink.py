@@ -22,6 +22,8 @@ class Sink(Protocol):
     - `instrument`, an `aistrale.telemetry.instrument.Instrument`, for sinks that follow calls while they run.
     - `flush(timeout: float) -> bool`, to bring out what it holds itself.
     - `close() -> None`, to let go of what it holds open; `write` may come again and opens it anew.
+    - `attach(emit) -> None`, to be given a function that takes events, for what it has to tell itself, when it is put
+      to use.
     - `after_fork() -> None`, to drop in a child process what belongs to the parent.
     """
 
