@@ -258,6 +258,7 @@ class Call:
         "inbound",
         "judged",
         "limit",
+        "most_attempts",
         "observer",
         "on_lossy",
         "on_unsupported",
@@ -316,6 +317,8 @@ class Call:
         """How it came in, where that was in a wire format."""
         self.limit: int | None = None
         """Most tokens that the attempt may ask for, where that is less than the request says; its budget keeps it."""
+        self.most_attempts: int | None = None
+        """Most attempts at one target, where the caller allows fewer than the settings; retry keeps it."""
         self.screened = False
         """Whether policies change what the answer says, so that the provider's own bytes must not be handed on."""
         self.vault: Vault | None = None
