@@ -87,6 +87,7 @@ _read = record(
         "guarantee": word("best_effort", "durable"),
         "queue": whole(1),
         "queue_bytes": whole(1_000),
+        "spool_bytes": whole(100_000),
         "overflow": word("drop_newest", "drop_oldest"),
         "batch": whole(1),
         "interval": number(0, _INFINITE),

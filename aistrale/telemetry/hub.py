@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from aistrale.telemetry.instrument import Instrument
     from aistrale.telemetry.settings import SinkSettings
     from aistrale.telemetry.sink import Sink
+
+_log = logging.getLogger("aistrale.telemetry")
 
 
 class Hub:
@@ -45,7 +48,11 @@ class Hub:
     def emit(self, event: TelemetryEvent) -> None:
         """Give an event to every sink that wants it."""
         for put in self._puts:
-            put(event)
+            try:
+                put(event)
+            except Exception:
+                # Delivery itself raises nothing; what happened instead is a defect of ours, or no memory.
+                _log.exception("an event of kind %s did not get to a sink", event.kind)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Deliver what waits.
@@ -57,8 +64,8 @@ class Hub:
             False when something was not delivered in time; it still waits.
         """
         until = time.monotonic() + timeout
-        done = [delivery.flush(max(until - time.monotonic(), 0.0)) for delivery in self._deliveries]
-        return all(done)
+        begun = [(delivery, delivery.begin(until)) for delivery in self._deliveries]
+        return all([delivery.finish(asked) for delivery, asked in begun])  # noqa: C419 - none is to be left out
 
     def status(self) -> list[DeliveryStatus]:
         """What became of the events of each sink."""
@@ -71,5 +78,6 @@ class Hub:
             timeout: Seconds, for all sinks together.
         """
         until = time.monotonic() + timeout
+        self.flush(timeout)
         for delivery in self._deliveries:
             delivery.close(max(until - time.monotonic(), 0.0))

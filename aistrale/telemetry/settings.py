@@ -22,12 +22,15 @@ class SinkSettings:
         guarantee: "best_effort": events wait in memory, and those that do not fit are dropped and counted by reason.
             "durable": every event is written to a journal on disk in the calling thread, and delivered at least once,
             with the same id each time; it survives the process.
-        queue: Most events that wait in memory, at least 1.
-        queue_bytes: About the most bytes that they may take, at least 1,000.
-        overflow: Which ones are dropped when there is no room.
+        queue: Most events that wait in memory, at least 1, beside the batch that is under way. Of a durable one: those
+            that wait for a disk that does not take them.
+        queue_bytes: About the most bytes that they may take, that batch included, at least 1,000.
+        spool_bytes: About the most bytes that wait on disk, of all processes, at least 100,000; what comes then is
+            dropped and counted.
+        overflow: Which ones are dropped when there is no room in memory.
         batch: Most events of one delivery, at least 1.
         interval: Seconds that the first event of a batch waits for others, at least 0.
-        timeout: Seconds after which a delivery counts as hanging: what comes after it is dropped, or kept on disk.
+        timeout: Seconds after which a delivery counts as hanging, which is said in logs and in the status.
         kinds: Which kinds of events it gets; None for all that it wants.
     """
 
@@ -36,6 +39,7 @@ class SinkSettings:
     guarantee: Guarantee = "best_effort"
     queue: int = 10_000
     queue_bytes: int = 64 * 1024 * 1024
+    spool_bytes: int = 1024 * 1024 * 1024
     overflow: Overflow = "drop_newest"
     batch: int = 512
     interval: float = 1.0

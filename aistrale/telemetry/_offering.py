@@ -1,0 +1,145 @@
+"""Calling a sink: what it raises is counted, what it emits is known to be its doing, how long it takes is seen."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from aistrale.telemetry._retry import Retry, describe, is_about_data, is_permanent
+from aistrale.telemetry._waiting import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from aistrale.telemetry.events import TelemetryEvent
+    from aistrale.telemetry.sink import Sink
+
+inside: Final[dict[int, Offering]] = {}
+"""Which threads are inside a sink, by their numbers."""
+
+# Failures in a row that look like the fault of events, before they are offered one by one, and before one is given up.
+_FAULTS: Final = 3
+
+
+class Offering:
+    """Offers events to one sink.
+
+    Args:
+        sink: Which one.
+        clock: Monotonic seconds.
+        jitter: A random number from 0 to 1.
+        patient: Whether events are offered until the sink takes them or says that it never will. Else one that the sink
+            cannot take while it takes others is given up.
+    """
+
+    def __init__(self, sink: Sink, clock: Callable[[], float], jitter: Callable[[], float], *, patient: bool) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._patient = patient
+        self._taken = Counts()
+        self._faults = 0
+        self._began: float | None = None
+        self._emits = False
+        self.retry = Retry(jitter)
+        self.dropped = Counts()
+        self.singly = False
+        """Whether events are to be offered one at a time, until the batch is over in which one seems to be at fault."""
+
+    @property
+    def taken(self) -> int:
+        """How many events the sink has taken."""
+        return self._taken.of("taken")
+
+    def offer(self, batch: Sequence[TelemetryEvent]) -> bool:
+        """Offer a batch; whether it is settled: taken, or given up for good.
+
+        Raises:
+            KeyboardInterrupt: In the main thread only, where it is the user's.
+        """
+        try:
+            self._enter(lambda: self._sink.write(batch))
+        except BaseException as error:
+            # Also SystemExit: a sink does not end a thread of ours.
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise
+            return self._failed(batch, error)
+        self._taken.add("taken", len(batch))
+        self._faults = 0
+        self.retry.succeeded()
+        return True
+
+    def _failed(self, batch: Sequence[TelemetryEvent], error: BaseException) -> bool:
+        if is_permanent(error):
+            self.retry.succeeded()
+            self.retry.last_error = describe(error)
+            self.dropped.add("failed permanently", len(batch))
+            return True
+        self.retry.failed(error, self._clock())
+        self._faults = self._faults + 1 if is_about_data(error) and not self._patient else 0
+        if self._faults < _FAULTS:
+            return False
+        self._faults = 0
+        self.singly = True
+        if len(batch) > 1:
+            return False
+        self.dropped.add("unwritable")
+        return True
+
+    def directly(self, event: TelemetryEvent) -> bool:
+        """Give the sink an event in the thread that it comes from; whether it took it."""
+        try:
+            self._enter(lambda: self._sink.write((event,)))
+        except Exception as error:  # noqa: BLE001 - the call that it is told of goes on; what is no Exception is the host's
+            self.retry.last_error = describe(error)
+            return False
+        self._taken.add("taken")
+        return True
+
+    def does(self, name: str, *arguments: float) -> object:
+        """Call an optional method of the sink; False where it raised, True where there is none."""
+        method = getattr(self._sink, name, None)
+        if method is None:
+            return True
+        try:
+            return self._enter(lambda: method(*arguments))
+        except BaseException as error:  # noqa: BLE001 - as for `offer`
+            self.retry.last_error = describe(error)
+            return False
+
+    def hangs(self, seconds: float) -> bool:
+        """Whether the sink was called longer ago than that, and has not come back."""
+        began = self._began
+        return began is not None and self._clock() - began > seconds
+
+    def is_echo(self) -> bool:
+        """Whether an event that comes now is the doing of a sink that was given others, and not for this one.
+
+        A sink that emits while it is inside `write` gets none of those events, nor any of another sink that does the
+        like: two that tell each other what they did would never come to an end.
+        """
+        cause = inside.get(threading.get_ident())
+        if cause is None:
+            return False
+        cause._emits = True  # noqa: SLF001 - one of us
+        if cause is self or self._emits:
+            self.dropped.add("echo")
+            return True
+        return False
+
+    def is_inside(self) -> bool:
+        """Whether this very thread is inside the sink."""
+        return inside.get(threading.get_ident()) is self
+
+    def _enter(self, action: Callable[[], object]) -> object:
+        ident = threading.get_ident()
+        outer = inside.get(ident)
+        inside[ident] = self
+        self._began = self._clock()
+        try:
+            return action()
+        finally:
+            self._began = None
+            if outer is None:
+                inside.pop(ident, None)
+            else:
+                inside[ident] = outer
