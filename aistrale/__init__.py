@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aistrale.core.call import Call, Clocks, Context
     from aistrale.core.pipeline import Pipeline, Policy
     from aistrale.core.reply import Reply, Tap
+    from aistrale.decorator import llm
     from aistrale.default import (
         context,
         embed,
@@ -50,6 +51,7 @@ _HOMES = {
     "aistrale.core.call": ("Call", "Clocks", "Context"),
     "aistrale.core.pipeline": ("Pipeline", "Policy"),
     "aistrale.core.reply": ("Reply", "Tap"),
+    "aistrale.decorator": ("llm",),
     "aistrale.default": (
         "context",
         "embed",
@@ -118,6 +120,7 @@ __all__ = [
     "image",
     "init",
     "last_call",
+    "llm",
     "openai_compatible",
     "policies",
     "run",

@@ -86,6 +86,11 @@ def get_engine() -> Engine:
     return get_client()._engine  # noqa: SLF001 - a client is its engine's face; the engine is no public name
 
 
+def engine_there() -> Engine | None:
+    """The engine of the process-wide client; None as long as nobody has set one up."""
+    return None if _client is None else _client._engine  # noqa: SLF001 - as above
+
+
 def _async_client() -> AsyncClient:
     return get_client().as_async()
 

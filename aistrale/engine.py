@@ -28,7 +28,7 @@ from aistrale.providers.catalog import default_model, lookup, resolve
 from aistrale.providers.openai_compatible import openai_compatible
 from aistrale.providers.secret import find_key, require_key
 from aistrale.reporting import Reporting
-from aistrale.scope import current
+from aistrale.scope import current, note
 from aistrale.store import open_ledger
 from aistrale.types import Completion, EmbedRequest
 
@@ -299,6 +299,7 @@ class Engine:
             on_lossy=options.get("on_lossy", self.settings.on_lossy),
             on_unsupported=options.get("on_unsupported", self.settings.on_unsupported),
         )
+        note(call.id)
         if call.stream:
             rules = options.get("streams")
             call.streaming = self.settings.streams if rules is None else streams("streams", rules)
@@ -314,6 +315,7 @@ class Engine:
             asked=asked if isinstance(asked, str) else "",
             context=current(),
         )
+        note(row.call_id)
         self.ledger.append(row)
         if self.reporting.observer is not None:
             self.reporting.observer.refused(row)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPTIONS",
+    "CallOptions",
     "EmbedOptions",
     "Options",
     "Prompt",
@@ -31,7 +32,38 @@ __all__ = [
 ]
 
 
-class Options(TypedDict, total=False):
+class CallOptions(TypedDict, total=False):
+    """Those of Options that a prompt function takes as they are; the others are its context, or its annotation."""
+
+    model: str | None
+    provider: str | None
+    system: str | None
+    tools: Sequence[Callable[..., object] | Tool | JSONObject] | None
+    tool_choice: str | ToolChoice | None
+    parallel_tool_calls: bool | None
+    max_tool_rounds: int
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    n: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    logit_bias: Mapping[str, float] | None
+    logprobs: int | None
+    reasoning: str | int | Reasoning | None
+    metadata: Mapping[str, str] | None
+    service_tier: str | None
+    cache_key: str | None
+    streams: StreamMode | StreamRules | Mapping[str, object] | None
+    on_unsupported: Literal["error", "drop"]
+    on_lossy: Literal["warn", "error"]
+    extra: JSONObject | None
+
+
+class Options(CallOptions, total=False):
     """Keyword options of run and stream; what is not given is not sent.
 
     Args:
@@ -70,36 +102,10 @@ class Options(TypedDict, total=False):
         extra: Fields merged into the body as they are, for what only this provider knows.
     """
 
-    model: str | None
-    provider: str | None
     route: str | None
-    system: str | None
-    tools: Sequence[Callable[..., object] | Tool | JSONObject] | None
-    tool_choice: str | ToolChoice | None
-    parallel_tool_calls: bool | None
-    max_tool_rounds: int
     output: object
-    max_tokens: int | None
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    stop: str | Sequence[str] | None
-    seed: int | None
-    n: int | None
-    presence_penalty: float | None
-    frequency_penalty: float | None
-    logit_bias: Mapping[str, float] | None
-    logprobs: int | None
-    reasoning: str | int | Reasoning | None
     user: str | None
-    metadata: Mapping[str, str] | None
-    service_tier: str | None
-    cache_key: str | None
     deadline: float | None
-    streams: StreamMode | StreamRules | Mapping[str, object] | None
-    on_unsupported: Literal["error", "drop"]
-    on_lossy: Literal["warn", "error"]
-    extra: JSONObject | None
 
 
 class EmbedOptions(TypedDict, total=False):

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import fields, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final, ParamSpec, TypedDict, TypeVar, cast, overload
 
 from aistrale.core.call import NOBODY, Context
 from aistrale.errors import ConfigurationError
 from aistrale.options import check_deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+    from contextvars import Token
+    from types import TracebackType
     from typing import Unpack
 
     from aistrale.core.call import Priority
 
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
 _FIELDS: Final = tuple(item.name for item in fields(Context))
-_context: ContextVar[Context] = ContextVar("aistrale_context", default=NOBODY)
+# A function that runs for days must not grow for it; what is beyond that is in the ledger.
+_MOST_CALLS: Final = 1000
 
 
 class ContextValues(TypedDict, total=False):
@@ -54,32 +62,204 @@ class ContextValues(TypedDict, total=False):
     capture: bool | None
 
 
+class Running:
+    """A decorated function that runs: the calls made inside belong to it, and its time is theirs.
+
+    Args:
+        parent: The one around it.
+    """
+
+    __slots__ = ("calls", "over", "parent", "until")
+
+    def __init__(self, parent: Running | None) -> None:
+        self.parent = live(parent)
+        self.until: float | None = None
+        """Monotonic instant by which it must be done; None for no limit of its own."""
+        self.calls: list[str] = []
+        """Ids of the calls made inside, the first thousand."""
+        self.over = False
+
+    def finish(self) -> None:
+        """It is over: what a task goes on doing that was begun inside is no longer its concern."""
+        self.over = True
+        # A task that starts its successor, which starts its own, must not leave a chain that grows for ever.
+        self.parent = live(self.parent)
+
+
+def live(running: Running | None) -> Running | None:
+    """The innermost function that still runs, from this one outward."""
+    while running is not None and running.over:
+        running = running.parent
+    return running
+
+
+class Scope:
+    """What the context variable holds.
+
+    Args:
+        context: Who calls.
+        running: The innermost decorated function.
+        outer: What held before.
+    """
+
+    __slots__ = ("closed", "context", "outer", "running")
+
+    def __init__(self, context: Context, running: Running | None = None, outer: Scope | None = None) -> None:
+        self.context = context
+        self.running = running
+        self.outer = outer
+        self.closed = False
+
+    def close(self) -> Scope:
+        """It holds no longer; the next one outward that still does."""
+        self.closed = True
+        outer = self.outer
+        while outer is not None and outer.closed:
+            outer = outer.outer
+        # As above: no chain that grows for ever.
+        self.outer = outer
+        return outer or _BASE
+
+
+_BASE: Final = Scope(NOBODY)
+_scope: ContextVar[Scope] = ContextVar("aistrale_scope", default=_BASE)
+
+
+def scope() -> Scope:
+    """What holds for the running code."""
+    return _scope.get()
+
+
+def enter(new: Scope) -> Token[Scope]:
+    """Let a scope hold until `leave`."""
+    return _scope.set(new)
+
+
+def leave(token: Token[Scope], own: Scope) -> Scope:
+    """Let hold again what did before `enter`.
+
+    Args:
+        token: Of `enter`.
+        own: What was entered.
+
+    Returns:
+        What held until now: blocks inside may have changed it.
+    """
+    inner = _scope.get()
+    try:
+        _scope.reset(token)
+    except ValueError:
+        # A coroutine may go on, or be closed, in another thread or task: what holds there is not ours to change.
+        return own
+    return inner
+
+
 def current() -> Context:
-    """The context of the running code."""
-    return _context.get()
+    """The context of the running code; its deadline is no more than what is left to the functions around it."""
+    holds = _scope.get()
+    context, running = holds.context, holds.running
+    until: float | None = None
+    while running is not None:
+        if not running.over and running.until is not None and (until is None or running.until < until):
+            until = running.until
+        running = running.parent
+    if until is None:
+        return context
+    left = until - time.monotonic()
+    return context if context.deadline is not None and context.deadline <= left else replace(context, deadline=left)
 
 
-@contextmanager
-def context(**values: Unpack[ContextValues]) -> Iterator[Context]:
+def note(call_id: str) -> None:
+    """A call is made here: the functions around it are told."""
+    running = _scope.get().running
+    while running is not None:
+        if not running.over and len(running.calls) < _MOST_CALLS:
+            running.calls.append(call_id)
+        running = running.parent
+
+
+class Block(AbstractContextManager[Context]):
+    """What `aistrale.context` gives: a context manager for one `with`, and a decorator.
+
+    Args:
+        values: What it sets.
+    """
+
+    def __init__(self, values: ContextValues) -> None:
+        self.values = checked(values)
+        self._scope: Scope | None = None
+
+    def __enter__(self) -> Context:
+        if self._scope is not None:
+            raise ConfigurationError("this context was entered before", hint="Write aistrale.context(...) again.")
+        outer = _scope.get()
+        self._scope = Scope(over(outer.context, self.values), outer.running, outer)
+        _scope.set(self._scope)
+        return self._scope.context
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        own = self._scope
+        if own is None:
+            return
+        outer = own.close()
+        # A generator may have been closed in another thread or task than it was entered in.
+        if _scope.get() is own:
+            _scope.set(outer)
+
+    @overload
+    def __call__(self, function: classmethod[T, P, R], /) -> classmethod[T, P, R]: ...
+    @overload
+    def __call__(self, function: staticmethod[P, R], /) -> staticmethod[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    def __call__(self, function: object, /) -> object:
+        """The function with the context set while it runs, of a generator too; it may be called as often as you like.
+
+        Raises:
+            ConfigurationError: It is a class, a property, or nothing that can be called.
+        """
+        from aistrale.wrapping import Execution, wrap
+
+        def start(*_: object) -> Execution:
+            outer = _scope.get()
+            return Execution(Scope(over(outer.context, self.values), outer.running, outer))
+
+        return wrap(function, start, "aistrale.context")
+
+
+def context(**values: Unpack[ContextValues]) -> Block:
     """Set who calls, for all calls inside the block; what is not given is inherited, tags are merged.
+
+    A decorator too: `@aistrale.context(user="ada")` sets it while the function runs, be it plain, async or a generator.
 
     Args:
         **values: See ContextValues: user, workspace, project, session, name, tags, route, deadline, budget, priority,
             capture.
 
+    Returns:
+        A context manager for one `with` (in async code too), which gives the new context; and a decorator.
+
     Raises:
         ConfigurationError: There is no such field, or its value is of a wrong type.
     """
-    new = extended(current(), values)
-    token = _context.set(new)
-    try:
-        yield new
-    finally:
-        _context.reset(token)
+    return Block(values)
 
 
 def extended(outer: Context, values: ContextValues) -> Context:
     """The outer context with these values over it. Raises ConfigurationError for unknown fields and wrong values."""
+    return over(outer, checked(values))
+
+
+def over(outer: Context, values: ContextValues) -> Context:
+    """The outer context with values over it that were checked."""
+    tags = {**outer.tags, **(values.get("tags") or {})}
+    return replace(outer, **{**values, "tags": tags})  # type: ignore[arg-type]  # the names were checked
+
+
+def checked(values: ContextValues) -> ContextValues:
+    """A copy of these values. Raises ConfigurationError for unknown fields and wrong values."""
     for name, value in values.items():
         if name not in _FIELDS:
             raise ConfigurationError(
@@ -97,8 +277,10 @@ def extended(outer: Context, values: ContextValues) -> Context:
                 raise ConfigurationError("capture must be true or false", field="capture")
         elif not isinstance(value, (str, NoneType)):
             raise ConfigurationError(f"{name} must be text", field=name)
-    tags = {**outer.tags, **(values.get("tags") or {})}
-    return replace(outer, **{**values, "tags": tags})  # type: ignore[arg-type]  # the names were checked
+    copy = dict(values)
+    if (tags := values.get("tags")) is not None:
+        copy["tags"] = dict(tags)
+    return cast("ContextValues", copy)
 
 
 def _check_tags(tags: object) -> None:

@@ -54,12 +54,12 @@ def scan_text(settings: PrivacySettings, scanner: Finder, text: str) -> list[Fin
     ]
 
 
-def redact_text(protection: Protection, text: str) -> Redacted:
-    """A text as the settings redact it, with a vault of its own; also where calls are not redacted."""
+def redact_text(protection: Protection, text: str, vault: Vault | None = None) -> Redacted:
+    """A text as the settings redact it, also where calls are not redacted; its vault is its own unless one is given."""
     from aistrale.privacy.vault import Vault
 
     settings = protection.settings
-    vault = Vault()
+    vault = Vault() if vault is None else vault
     wanted: dict[str, str] = {}
     if not settings.redact:
         types = known_types(settings.recognizers) if settings.types is None else settings.types

@@ -1,0 +1,183 @@
+"""One execution of a decorated function: its context, its time, the calls made inside, and what sinks hear of it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from aistrale.scope import ContextValues, Running, Scope, over, scope
+from aistrale.snapshot import MOST_TEXT, redacted, snapshot
+from aistrale.wrapping import Execution, Function, innermost, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aistrale.core.call import Context
+    from aistrale.engine import Engine
+    from aistrale.types import JSON
+
+T = TypeVar("T")
+
+_ROOM: Final = 65_536
+"""Characters of text that are kept of what a generator gives."""
+
+_NO_TEXT: Final = 1000
+"""As how many characters anything else counts."""
+
+
+class Rules:
+    """What holds for all executions of one function.
+
+    Args:
+        function: Which one.
+        values: Its context.
+    """
+
+    def __init__(self, function: Function, values: ContextValues) -> None:
+        inner = innermost(function)
+        named = getattr(function, "__qualname__", None) or getattr(inner, "__qualname__", None) or name_of(function)
+        self.name = values.get("name") or named.rpartition("<locals>.")[2]
+        self.deadline = values.get("deadline")
+        self.function = function
+        self._values = cast("ContextValues", {**values, "name": self.name})
+        # The time of the function runs out for all its calls together, see Running.
+        self._values.pop("deadline", None)
+        self._last: tuple[Context, Context] | None = None
+
+    def start(self, args: tuple[object, ...], kwargs: dict[str, object]) -> FunctionRun:
+        """An execution with these arguments."""
+        outer = scope()
+        return FunctionRun(self, outer, self._over(outer.context), args, kwargs)
+
+    def _over(self, outer: Context) -> Context:
+        # Most functions are always called from the same context.
+        last = self._last
+        if last is None or last[0] is not outer:
+            last = self._last = (outer, over(outer, self._values))
+        return last[1]
+
+
+class FunctionRun(Execution):
+    """One execution of a decorated function, of which sinks are told when it is over.
+
+    Args:
+        rules: Of the function.
+        outer: Where it is called.
+        context: What holds inside.
+        args: Its arguments.
+        kwargs: Likewise.
+    """
+
+    __slots__ = ("_inputs", "_items", "_room", "_rules", "_running", "_started", "keeps")
+
+    def __init__(
+        self, rules: Rules, outer: Scope, context: Context, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> None:
+        self._rules = rules
+        self._running = Running(outer.running)
+        self.scope = Scope(context, self._running, outer)
+        self._inputs: dict[str, JSON] | None = None
+        self._items: list[object] | None = None
+        self._room = _ROOM
+        self._started = 0.0
+        engine = _watched()
+        # Where nobody has set up a client yet, a call inside may, and it may have sinks.
+        self.keeps = bool(context.capture) if engine is None else _wanted(context, engine)
+        if self.keeps:
+            self._inputs = _harmless(lambda: _arguments(rules.function, args, kwargs))
+
+    def began(self) -> None:
+        """Its time runs from now on."""
+        self._started = time.monotonic()
+        if self._rules.deadline is not None:
+            self._running.until = self._started + self._rules.deadline
+
+    def yielded(self, item: object) -> None:
+        """Keep it, as long as there is room."""
+        items = self._items = [] if self._items is None else self._items
+        if self._room > 0:
+            self._room -= len(item) + 1 if isinstance(item, str) else _NO_TEXT
+            items.append(item[:MOST_TEXT] if isinstance(item, str) else _harmless(lambda: snapshot(item)))
+
+    def ended(self, error: BaseException | None, value: object = None) -> None:
+        """Tell sinks, if there are any."""
+        self.scope.close()
+        self._running.finish()
+        engine = _watched()
+        if engine is not None:
+            latency = time.monotonic() - self._started
+            _harmless(lambda: self._tell(engine, latency, error, value))
+
+    def _tell(self, engine: Engine, latency: float, error: BaseException | None, value: object) -> None:
+        from aistrale.telemetry.events import FunctionFinished
+
+        observer = engine.reporting.observer
+        if observer is None:
+            return
+        context = self.scope.context
+        inputs, output = self._said(engine, value) if _wanted(context, engine) else (None, None)
+        observer.emit(
+            FunctionFinished(
+                name=self._rules.name,
+                latency=latency,
+                outcome="success" if error is None else "error" if isinstance(error, Exception) else "cancelled",
+                error=None if error is None or isinstance(error, GeneratorExit) else type(error).__name__,
+                user=context.user,
+                workspace=context.workspace,
+                project=context.project,
+                session=context.session,
+                tags=context.tags,
+                calls=tuple(self._running.calls),
+                inputs=inputs,
+                output=output,
+            )
+        )
+
+    def _said(self, engine: Engine, value: object) -> tuple[dict[str, JSON] | None, JSON]:
+        """The arguments and the result, redacted; nothing at all where that fails."""
+        redact = _redactor(engine)
+        output = snapshot(value) if self._items is None else _together(self._items)
+        inputs = None if self._inputs is None else redacted(self._inputs, redact)
+        return cast("dict[str, JSON] | None", inputs), redacted(output, redact)
+
+
+def _watched() -> Engine | None:
+    """The engine of the process-wide client, if it has sinks; nothing is set up or loaded to find out."""
+    default = sys.modules.get("aistrale.default")
+    engine: Engine | None = None if default is None else default.engine_there()
+    return None if engine is None or engine.reporting.observer is None else engine
+
+
+def _wanted(context: Context, engine: Engine) -> bool:
+    return engine.settings.capture if context.capture is None else context.capture
+
+
+def _redactor(engine: Engine) -> Callable[[str], str]:
+    """Redacts texts that belong together, as the client redacts calls, or as one that redacts would."""
+    from aistrale.privacy.single import default_protection, redact_text
+    from aistrale.privacy.vault import Vault
+
+    protection, vault = engine.protection or default_protection(), Vault()
+    return lambda text: redact_text(protection, text, vault).text
+
+
+def _arguments(function: Function, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, JSON]:
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    return {name: snapshot(value) for name, value in bound.arguments.items()}
+
+
+def _together(items: list[object]) -> JSON:
+    """What a generator gave: one text, if it is all text, since a name may be cut in two between its pieces."""
+    if all(isinstance(item, str) for item in items):
+        return snapshot("".join(str(item) for item in items))
+    return snapshot(items)
+
+
+def _harmless(tell: Callable[[], T]) -> T | None:
+    """Telling must not harm the function that is told of."""
+    try:
+        return tell()
+    except Exception:  # noqa: BLE001 - whatever arguments do when they are looked at, and at the end of the interpreter
+        return None
