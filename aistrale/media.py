@@ -1,4 +1,4 @@
-"""Images, sounds and documents from a file, bytes or a URL, checked before they are sent."""
+"""Images, sounds, videos and documents from a file, bytes or a URL, checked before they are sent."""
 
 from __future__ import annotations
 
@@ -75,6 +75,11 @@ def image(source: str | os.PathLike[str] | bytes, *, detail: str | None = None) 
 def audio(source: str | os.PathLike[str] | bytes) -> MediaPart:
     """A sound for a prompt; same arguments and errors as image."""
     return _part("audio", source)
+
+
+def video(source: str | os.PathLike[str] | bytes) -> MediaPart:
+    """A video for a prompt; same arguments and errors as image."""
+    return _part("video", source)
 
 
 def document(source: str | os.PathLike[str] | bytes, *, filename: str | None = None) -> MediaPart:
