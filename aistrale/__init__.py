@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aistrale._version import __version__
 
 if TYPE_CHECKING:
-    from aistrale import cost, errors, policies, testing
+    from aistrale import cost, errors, policies, sinks, testing
     from aistrale.client import AsyncClient, Client
     from aistrale.config import Settings
     from aistrale.conversation import Session
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply, Tap
     from aistrale.decorator import llm
     from aistrale.default import (
-        context,
         embed,
         embed_async,
         flush,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from aistrale.options import EmbedOptions, Options
     from aistrale.policies.retry import Backoff
     from aistrale.providers.openai_compatible import openai_compatible
+    from aistrale.scope import context
     from aistrale.start import init, shutdown
     from aistrale.streams import AsyncStream, Stream
     from aistrale.types import Completion, Embeddings, Event, Message, Tool, Usage
@@ -53,7 +53,6 @@ _HOMES = {
     "aistrale.core.reply": ("Reply", "Tap"),
     "aistrale.decorator": ("llm",),
     "aistrale.default": (
-        "context",
         "embed",
         "embed_async",
         "flush",
@@ -73,12 +72,13 @@ _HOMES = {
     "aistrale.policies.retry": ("Backoff",),
     "aistrale.providers.openai_compatible": ("openai_compatible",),
     "aistrale.conversation": ("Session",),
+    "aistrale.scope": ("context",),
     "aistrale.start": ("init", "shutdown"),
     "aistrale.streams": ("AsyncStream", "Stream"),
     "aistrale.types": ("Completion", "Embeddings", "Event", "Message", "Tool", "Usage"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_NAMESPACES = ("cost", "errors", "policies", "testing")
+_NAMESPACES = ("cost", "errors", "policies", "sinks", "testing")
 
 __all__ = [
     "AistraleError",
@@ -127,6 +127,7 @@ __all__ = [
     "run_async",
     "session",
     "shutdown",
+    "sinks",
     "stream",
     "stream_async",
     "testing",

@@ -8,7 +8,7 @@ PUBLIC = [
     "Settings", "Stream", "Tap", "Tool", "Usage",
     "__version__", "async_transport", "audio", "context", "cost", "document", "embed", "embed_async", "errors", "flush",
     "get_client", "http_client", "image", "init", "last_call", "llm", "openai_compatible", "policies", "run", "run_async", "session",
-    "shutdown", "stream", "stream_async", "testing", "transport", "wrap",
+    "shutdown", "sinks", "stream", "stream_async", "testing", "transport", "wrap",
 ]  # fmt: skip
 
 

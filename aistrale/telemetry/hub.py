@@ -38,6 +38,9 @@ class Hub:
             attach = getattr(sink, "attach", None)
             if attach is not None:
                 attach(self.emit)
+            watch = getattr(sink, "watch", None)
+            if watch is not None:
+                watch(self.status)
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -50,7 +53,7 @@ class Hub:
         for put in self._puts:
             try:
                 put(event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - see below
                 # Delivery itself raises nothing; what happened instead is a defect of ours, or no memory.
                 _log.exception("an event of kind %s did not get to a sink", event.kind)
 

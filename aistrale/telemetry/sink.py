@@ -24,6 +24,8 @@ class Sink(Protocol):
     - `close() -> None`, to let go of what it holds open; `write` may come again and opens it anew.
     - `attach(emit) -> None`, to be given a function that takes events, for what it has to tell itself, when it is put
       to use.
+    - `watch(status) -> None`, to be given a bound method that says what became of the events of all sinks of the client
+      (`DeliveryStatus`, one each); to be held weakly, since clients come and go.
     - `after_fork() -> None`, to drop in a child process what belongs to the parent.
     """
 

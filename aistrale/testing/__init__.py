@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aistrale.testing.faults import GOOD, Broken, Fault, Good, Say, Slow
     from aistrale.testing.script import Scripted
     from aistrale.testing.simulated import Received, Simulator
+    from aistrale.testing.sink_contract import check_sink
 
 __all__ = [
     "GOOD",
@@ -28,6 +29,7 @@ __all__ = [
     "Simulator",
     "Slow",
     "check_recognizer",
+    "check_sink",
     "simulator",
 ]
 
@@ -37,6 +39,7 @@ _HOMES = {
     "aistrale.testing.faults": ("GOOD", "Broken", "Fault", "Good", "Say", "Slow"),
     "aistrale.testing.script": ("Scripted",),
     "aistrale.testing.simulated": ("Received", "Simulator"),
+    "aistrale.testing.sink_contract": ("check_sink",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

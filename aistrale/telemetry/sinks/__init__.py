@@ -1,4 +1,8 @@
-"""The sinks, one a file, and the addresses that they are known by. Nothing is imported before it is asked for."""
+"""The sinks, one a file, and the addresses that they are known by. Nothing is imported before it is asked for.
+
+A sink of another package declares an entry point in the group `aistrale.sinks`: its name is the scheme, its value a
+class with `from_url`. It cannot take the place of one of ours.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from aistrale.core.worker import importing
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,10 +56,10 @@ def open_sink(url: str) -> Sink:
     """The sink of an address; nothing is connected to.
 
     Raises:
-        ConfigurationError: There is no such scheme, or the address is wrong.
+        ConfigurationError: There is no such scheme, or the address is wrong; field "sinks".
         ImportError: A library is missing; names the extra that brings it.
     """
-    scheme = url.partition(":")[0].strip().lower()
+    scheme = url.partition("?")[0].partition(":")[0].strip().lower()
     return _class(scheme).from_url(url.strip())
 
 
@@ -66,10 +71,34 @@ def schemes() -> list[str]:
 def _class(scheme: str) -> SinkClass:
     home = _HOMES.get(scheme)
     if home is not None:
-        module, _, name = home.partition(":")
-        return cast("SinkClass", getattr(import_module(f"{__name__}.{module}"), name))
+        return cast("SinkClass", _load(home))
     for point in entry_points(group=GROUP, name=scheme):
-        return cast("SinkClass", point.load())
+        try:
+            found = point.load()
+        except AttributeError as error:
+            raise ConfigurationError(
+                f"sinks: {scheme} of another package leads nowhere: {error}", field="sinks"
+            ) from error
+        if not callable(getattr(found, "from_url", None)):
+            raise ConfigurationError(f"sinks: {scheme} of another package has no from_url()", field="sinks")
+        return cast("SinkClass", found)
     # The address is not quoted whole: it may hold a key.
     shown = scheme if scheme.isalnum() and len(scheme) < 20 else "this address"
     raise ConfigurationError(f"sinks: {shown} is no sink", field="sinks", hint=f"Known: {', '.join(schemes())}.")
+
+
+def _load(home: str) -> object:
+    module, _, name = home.partition(":")
+    with importing():
+        return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+_CLASSES: Final = {home.partition(":")[2]: home for home in _HOMES.values()}
+
+
+def __getattr__(name: str) -> object:
+    home = _CLASSES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'aistrale.telemetry.sinks' has no attribute {name!r}")
+    value = globals()[name] = _load(home)
+    return value
