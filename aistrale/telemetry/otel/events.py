@@ -1,0 +1,44 @@
+"""Log records: the details of an exchange as an event, for backends that read content there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from opentelemetry import _logs
+
+from aistrale.telemetry.otel import conventions as words
+from aistrale.telemetry.otel.messages import event_content
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger
+    from opentelemetry.context import Context
+
+    from aistrale.telemetry.events import Content
+    from aistrale.telemetry.otel.attributes import Attributes
+
+
+def emit_details(
+    logger: Logger, context: Context, attributes: Attributes, content: Content | None, *, tools: bool
+) -> None:
+    """Emit the event of an exchange.
+
+    Args:
+        logger: Where to.
+        context: With the exchange's span, which the event belongs to.
+        attributes: Those of the span.
+        content: What was said, structured; None for none.
+        tools: Whether the conventions in use have definitions of tools.
+    """
+    found: dict[str, object] = dict(attributes)
+    if content is not None:
+        found.update(event_content(content, tools=tools))
+    # The module is still private in the API, and the class has changed with its releases.
+    record = cast("Any", _logs.LogRecord)
+    common = {
+        "timestamp": time.time_ns(),
+        "context": context,
+        "severity_number": _logs.SeverityNumber.INFO,
+        "attributes": found,
+    }
+    logger.emit(record(event_name=words.DETAILS_EVENT, **common))

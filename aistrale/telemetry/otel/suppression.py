@@ -1,0 +1,137 @@
+"""Tokens are counted once: who else stands around a call and counts, and what instrumentations beneath ours are told.
+
+Three kinds of vendors' instrumentations may stand around a call of an official SDK beneath which we work: those that
+leave a mark in OpenTelemetry's context (OpenTelemetry's own, by `opentelemetry-util-genai`), those whose span of a
+model call is the current one (Logfire, OpenInference, OpenLLMetry), and Langfuse's, which does neither and is known by
+its frame on the stack.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import get_current_span
+
+from aistrale.telemetry.otel import conventions as words
+from aistrale.types import EmbedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from opentelemetry.context import Context
+
+    from aistrale.core.call import Call
+
+# The keys of opentelemetry-util-genai 1.3, and the class of what stands there; it is beta, so nothing of it is certain.
+_INFERENCE: Final = ("opentelemetry.genai.client.inference.context", "InferenceData")
+_EMBEDDING: Final = ("opentelemetry.genai.client.embedding.context", "EmbeddingData")
+_MUTE: Final = "suppress_instrumentation"
+# Operations of the conventions that use tokens themselves; an agent's or a workflow's span only stands around them.
+_MODEL_OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content"})
+_EMBEDDING_OPERATIONS: Final = frozenset({"embeddings"})
+# Attributes that only spans of model calls have, where they name no operation.
+_MODEL_MARKS: Final = (
+    words.REQUEST_MODEL,
+    "gen_ai.system",
+    "langfuse.observation.model.name",
+    "llm.model_name",
+    "llm.request.type",
+)
+_LANGFUSE: Final = "langfuse.openai"
+_DEEPEST: Final = 64
+
+
+def muted() -> bool:
+    """Whether somebody wants silence: OpenTelemetry's exporters while they send, or a user."""
+    return any(otel_context.get_value(key) for key in mute_keys())
+
+
+def counted_by(call: Call) -> str | None:
+    """Who counts the tokens of a call that begins, if somebody does: the name of an instrumentation or of its mark."""
+    vectors = isinstance(call.request, EmbedRequest)
+    key, _ = _EMBEDDING if vectors else _INFERENCE
+    if otel_context.get_value(key) is not None:
+        return "opentelemetry-util-genai"
+    own = _current_model_span(vectors=vectors)
+    if own is not None:
+        return own
+    if call.inbound is not None and _LANGFUSE in sys.modules and _traced_by_langfuse():
+        return _LANGFUSE
+    return None
+
+
+def _current_model_span(*, vectors: bool) -> str | None:
+    """The instrumentation whose span of the same kind of call is the current one."""
+    span = get_current_span()
+    if not span.is_recording():
+        return None
+    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None) or "opentelemetry"
+    if scope == words.SCOPE:
+        return None
+    attributes = getattr(span, "attributes", None) or {}
+    operation = attributes.get(words.OPERATION)
+    if operation is not None:
+        return scope if operation in (_EMBEDDING_OPERATIONS if vectors else _MODEL_OPERATIONS) else None
+    kind = attributes.get("openinference.span.kind")
+    if kind is not None:
+        return scope if kind == ("EMBEDDING" if vectors else "LLM") else None
+    return scope if any(mark in attributes for mark in _MODEL_MARKS) else None
+
+
+def _traced_by_langfuse() -> bool:
+    """Whether Langfuse's wrapper is around us, and traces what it wraps; raw streams it passes through."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - its generation is in no context: nothing else tells
+    for _ in range(_DEEPEST):
+        if frame is None:
+            return False
+        if frame.f_globals.get("__name__") == _LANGFUSE and frame.f_code.co_name in {"_wrap", "_wrap_async"}:
+            generation = frame.f_locals.get("generation")
+            span = getattr(generation, "_otel_span", None)
+            # Without keys it makes spans that go nowhere.
+            return generation is not None and (span is None or bool(span.is_recording()))
+        frame = frame.f_back
+    return False
+
+
+def beneath(context: Context, call: Call, *, mute: bool) -> Context:
+    """The context of an attempt that we count, in which nested instrumentations do not.
+
+    Args:
+        context: With the attempt's span.
+        call: Says what is asked for.
+        mute: Whether all instrumentations are to be silent, not only those that count tokens.
+    """
+    key, name = _EMBEDDING if isinstance(call.request, EmbedRequest) else _INFERENCE
+    make = _holder(name)
+    if make is not None:
+        context = otel_context.set_value(key, make(), context)
+    if mute:
+        for own in mute_keys():
+            context = otel_context.set_value(own, True, context)  # noqa: FBT003 - a value
+    return context
+
+
+_holders: dict[str, Callable[[], object] | None] = {}
+_mutes: list[str] = []
+
+
+def _holder(name: str) -> Callable[[], object] | None:
+    """The class of what OpenTelemetry's instrumentations look for; None where their library is not installed."""
+    if name not in _holders:
+        try:
+            _holders[name] = getattr(import_module("opentelemetry.util.genai.invocation"), name, None)
+        except ImportError:
+            _holders[name] = None
+    return _holders[name]
+
+
+def mute_keys() -> list[str]:
+    """The keys of a context under which instrumentations are told to be silent."""
+    if not _mutes:
+        # The second one has a random part, and stands in a private place.
+        _mutes.extend({_MUTE, getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", _MUTE)})
+    return _mutes
