@@ -56,6 +56,7 @@ _NEVER: Final[tuple[Network, ...]] = (
     *map(ipaddress.IPv6Network, ("fd00:ec2::254/128", "fd20:ce::254/128")),
 )  # fmt: skip
 _METADATA: Final = (ipaddress.IPv4Address("100.100.100.200"), ipaddress.IPv4Address("192.0.0.192"))
+_NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _BLANK: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -142,6 +143,9 @@ def check_url(url: str, rules: Rules) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
+        if _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]):
+            # Octal, hexadecimal, in one number: what a resolver makes of it, a reader does not see.
+            raise _wrong("the host is a number that is not written as an address") from None
         return host
     reason = refusal(address, host, rules, plain=parts.scheme == "http")
     if reason is not None:

@@ -119,7 +119,8 @@ class Deliverer:
             timeout: Seconds.
 
         Returns:
-            False where messages still wait, those that are to be tried later included. They are safe.
+            False where messages still wait, those that are to be tried later included, but not those that another
+            process is sending. All of them are safe.
         """
         until = time.monotonic() + timeout
         while (left := until - time.monotonic()) > 0:
@@ -131,7 +132,7 @@ class Deliverer:
                     break
                 # Another thread of ours has the rest.
                 self._settled.wait(max(until - time.monotonic(), 0.0))
-        return not self._log.pending(self.endpoint)
+        return not self._log.waits(self.endpoint, self._owner)
 
     def close(self) -> None:
         """End the threads; a later message starts them again."""

@@ -207,9 +207,17 @@ class WebhookLog:
             )
         )
 
-    def pending(self, endpoint: str) -> int:
-        """How many messages wait for an endpoint."""
-        return self._database.read(lambda connection: _pending(connection, endpoint)) or 0
+    def waits(self, endpoint: str, owner: str) -> bool:
+        """Whether a message waits for an endpoint that nobody else but this owner is sending right now."""
+        return bool(
+            self._database.read(
+                lambda connection: connection.execute(
+                    "SELECT 1 FROM messages"
+                    " WHERE endpoint = ? AND state = 'pending' AND (lease <= ? OR owner = ?) LIMIT 1",
+                    (endpoint, self._clock(), owner),
+                ).fetchone()
+            )
+        )
 
     def _sweep(self, connection: sqlite3.Connection, now: float) -> None:
         """Forget what is too old or too much, at most once a minute."""

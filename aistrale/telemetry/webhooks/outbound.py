@@ -108,13 +108,13 @@ class Outbound:
         self._rules = rules
         self._resolver = resolver
         self._verify = verify
-        self._http: SyncHttp | None = None
+        self._http: SyncHttp | None = self._make()
 
     def __call__(self, headers: list[tuple[str, str]], body: bytes, timeout: float) -> Answer:
         """See `Send`."""
         http = self._http
         if http is None:
-            http = self._http = _CheckedHttp(self._rules, self._resolver, self._verify)
+            http = self._http = self._make()
         begun = time.monotonic()
         until = begun + timeout
         request = HttpRequest("POST", self._url, [*self._headers, *headers], body)
@@ -130,6 +130,9 @@ class Outbound:
             if "status" not in answer:
                 answer["error"] = type(error).__name__
         return Answer(**answer, seconds=time.monotonic() - begun)
+
+    def _make(self) -> SyncHttp:
+        return _CheckedHttp(self._rules, self._resolver, self._verify)
 
     def close(self) -> None:
         """Close idle connections; the next message opens others."""

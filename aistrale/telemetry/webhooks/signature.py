@@ -117,8 +117,13 @@ def read_keys(given: Secrets, *, field: str, signing: bool) -> tuple[Key, ...]:
     Raises:
         ConfigurationError: There is none, or one is malformed; never quotes it.
     """
-    found = (given,) if isinstance(given, (str, Secret)) else tuple(given)
+    found: tuple[str | Secret, ...] = ()
+    if isinstance(given, (str, Secret)):
+        found = (given,) if given else ()
+    elif isinstance(given, (list, tuple)):
+        found = tuple(given)
     if not found:
+        # Often a variable that is not set: None.
         raise ConfigurationError(f"{field}: there is no secret", field=field, hint=_HINT)
     return tuple(_read_key(each.reveal() if isinstance(each, Secret) else each, field, signing) for each in found)
 
