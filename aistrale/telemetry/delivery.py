@@ -182,9 +182,9 @@ class Delivery:
             waiting = 0
         else:
             waiting = self._waiting.add(event)
-        unsettled.add(self)
         if not self._background:
             return
+        unsettled.add(self)
         if waiting >= self._settings.batch and not self._hurried:
             self._hurried = True
             self._worker.hurry()
@@ -269,6 +269,7 @@ class Delivery:
             unsettled.discard(self)
             if self._is_idle():
                 return None
+            # Somebody came in between.
             unsettled.add(self)
         if not self._sink.retry.ready(now):
             return self._sink.retry.resume_at - now
@@ -314,8 +315,8 @@ class Delivery:
             asked.done = True
             return asked
         self._requests.append(asked)
-        unsettled.add(self)
         if self._background:
+            unsettled.add(self)
             self._worker.hurry()
         return asked
 
