@@ -98,7 +98,7 @@ def output_tokens(usage: UsageColumns) -> int | None:
 
 
 def dollars(amount: Decimal | str) -> str:
-    """An amount of US dollars, with at least two digits that say something."""
+    """An amount of US dollars: to the cent from a dollar on, else to three digits that say something."""
     try:
         value = Decimal(amount)
     except InvalidOperation:
@@ -106,7 +106,8 @@ def dollars(amount: Decimal | str) -> str:
     if not value.is_finite():
         return "$?"
     digits = 2 if not value or abs(value) >= 1 else min(max(2, 2 - value.adjusted()), 12)
-    return f"${value:.{digits}f}"
+    whole, _, fraction = f"{value:.{digits}f}".partition(".")
+    return f"${whole}.{fraction[:2]}{fraction[2:].rstrip('0')}"
 
 
 def _sum(usage: UsageColumns, names: Sequence[str]) -> int | None:
@@ -166,7 +167,7 @@ def _call(event: CallFinished, before: Iterable[TelemetryEvent]) -> Line:
         row.name and _name(row.name),
         None if good else row.error or row.outcome,
         _tokens(input_tokens(row), row.cache_read, output_tokens(row)),
-        None if row.cost is None else dollars(row.cost),
+        dollars(row.cost) if row.cost is not None else "cost unknown" if good and row.attempts else None,
         _time(row.latency, row.first_token if event.streamed else None),
         _counted(row.attempts, "attempt") if row.attempts > 1 or bad else None,
         _counted(seen.count("attempt.retried"), "retry", "retries"),

@@ -49,7 +49,8 @@ class JSONLinesSink:
 
     Args:
         path: The file, made with mode 0600 at the first event, its directories with it.
-        max_bytes: A file that would grow beyond it is put aside, at least 1; None for no limit.
+        max_bytes: A file that would grow beyond it is put aside, at least 1; None for no limit. A batch is not parted:
+            a file that holds only one may be bigger.
         backups: How many files that were put aside are kept, at least 0; None for all.
         when: "day" or "hour": a file that was last written to in an earlier one (UTC) is put aside.
         gzip: Whether files that were put aside are compressed.
