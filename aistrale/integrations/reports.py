@@ -7,6 +7,7 @@ step is current: who stands around whom is told by the framework's own ids.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -92,6 +93,7 @@ class Reports:
         now = self._clock()
         run = Run(id=run_id, type=type, name=name, parent=parent, tags=tags, started=now, at=time.time())
         run.capture = self._wanted(engine)
+        run.before = _last_call()
         return run if self.runs.start(run) else None
 
     def piece(self, run: Run, *, content: bool) -> None:
@@ -110,6 +112,8 @@ class Reports:
         run = self.runs.pop(run_id)
         if run is None:
             return
+        if not run.ours and run.type in {"llm", "embedding"}:
+            _own(run)
         if error is None:
             outcome: RunOutcome = "success"
         else:
@@ -205,6 +209,23 @@ class Reports:
         if asked is not None:
             return asked
         return engine is not None and engine.settings.capture
+
+
+def _last_call() -> object:
+    """The last call that an official SDK made through us in the running code.
+
+    The drop-in is a neighbour that not everybody uses: where it is not loaded, it has made no call.
+    """
+    neighbour = sys.modules.get("aistrale.dropin.last")
+    return None if neighbour is None else neighbour.last_call()
+
+
+def _own(run: Run) -> None:
+    """A step whose SDK went through the drop-in is a call of ours: its tokens are counted already."""
+    last = _last_call()
+    call_id = getattr(last, "call_id", "")
+    if last is not run.before and call_id and run.cost is None:
+        run.ours, run.call_id = True, call_id
 
 
 def _buckets(usage: RunUsage) -> Usage:

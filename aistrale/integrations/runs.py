@@ -85,6 +85,7 @@ class Run:
         input: Messages that went in.
         output: Messages that came out.
         tools: Definitions of tools.
+        before: The last call that an SDK had made through us when it began.
         seen: When it last gave a sign of life, in monotonic seconds; the map keeps it.
     """
 
@@ -109,6 +110,7 @@ class Run:
     input: list[JSON] = field(default_factory=list)
     output: list[JSON] = field(default_factory=list)
     tools: list[JSON] = field(default_factory=list)
+    before: object = None
     seen: float = 0.0
 
 
