@@ -32,6 +32,7 @@ _log = logging.getLogger("aistrale.integrations")
 MAX_TEXT: Final = 65_536
 """Most characters of one text that are kept; redaction reads every one of them in the application's thread."""
 _NO_TEXT: Final = frozenset({"type", "role", "id", "name", "modality", "mime_type", "finish_reason", "file_id"})
+_SAID: Final = frozenset({"arguments", "response", "content"})
 # Seconds until a process-wide client that could not be set up is asked for again.
 _PATIENCE: Final = 60.0
 # How frameworks call the providers of our price book.
@@ -271,13 +272,17 @@ def _redactor(engine: Engine | None) -> Callable[[str], str]:
     return lambda text: redact_text(protection, text).text
 
 
-def _redacted(value: JSON, redact: Callable[[str], str]) -> JSON:
+def _redacted(value: JSON, redact: Callable[[str], str], *, said: bool = False) -> JSON:
+    """The same with every text redacted, but for what names things; in what was said, nothing is a mere name."""
     if isinstance(value, str):
         return redact(value[:MAX_TEXT]) if value else value
     if isinstance(value, dict):
-        return {key: item if key in _NO_TEXT else _redacted(item, redact) for key, item in value.items()}
+        return {
+            key: item if key in _NO_TEXT and not said else _redacted(item, redact, said=said or key in _SAID)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [_redacted(item, redact) for item in value]
+        return [_redacted(item, redact, said=said) for item in value]
     return value
 
 
