@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
+from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
@@ -16,8 +18,8 @@ from aistrale.errors import ConfigurationError
 from aistrale.scope import Scope, enter, leave
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
-    from types import AsyncGeneratorType, CodeType
+    from collections.abc import AsyncGenerator, Awaitable, Generator
+    from types import CodeType
 
 Function: TypeAlias = Callable[..., Any]
 Kind: TypeAlias = Literal["plain", "coroutine", "generator", "async generator"]
@@ -276,11 +278,11 @@ def _advanced(inner: Generator[object, object, object], run: Execution) -> Gener
     return value
 
 
-async def _advanced_async(inner: AsyncGeneratorType[object, object], run: Execution) -> AsyncGenerator[object, object]:
+async def _advanced_async(inner: AsyncGenerator[object, object], run: Execution) -> AsyncGenerator[object, object]:
     """The same async generator; every step of it has the execution's scope."""
     run.began()
     scope, keeps = run.scope, run.keeps
-    step: Callable[[Any], Any] = inner.asend
+    step: Callable[[Any], Any] = partial(_first, inner)
     given: object = None
     closed: GeneratorExit | None = None
     while True:
@@ -301,13 +303,22 @@ async def _advanced_async(inner: AsyncGeneratorType[object, object], run: Execut
         try:
             given = yield item
             step = inner.asend
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - as above
             step, given = inner.athrow, _without_frame(error)
             closed = error if isinstance(error, GeneratorExit) else None
-            if closed is not None and (inner.ag_running or inner.ag_frame is None):
-                # The event loop closes all generators at its end, this one's inner one too.
-                run.ended(error)
-                raise
+
+
+def _first(inner: AsyncGenerator[object, object], _: object) -> Awaitable[object]:
+    """The first step, of which no event loop hears: it would close at its end, or as garbage, what we close."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=_ours)
+    try:
+        return inner.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _ours(_: object) -> None: ...
 
 
 def _without_frame(error: BaseException) -> BaseException:
