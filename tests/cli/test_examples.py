@@ -24,6 +24,7 @@ SAYS = {
     "session": ["4 messages are remembered", "2 calls of ada for examples are in the ledger"],
     "streaming": ["Count from one to ten, in words.", "stopped because: stop"],
     "structured_output": ["positive, 1 stars, about text", "the schema was enforced by: schema"],
+    "webhook_receiver": ["inference.completed: openai/", "US dollars and took 1 attempt"],
     "tools": ["the model asks for in_stock {'fruit': 'apples'}", "The tools said: 12; 0"],
 }
 

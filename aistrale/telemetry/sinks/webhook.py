@@ -121,8 +121,9 @@ class WebhookSink:
     def from_url(cls, url: str) -> Self:
         """The sink of an address such as "webhook:https://host/path?aistrale_types=provider.failed,dlp.violation".
 
-        What begins with `aistrale_` in its query is ours and is not sent: `aistrale_types` (with commas),
-        `aistrale_name`, `aistrale_secret_env` (the variable that has the secret) and `aistrale_secret=none`.
+        What begins with `aistrale_` in its query is ours and is not sent: `aistrale_types` (with commas, or with `+`
+        where commas part sinks), `aistrale_name`, `aistrale_secret_env` (the variable that has the secret) and
+        `aistrale_secret=none`.
 
         Raises:
             ConfigurationError: The address is wrong, or there is no secret.
@@ -139,7 +140,7 @@ class WebhookSink:
             secret = None
         elif "secret_env" in options:
             secret = _from_variable(options["secret_env"])
-        types = [each.strip() for each in options["types"].split(",")] if "types" in options else None
+        types = options["types"].replace(",", " ").split() if "types" in options else None
         return cls(bare, secret=secret, types=types, name=options.get("name") or None)
 
     def __repr__(self) -> str:
