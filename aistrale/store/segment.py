@@ -1,9 +1,9 @@
 """One segment file of the journal: how it is created, claimed, recognised as alive, and let go.
 
-The name is `{boot}-{pid}-{start_ns}-{random}` with `.open`, or `.seal` once its writer has moved on. The
-first three parts name the writer, a process; the last one the segment. What counts is not the suffix but the
-lock: a segment is final when nobody holds its `flock`, which the kernel gives back in every way that a
-process can die.
+The name is `{boot}-{pid}-{start_ns}-{number}{random}` with `.open`, or `.seal` once its writer has moved on. The
+first three parts name the writer, a process; the last one the segment: later ones stand behind earlier ones. What
+counts is not the suffix but the lock: a segment is final when nobody holds its `flock`, which the kernel gives back
+in every way that a process can die.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ OPEN: Final = ".open"
 SEALED: Final = ".seal"
 RESERVE: Final = "reserve"
 RESERVE_SIZE: Final = 1 << 20
+
+_numbers = count()
 
 
 def lock_file(fd: int) -> bool:
@@ -181,7 +184,8 @@ def _identity(fd: int) -> tuple[int, int]:
 def _create(directory: str, writer: str) -> tuple[str, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
     for _ in range(100):
-        path = os.path.join(directory, f"{writer}-{os.urandom(4).hex()}{OPEN}")  # noqa: PTH118
+        number = f"{next(_numbers) & 0xFFFFFFFF:08x}{os.urandom(4).hex()}"
+        path = os.path.join(directory, f"{writer}-{number}{OPEN}")  # noqa: PTH118
         fd = os.open(path, flags, 0o600)
         try:
             # Between creation and lock a shipper may take the empty file for a dead writer's and delete it.

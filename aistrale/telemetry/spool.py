@@ -117,8 +117,13 @@ class Spool:
         self._is_full = False
         self._begun = 0
         self._complete = 0
-        self.clean = True
+        # Objects that are like nothing else, since a number could lose an addition between threads.
+        self._last_put = self._delivered_to = object()
+
+    @property
+    def clean(self) -> bool:
         """Whether everything that this process has put was delivered."""
+        return self._last_put is self._delivered_to
 
     def append(self, event: TelemetryEvent) -> bool:
         """Write an event down; whether it is acknowledged. Never raises."""
@@ -129,8 +134,8 @@ class Spool:
             self._dropped.add("spool full")
             return False
         acknowledged = log.append(event)
-        # After the write: a delivery that began in between has not seen it.
-        self.clean = False
+        # After the write: a delivery that began before it has not seen it.
+        self._last_put = object()
         return acknowledged
 
     def _look(self) -> None:
@@ -148,8 +153,7 @@ class Spool:
             True when everything that was there at the start is delivered.
         """
         self._begun += 1
-        number = self._begun
-        self.clean = True
+        number, last_put = self._begun, self._last_put
         done = False
         try:
             written = self._log.retry()
@@ -158,10 +162,9 @@ class Spool:
             pass
         if done:
             self._complete = number
+            self._delivered_to = last_put
             if self._is_full:
                 self._look()
-        else:
-            self.clean = False
         return done
 
     @property
@@ -203,5 +206,8 @@ class Spool:
         say_trouble(self.directory, error, time.time())
 
     def seal(self) -> None:
-        """Close the segment, so that it is deleted once it is delivered; a later event begins another."""
+        """Close the segment, so that the next delivery deletes it; a later event begins another."""
+        used = self._log.status().path is not None
         self._log.close()
+        if used:
+            self._last_put = object()
