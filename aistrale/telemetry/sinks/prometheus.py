@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import socketserver
 import threading
 import time
 import weakref
@@ -15,8 +17,8 @@ from aistrale.telemetry.sinks.prometheus_metrics import KINDS, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from http.server import BaseHTTPRequestHandler, HTTPServer
     from types import ModuleType
-    from wsgiref.simple_server import WSGIServer
 
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
@@ -30,6 +32,8 @@ _log = logging.getLogger("aistrale.telemetry")
 _LOOPBACK: Final = "127.0.0.1"
 # Between two tries to get a port that is taken.
 _PATIENCE: Final = 60.0
+# How soon the server's thread notices that it is to end.
+_POLL: Final = 0.1
 # Metrics can be registered once only, so that all sinks of a registry of the application share them. The registry keeps
 # them, and they keep the registry: held weakly here, they go with it.
 _of_registry: weakref.WeakKeyDictionary[CollectorRegistry, weakref.ref[_Delivered]] = weakref.WeakKeyDictionary()
@@ -77,7 +81,7 @@ class PrometheusSink:
         self._host = host
         self._values = values
         self._lock = threading.Lock()
-        self._server: WSGIServer | None = None
+        self._server: HTTPServer | None = None
         self._thread: threading.Thread | None = None
         self._again = 0.0
         self._warned = False
@@ -171,7 +175,7 @@ class PrometheusSink:
             shown = prometheus.CollectorRegistry()
             shown.register(cast("type[Collector]", MultiProcessCollector)(None))  # type: ignore[call-arg]  # untyped
         try:
-            self._server, self._thread = prometheus.start_http_server(self._port, self._host, shown)
+            server = _serving(self._host, self._port, prometheus.MetricsHandler.factory(shown))
         except OSError as error:
             self._again = now + _PATIENCE
             if not self._warned and not _several():
@@ -182,8 +186,31 @@ class PrometheusSink:
                     self._host, self._port, error.strerror or type(error).__name__,
                 )  # fmt: skip
             return False
+        self._server = server
+        self._thread = threading.Thread(
+            target=server.serve_forever, args=(_POLL,), name="aistrale-prometheus-server", daemon=True
+        )
+        self._thread.start()
         _log.info("Prometheus can collect from http://%s:%d/metrics", *cast("tuple[str, int]", self.address))
         return True
+
+
+def _serving(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> HTTPServer:
+    from http.server import ThreadingHTTPServer
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        def server_bind(self) -> None:
+            # Not HTTPServer's, which asks a name server what we are called.
+            socketserver.TCPServer.server_bind(self)
+            self.server_name, self.server_port = host, self.server_address[1]
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            # Whoever collects and hangs up is no reason to write to the application's standard error.
+            _log.debug("a collector was not served", exc_info=True)
+
+    return cast("HTTPServer", Server((host, port), handler))
 
 
 class _Delivered:

@@ -74,7 +74,7 @@ def test_a_handler_that_raises_is_heard_of():
         def emit(self, record):
             raise OSError("no room")
 
-    logger = logging.Logger("alone", logging.DEBUG)
+    logger = logging.Logger("alone", logging.DEBUG)  # noqa: LOG001 - one that nobody else gets
     logger.addHandler(Handler())
     with pytest.raises(OSError, match="no room"):
         LoggingSink(logger).write([CacheLooked(result="hit")])
