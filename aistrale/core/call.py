@@ -318,7 +318,7 @@ class Call:
         self.limit: int | None = None
         """Most tokens that the attempt may ask for, where that is less than the request says; its budget keeps it."""
         self.most_attempts: int | None = None
-        """Most attempts at one target, where the caller allows fewer than the settings; the backoff keeps it."""
+        """Most attempts at one target, where the caller allows fewer than the settings; retry and failover keep it."""
         self.screened = False
         """Whether policies change what the answer says, so that the provider's own bytes must not be handed on."""
         self.vault: Vault | None = None

@@ -253,6 +253,8 @@ class Failover:
         made = _attempts(call, tried.target)
         if tried.verdict.retry == "never" or (tried.verdict.retry == "once" and made > 1):
             return False
+        if call.most_attempts is not None and made >= call.most_attempts:
+            return False
         return not self._backoff.stops(made, call, tried.error)
 
     def _paid(self, tried: _Tried) -> bool:

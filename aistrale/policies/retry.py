@@ -87,6 +87,8 @@ class Retry:
         if (call.others or len(call.targets) > 1) and verdict.failover != "never" and not quick:
             return None
         made = max(tried, sum(attempt.target.name == call.target.name for attempt in call.attempts))
+        if call.most_attempts is not None and made >= call.most_attempts:
+            return None
         if self.backoff.stops(made, call, error) or (verdict.retry == "once" and made > 1):
             return None
         delay = call.runtime.random.uniform(0.0, _QUICK) if quick else self.backoff.delay(made, call, error)

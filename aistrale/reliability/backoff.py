@@ -43,8 +43,6 @@ class Backoff:
 
     def stops(self, made: int, call: Call, error: BaseException) -> bool:
         """Whether `made` attempts are enough."""
-        if call.most_attempts is not None and made >= call.most_attempts:
-            return True
         if self.stop is not None:
             return bool(self.stop(_state(made, call, error)))
         return made >= self.attempts
