@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,9 @@ def init(**settings: Setting) -> Client:
     later, and clients that exist already, are covered too. `instrument=False` leaves them alone,
     `instrument=["openai"]` covers some. Nothing is connected to here, and no SDK is imported.
 
+    Where there are sinks, SIGTERM waits for them, for at most two seconds: in the main thread, and unless the
+    application handles that signal itself.
+
     Calling it again with the same settings, or with none, gives the client that is there; with other settings it
     makes a new one and closes the old. Without it, the first `run` sets the client up from the environment and the
     file, and no SDK is covered.
@@ -45,7 +49,9 @@ def init(**settings: Setting) -> Client:
     """
     with _lock:
         client = default.init(**settings)
-        instrument = default.get_engine().settings.instrument
+        engine = default.get_engine()
+        _end_in_order(sinks=engine.reporting.hub is not None)
+        instrument = engine.settings.instrument
         if instrument is False:
             patch.uninstall()
         else:
@@ -57,4 +63,15 @@ def shutdown() -> None:
     """Close the process-wide client and leave the official SDKs as they were; the next `run` sets up a new client."""
     with _lock:
         patch.uninstall()
+        _end_in_order(sinks=False)
         default.shutdown()
+
+
+def _end_in_order(*, sinks: bool) -> None:
+    """Let SIGTERM wait for sinks where there are any; without them nothing of telemetry is loaded."""
+    if sinks:
+        from aistrale.telemetry import sigterm
+
+        sigterm.install()
+    elif (loaded := sys.modules.get("aistrale.telemetry.sigterm")) is not None:
+        loaded.uninstall()
