@@ -24,7 +24,7 @@ from llama_index.core.instrumentation.events.llm import (
 from llama_index.core.instrumentation.events.query import QueryEndEvent, QueryStartEvent
 from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent, RetrievalStartEvent
 from llama_index.core.instrumentation.events.synthesis import SynthesizeEndEvent, SynthesizeStartEvent
-from llama_index.core.schema import QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.tools.types import ToolOutput
 from llama_index_instrumentation.events.span import SpanDropEvent
 
@@ -45,15 +45,13 @@ if TYPE_CHECKING:
 
     from aistrale.integrations.llamaindex.tracker import Step, Tracker
 
-_DOCUMENTED: Final = frozenset({"retriever", "chain"})
-
 
 def returned(step: Step, instance: object, result: object) -> None:
     """What a span gives back, which ends it."""
     run = step.run
     if run is None:
         return
-    if step.type in _DOCUMENTED and isinstance(result, list):
+    if isinstance(result, list) and result and all(isinstance(item, NodeWithScore) for item in result):
         run.documents = len(result)
     if step.type == "llm" and run.model is None:
         # Of classes that tell no events of their own.
@@ -128,7 +126,7 @@ def _llm_ended(tracker: Tracker, event: LLMChatEndEvent | LLMCompletionEndEvent)
 
 def _raised(tracker: Tracker, event: ExceptionEvent) -> None:
     step = tracker.find(event.span_id)
-    if step is not None and step.type in {"llm", "other"}:
+    if step is not None and step.type == "llm":
         tracker.end(step, event.exception)
 
 

@@ -138,13 +138,8 @@ class AistraleLegacyCallbackHandler(BaseCallbackHandler):
         # Around another model, whose call is told of itself.
         if kind is None or class_name == "structured_llm":
             return
-        if kind == "llm" and (outer := enclosing_call()) is not None and outer.event_id is not None:
-            host = self._inner.get(outer.event_id, outer.event_id)
-            if self._reports.runs.get(host) is not None:
-                if len(self._inner) >= _INNER:
-                    self._inner.clear()
-                self._inner[event_id] = host
-                return
+        if kind == "llm" and self._belongs(event_id):
+            return
         name = field(payload.get(EventPayload.TOOL), "name") if kind == "tool" else class_name
         parent = None if parent_id in {"", BASE_TRACE_EVENT} else parent_id
         run = self._reports.begin(event_id, kind, name if isinstance(name, str) else event_type.value, parent)
@@ -154,20 +149,31 @@ class AistraleLegacyCallbackHandler(BaseCallbackHandler):
         if run.capture:
             _input(run, payload)
 
+    def _belongs(self, event_id: str) -> bool:
+        """Whether a model's call is a part of another one, which is told of in its place."""
+        outer = enclosing_call()
+        around = None if outer is None else outer.event_id
+        if around is None or (around not in self._inner and self._reports.runs.get(around) is None):
+            return False
+        if len(self._inner) >= _INNER:
+            self._inner.clear()
+            self._used.clear()
+        self._inner[event_id] = around
+        return True
+
     def _end(self, payload: Mapping[str, object], event_id: str) -> None:
         answer = payload.get(EventPayload.RESPONSE) or payload.get(EventPayload.COMPLETION)
-        usage = usage_of(answer)
-        host = self._inner.pop(event_id, None)
-        if host is not None:
-            if usage is not None and self._reports.runs.get(host) is not None:
-                self._used.setdefault(host, []).append(usage)
+        usage = usage_of(answer) or together(self._used.pop(event_id, []))
+        outer = self._inner.pop(event_id, None)
+        if outer is not None:
+            if usage is not None:
+                self._used.setdefault(outer, []).append(usage)
             return
-        inner = self._used.pop(event_id, [])
         run = self._reports.runs.get(event_id)
         if run is None:
             return
         if run.type == "llm":
-            run.usage = usage or together(inner)
+            run.usage = usage
             call_id = field(getattr(answer, "raw", None), "call_id") if run.ours else None
             run.call_id = call_id if isinstance(call_id, str) else None
         if isinstance(nodes := payload.get(EventPayload.NODES), list):

@@ -37,6 +37,7 @@ Pieces: TypeAlias = "GeneratorType[object, object, object] | AsyncGeneratorType[
 # Streams that were handed out and are looked for on the stack; more than anybody reads at once.
 _STREAMS: Final = 1024
 _TAG: Final = 200
+_DEPTH: Final = 64
 _MODELS: Final = frozenset({"llm", "embedding"})
 
 
@@ -56,7 +57,9 @@ class Step(Run):
         entered: Whether a span stands behind it, not only events.
         over: Whether its end was told already.
         calls: Calls of ours that it consists of.
-        inner: What model calls inside it used, which are not told of themselves.
+        asking: The innermost call of a model around it, itself where it is one; also one that is not told of.
+        outside: The call of a model right around a call of a model.
+        inner: What the model calls right inside it used, which are not told of themselves.
     """
 
     order: int
@@ -66,6 +69,8 @@ class Step(Run):
     entered: bool = False
     over: bool = False
     calls: list[OwnCall] = field(default_factory=list)
+    asking: Step | None = None
+    outside: Step | None = None
     inner: list[RunUsage] = field(default_factory=list)
 
 
@@ -110,10 +115,7 @@ class Tracker:
         """A span begins; None where it is known already."""
         around = self._around(parent_id)
         name = label(span_id)
-        kind = kind_of(instance, name)
-        if kind is not None and _belongs(kind, around, _owner(instance)):
-            kind = None
-        step = self._begin(span_id, kind, name, around, parent_id, tags or {}, instance)
+        step = self._begin(span_id, kind_of(instance, name), name, around, parent_id, tags or {}, instance)
         if step is not None:
             step.entered = True
         return step
@@ -127,7 +129,7 @@ class Tracker:
             self._hand_out(result, step)
             if step.run is not None:
                 step.run.streamed = True
-            if step.run is not None and step.type == "llm" and not step.over:
+            if step.type == "llm" and not step.over:
                 return None
         elif step.type == "llm" and not step.over:
             # Of classes that tell no events of their own, the answer is only seen here.
@@ -158,8 +160,7 @@ class Tracker:
             return step
         outer = enclosing_call() if kind == "llm" else None
         around = None if outer is None or outer.span_id is None else self._step(outer.span_id)
-        own = None if _belongs(kind, around, 0) else kind
-        return self._begin(span_id, own, label(span_id), around, None, {}, None)
+        return self._begin(span_id, kind, label(span_id), around, None, {}, None)
 
     def piece(self, step: Step, *, content: bool) -> None:
         """A piece of a model's answer came."""
@@ -170,11 +171,10 @@ class Tracker:
     def answered(self, step: Step, response: object) -> None:
         """A model's answer is complete; where its class tells no usage, that of the calls inside is added up."""
         usage = usage_of(response) or together(step.inner)
-        host = step.host
         if step.run is not None:
             step.run.usage = usage
-        elif usage is not None and host is not None and not host.over and host.type == "llm":
-            host.inner.append(usage)
+        elif usage is not None and step.outside is not None:
+            step.outside.inner.append(usage)
         self.end(step)
 
     def end(self, step: Step, error: BaseException | None = None) -> None:
@@ -218,6 +218,8 @@ class Tracker:
         instance: object,
     ) -> Step | None:
         host = None if around is None else around.host
+        asking = None if around is None else around.asking
+        told = kind is not None and not _belongs(kind, around, _owner(instance))
         now = self._clock()
         step = Step(
             id=span_id,
@@ -229,10 +231,13 @@ class Tracker:
             order=next(self._order),
             host=host,
             owner=_owner(instance),
+            asking=asking,
         )
+        if kind == "llm":
+            step.asking, step.outside = step, asking
         if not self.spans.start(step):
             return None
-        if kind is not None:
+        if kind is not None and told:
             above = parent_id if around is None else (None if host is None else host.id)
             shown = name if instance is None else name_of(instance, kind, name)
             step.run = self.reports.begin(span_id, kind, shown, above, _tags(tags))
@@ -247,11 +252,19 @@ class Tracker:
         stream = self._running() if self._streams else None
         if stream is None:
             return step
-        # A stream that is read inside another model's call, or was handed out when the active span stood already.
         running, handed_out = stream
-        if step is None or running.host is step.host or step.order < handed_out or _model_under_way(running):
+        if step is None or step.order < handed_out:
             return running
-        return step
+        # Of two that stand around it, the one that does not stand around the other.
+        return running if _model_under_way(running) and not self._inside(step, running) else step
+
+    def _inside(self, step: Step, outer: Step) -> bool:
+        found: Step | None = step
+        for _ in range(_DEPTH):
+            if found is None or found is outer:
+                return found is outer
+            found = None if found.parent is None else self._step(found.parent)
+        return False
 
     def _running(self) -> tuple[Step, int] | None:
         """The stream whose code this thread runs just now, the innermost of them, and when it was handed out."""
