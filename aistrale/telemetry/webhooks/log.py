@@ -174,12 +174,14 @@ class WebhookLog:
                  answer.status, answer.error),
             )  # fmt: skip
             ended = None if verdict.state == "pending" else now
-            # Whoever took it over after our lease had ended has the word, unless it arrived.
+            # Unless it arrived, whoever took it over after our lease had ended has the word, and so has an end that
+            # another message has brought to all.
             connection.execute(
                 "UPDATE messages SET state = ?, due = ?, tries = tries + 1, lease = 0, owner = NULL, ended = ?,"
-                " status = ?, error = ?, reason = ? WHERE number = ? AND (owner = ? OR ? = 'delivered')",
+                " status = ?, error = ?, reason = ?"
+                " WHERE number = ? AND (? = 'delivered' OR owner = ? AND state = 'pending')",
                 (verdict.state, now + verdict.wait, ended, answer.status, answer.error, verdict.reason, message.number,
-                 message.owner, verdict.state),
+                 verdict.state, message.owner),
             )  # fmt: skip
             if answer.delivered:
                 connection.execute("UPDATE endpoints SET failures = 0, hold = 0 WHERE id = ?", (endpoint,))

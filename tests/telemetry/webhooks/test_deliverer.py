@@ -12,7 +12,7 @@ from aistrale.telemetry.webhooks.deliverer import Deliverer
 from aistrale.telemetry.webhooks.log import DEAD, DELIVERED, TRIES, WebhookLog
 from aistrale.telemetry.webhooks.messages import Message
 from aistrale.telemetry.webhooks.outbound import Answer
-from aistrale.telemetry.webhooks.schedule import DELAYS
+from aistrale.telemetry.webhooks.schedule import DELAYS, judge
 from aistrale.telemetry.webhooks.signature import read_keys
 from aistrale.webhooks import new_secret, verify
 
@@ -170,6 +170,15 @@ def test_gone_ends_the_endpoint_until_somebody_enables_it(world):
     assert states(own) == {"msg_1": "delivered", "msg_2": "delivered"}
 
 
+def test_what_is_under_way_when_the_endpoint_goes_stays_given_up_unless_it_arrives(world):
+    own = world.deliverer()
+    own.put([message(number) for number in range(3)])
+    late, arriving, last = (own._log.claim("e", f"thread {number}", 60.0) for number in range(3))
+    for claimed, answer in ((last, Answer(status=410)), (late, Answer(status=500)), (arriving, Answer(status=204))):
+        own._log.settle("e", claimed, answer, judge(answer, 1, 0, random.Random(1)))
+    assert states(own) == {"msg_0": "dead", "msg_1": "delivered", "msg_2": "dead"}
+
+
 def test_whoever_dies_while_sending_leaves_the_message_to_the_others_with_its_id(world):
     dying, other = world.deliverer(), world.deliverer()
     dying.put([message(1)])
@@ -193,8 +202,6 @@ def test_what_comes_late_from_a_lost_lease_does_not_undo_what_others_did(world):
     world.now += 2
     assert other._once(None) == 0.0
     assert states(other) == {"msg_1": "delivered"}
-    from aistrale.telemetry.webhooks.schedule import judge
-
     answer = Answer(status=500)
     slow._log.settle("e", claimed, answer, judge(answer, 1, 0, random.Random(1)))
     assert states(other) == {"msg_1": "delivered"}
