@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables.config import ensure_config
@@ -274,6 +274,17 @@ class ChatAistrale(BaseChatModel):
             standardise(error, call.id)
             raise
 
+    def __getstate__(self) -> dict[Any, Any]:
+        if self.client is not None:
+            raise TypeError("a ChatAistrale with a client of its own cannot be pickled: the client holds keys")
+        return super().__getstate__()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        # Connections and memories of targets are not copied with the model that uses them.
+        memo = {} if memo is None else memo
+        memo[id(self.client)] = self.client
+        return super().__deepcopy__(memo)
+
     def _own(self) -> dict[str, object]:
         return {**{name: getattr(self, name) for name in FIELDS}, "timeout": self.timeout, **self.options}
 
@@ -328,8 +339,11 @@ def _face(client: Client | AsyncClient | None) -> Client:
 def _context(run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None) -> ContextValues:
     if default.current().session is not None:
         return {}
-    # LangChain gives no manager to streams; what the graph around them was started with is known all the same.
-    told = run_manager.metadata if run_manager is not None else ensure_config().get("metadata") or {}
+    # LangChain gives no manager to streams, and none of what is configurable to managers; what the graph or the chain
+    # around the model was started with is known all the same.
+    around = ensure_config()
+    own = {} if run_manager is None else run_manager.metadata
+    told = {**(around.get("configurable") or {}), **(around.get("metadata") or {}), **own}
     for name in _SESSIONS:
         value = told.get(name)
         if isinstance(value, (str, int)) and str(value):

@@ -69,15 +69,13 @@ def tool_choice(choice: object) -> object:
         choice: "any", "required", True, "auto", "none", False, a tool's name, or a table of a provider's that names
             one.
     """
-    if choice in {"any", "required"} or choice is True:
-        return "required"
-    if choice is False:
-        return "none"
     if isinstance(choice, dict):
         function = choice.get("function")
         name = function.get("name") if isinstance(function, dict) else choice.get("name")
         return name or tool_choice(choice.get("type", "auto"))
-    return choice
+    if choice is True or choice == "any":
+        return "required"
+    return "none" if choice is False else choice
 
 
 def tool_table(tool: BindableTool, *, strict: bool | None = None) -> dict[str, object]:
