@@ -308,9 +308,9 @@ class WebhookLog:
         def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
             rows = connection.execute(
                 "SELECT number, messages.id, name FROM messages JOIN endpoints ON endpoints.id = endpoint"
-                " WHERE (?1 IS NULL AND state = 'dead' OR messages.id = ?1 AND state != 'pending')"
-                " AND (?2 IS NULL OR name = ?2) AND at >= ?3 ORDER BY number",
-                (message, endpoint, since),
+                " WHERE (? IS NULL AND state = 'dead' OR messages.id = ? AND state != 'pending')"
+                " AND (? IS NULL OR name = ?) AND at >= ? ORDER BY number",
+                (message, message, endpoint, endpoint, since),
             ).fetchall()
             now = self._clock()
             connection.executemany(
