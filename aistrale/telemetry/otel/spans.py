@@ -123,11 +123,11 @@ class SpanMaker:
         tracer = self.source.tracer()
         if tracer is None and self.source.call_metrics() is None:
             return None
-        # An instrumentation above us may want silence because it counts itself; that is its place, not ours.
         shared = self._shared()
-        if shared and muted():
-            return None
         counter = self._counter(call, shared=shared)
+        # Who counts itself wants silence of others who count. Else it is meant as it is said.
+        if shared and counter is None and muted():
+            return None
         parent = otel_context.get_current()
         if tracer is None:
             return CallSpan(None, parent, counter)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
     from aistrale.core.call import Call
 
@@ -54,32 +55,37 @@ def counted_by(call: Call) -> str | None:
     """Who counts the tokens of a call that begins, if somebody does: the name of an instrumentation or of its mark."""
     vectors = isinstance(call.request, EmbedRequest)
     key, _ = _EMBEDDING if vectors else _INFERENCE
+    span = get_current_span()
+    scope = _scope_of(span)
+    if scope == words.SCOPE:
+        # A call in the midst of another one of ours, whose marks these are.
+        return None
     if otel_context.get_value(key) is not None:
         return "opentelemetry-util-genai"
-    own = _current_model_span(vectors=vectors)
-    if own is not None:
-        return own
+    if _is_model_span(span, vectors=vectors):
+        return scope
     if call.inbound is not None and _LANGFUSE in sys.modules and _traced_by_langfuse():
         return _LANGFUSE
     return None
 
 
-def _current_model_span(*, vectors: bool) -> str | None:
-    """The instrumentation whose span of the same kind of call is the current one."""
-    span = get_current_span()
-    if not span.is_recording():
-        return None
-    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None) or "opentelemetry"
-    if scope == words.SCOPE:
-        return None
-    attributes = getattr(span, "attributes", None) or {}
+def _scope_of(span: Span) -> str:
+    """The instrumentation that made a span; some wrap the SDK's, and some spans are not the SDK's at all."""
+    inner = getattr(span, "span", span)
+    scope = getattr(inner, "instrumentation_scope", None) or getattr(span, "instrumentation_scope", None)
+    return getattr(scope, "name", None) or "opentelemetry"
+
+
+def _is_model_span(span: Span, *, vectors: bool) -> bool:
+    """Whether it is the span of a call of a model, of the same kind as ours."""
+    attributes = (getattr(span, "attributes", None) or {}) if span.is_recording() else {}
     operation = attributes.get(words.OPERATION)
     if operation is not None:
-        return scope if operation in (_EMBEDDING_OPERATIONS if vectors else _MODEL_OPERATIONS) else None
+        return operation in (_EMBEDDING_OPERATIONS if vectors else _MODEL_OPERATIONS)
     kind = attributes.get("openinference.span.kind")
     if kind is not None:
-        return scope if kind == ("EMBEDDING" if vectors else "LLM") else None
-    return scope if any(mark in attributes for mark in _MODEL_MARKS) else None
+        return bool(kind == ("EMBEDDING" if vectors else "LLM"))
+    return any(mark in attributes for mark in _MODEL_MARKS)
 
 
 def _traced_by_langfuse() -> bool:
