@@ -51,6 +51,7 @@ NOTABLE: Final = frozenset(
 _INPUT: Final = ("input", "cache_read", "cache_write", "audio_input", "image_input", "tool_input")
 _OUTPUT: Final = ("output", "reasoning", "audio_output", "image_output")
 _OPEN: Final = frozenset({"open", "forced_open"})
+_REDACTED: Final = ("out.redact.", "out.encrypt.")
 _LONGEST: Final = 80
 
 
@@ -160,6 +161,7 @@ def _call(event: CallFinished, before: Iterable[TelemetryEvent]) -> Line:
     served = f"{row.provider}/{row.model}" if row.provider and row.model else None
     good = row.outcome == "success"
     bad = row.outcome in {"error", "interrupted"}
+    redacted = sum(count for verdict, count in row.privacy.items() if verdict.startswith(_REDACTED))
     subject = _name(served) if served else asked
     parts = [
         subject if subject == asked or not row.route else f"{row.route}: {subject}",
@@ -173,6 +175,7 @@ def _call(event: CallFinished, before: Iterable[TelemetryEvent]) -> Line:
         _counted(seen.count("attempt.retried"), "retry", "retries"),
         _counted(seen.count("call.failed_over"), "failover"),
         _counted(seen.count("attempt.hedged"), "hedge"),
+        f"{redacted} redacted" if redacted else None,
         row.degraded and f"degraded: {row.degraded}",
         row.avoided and f"{dollars(row.avoided)} saved",
         row.lossy and f"left out: {', '.join(row.lossy[:5])}",
@@ -274,7 +277,9 @@ def _verdict(event: DLPVerdict) -> _Words:
         _types(event.types),
         event.target and _name(event.target),
     ]
-    return logging.WARNING if blocked else logging.INFO, "bad" if blocked else "warning", parts
+    # The line of the call says that something was redacted.
+    level = logging.WARNING if blocked else logging.DEBUG if event.action == "redact" else logging.INFO
+    return level, "bad" if blocked else "warning", parts
 
 
 def _webhook(event: WebhookSent) -> _Words:

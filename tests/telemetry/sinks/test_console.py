@@ -62,6 +62,9 @@ def test_how_a_call_ended_is_seen():
         CallFinished(row=call_row(outcome="error", error="BudgetExceeded", cost=None, attempts=0, latency=0.0001)),
         CallFinished(row=call_row(outcome="cancelled", cost=None)),
         CallFinished(row=call_row(outcome="success", attempts=0, degraded="cache", avoided="0.01", cost=None)),
+        CallFinished(
+            row=call_row(privacy={"out.redact.URL": 2, "in.redact.URL": 5, "out.encrypt.CRYPTO": 1, "out.warn.URL": 9})
+        ),
         CallFinished(row=call_row(kind="embed", model_asked="openai/e", model="e")),
     )
     assert [line.split(" ", 1)[1] for line in lines] == [
@@ -70,6 +73,7 @@ def test_how_a_call_ended_is_seen():
         "✗ openai/m · BudgetExceeded · 0 ms",
         "! openai/m · cancelled · 1.00 s",
         "✓ openai/m · 1.00 s · degraded: cache · $0.01 saved",
+        "✓ openai/m · $0.50 · 1.00 s · 3 redacted",
         "✓ openai/e · embeddings · $0.50 · 1.00 s",
     ]
 
