@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aistrale.cost.budgets.book import BudgetBook
     from aistrale.cost.budgets.bound import Bounds
     from aistrale.cost.budgets.event import BudgetEvent
+    from aistrale.cost.budgets.store import Counters, Notice
     from aistrale.cost.optimization.optimizer import OptimizeEvent, Optimizer
     from aistrale.cost.tokens.calibration import Calibration, Sampler
     from aistrale.store import LedgerHandle, NullLedger
@@ -42,10 +43,18 @@ class Accounts:
         settings: The client's.
         ledger: Knows what was spent before.
         told: Who is told of budgets and of what is optimised.
+        counters: Makes what counts for budgets, from what is to be told; None for the memory of this process.
     """
 
-    def __init__(self, settings: Settings, ledger: LedgerHandle | NullLedger, told: Listeners) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: LedgerHandle | NullLedger,
+        told: Listeners,
+        counters: Callable[[Callable[[Notice], None]], Counters] | None = None,
+    ) -> None:
         from aistrale.cost.budgets.book import BudgetBook
+        from aistrale.cost.budgets.memory import MemoryStore
 
         self._own = settings.prices
         self._ledger = ledger
@@ -54,7 +63,9 @@ class Accounts:
         self._calibration: Calibration
         self._sampler: Sampler | None = None
         self._book: PriceBook | None = None
-        self.budgets: BudgetBook = BudgetBook(settings.budgets, ledger=ledger, on_event=told.budget)
+        self.budgets: BudgetBook = BudgetBook(
+            settings.budgets, ledger=ledger, on_event=told.budget, store=counters or MemoryStore
+        )
         status = ledger.status()
         beside = None if status.path is None else Path(status.path).parent
         self.shape: Shaper | None = None if status.mode == "off" else Shaper(beside)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aistrale.scope import ContextValues
     from aistrale.spending import Window
     from aistrale.store import LedgerHandle, NullLedger
+    from aistrale.store.redis.connection import StateStatus
     from aistrale.types import Completion, Embeddings
     from aistrale.upkeep import Warmed
 
@@ -88,8 +89,15 @@ class _Face:
         """The limits and the queue of every target that was ever called, by `provider/model`."""
         return upkeep.queues(self._engine)
 
+    def state(self) -> StateStatus:
+        """How the state that several processes share stands: whether Redis can be reached, since when, what waits."""
+        return upkeep.state(self._engine)
+
     def budgets(self) -> list[BudgetStatus]:
-        """What every budget stands at in this process: limit, spent, reserved, and when it begins anew."""
+        """What every budget stands at: limit, spent, reserved, and when it begins anew.
+
+        In this process; with the setting `state` in all that share it, for which a blocking question may be asked.
+        """
         return spending.budgets(self._engine)
 
     def optimization(self) -> list[Status]:

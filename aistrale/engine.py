@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from aistrale.privacy.protection import Protection
     from aistrale.providers.base import Provider
     from aistrale.providers.catalog import Kind, ModelFacts
+    from aistrale.store.redis.fleet import Fleet
     from aistrale.types import Embeddings, Request
 
 _REMEMBERED_TARGETS: Final = 1024
@@ -72,9 +73,11 @@ class Engine:
         self.settings: Settings = load(keywords)
         self.ledger = open_ledger(self.settings.ledger)
         self.reporting = Reporting(self.settings)
-        self.states = memory(self.settings, self.reporting.breaker)
+        self.fleet = _fleet(self.settings)
+        self.states = memory(self.settings, self.reporting.breaker, self.fleet)
         self.protection = _protection(self.settings)
-        self.accounts = Accounts(self.settings, self.ledger, self.reporting)
+        counters = None if self.fleet is None or not self.settings.budgets else self.fleet.budgets
+        self.accounts = Accounts(self.settings, self.ledger, self.reporting, counters)
         journal = Journal(self.ledger, self.accounts.price, self.accounts.settled, shape=self.accounts.shape)
         target_of = _weakly(self.target)
         policies: dict[str, Policy] = {
@@ -87,6 +90,7 @@ class Engine:
                 target_of=target_of,
                 bound=self.accounts.most,
                 price=self.accounts.price,
+                answers=None if self.fleet is None else self.fleet.answers,
             ),
             **spending((), price=self.accounts.price, book=self.accounts.budgets),
             **optimizing(self.settings, self.accounts.optimizer, target_of=target_of, price=self.accounts.price),
@@ -284,6 +288,8 @@ class Engine:
         context = current()
         if self.on_call is not None:
             self.on_call()
+        if self.fleet is not None:
+            self.fleet.start()
         deadline = options.get("deadline")
         clocks = self.settings.clocks if clocks is None else clocks
         if deadline is not None:
@@ -343,6 +349,8 @@ class Engine:
             old = self._sync.renew(self._sync_http()) if self._sync is not None else None
         if old is not None:
             await old.close()
+        if self.fleet is not None:
+            self.fleet.close()
 
     async def close_async(self) -> None:
         """Close the async connections; calls under way and later ones get new ones."""
@@ -350,6 +358,8 @@ class Engine:
             old = self._async.renew(self._async_http()) if self._async is not None else None
         if old is not None:
             await old.close()
+        if self.fleet is not None:
+            await self.async_runtime().invoke(self.fleet.close)
 
 
 def finish(call: Call, answer: Answer) -> Answer:
@@ -387,6 +397,14 @@ def _weakly(target_of: Callable[[str], Target]) -> Callable[[str], Target]:
         return of(name)
 
     return found
+
+
+def _fleet(settings: Settings) -> Fleet | None:
+    if settings.state is None:
+        return None
+    from aistrale.store.redis.fleet import Fleet
+
+    return Fleet(settings.state)
 
 
 def _protection(settings: Settings) -> Protection | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aistrale.reliability.breaker_types import BreakerSnapshot
     from aistrale.reliability.gate import GateSnapshot
     from aistrale.routing.health import Health, TargetStats
+    from aistrale.store.redis.connection import StateStatus
 
 _WARM_UP_SECONDS = 10.0
 _PROBE_SECONDS = 20.0
@@ -48,7 +49,17 @@ def flush(engine: Engine, timeout: float) -> bool:
     """Bring what waits to the ledger and to the sinks; whether that was done within `timeout` seconds."""
     until = time.monotonic() + timeout
     written = engine.ledger.flush(timeout)
+    if engine.fleet is not None:
+        written = engine.fleet.flush(max(until - time.monotonic(), 0.0)) and written
     return engine.reporting.flush(max(until - time.monotonic(), 0.0)) and written
+
+
+def state(engine: Engine) -> StateStatus:
+    """How the state that several processes share stands."""
+    # Loaded here, as it is nothing that a client without a fleet needs.
+    from aistrale.store.redis.connection import StateStatus
+
+    return StateStatus(kind="memory") if engine.fleet is None else engine.fleet.status()
 
 
 def scan(engine: Engine, text: str) -> list[Finding]:

@@ -31,26 +31,33 @@ if TYPE_CHECKING:
     from aistrale.cost.budgets.settings import BudgetSettings
     from aistrale.cost.optimization.optimizer import Optimizer
     from aistrale.policies.hold import Predicate
+    from aistrale.policies.state import Fleet
     from aistrale.privacy.event import PrivacyEvent
     from aistrale.privacy.protection import Protection
     from aistrale.reliability.breaker_types import BreakerEvent
+    from aistrale.store.answers import Answers
     from aistrale.types import Completion, Cost
 
 _ONCE = Backoff(attempts=1)
 _log = logging.getLogger("aistrale.breaker")
 
 
-def memory(settings: Settings, listener: Callable[[BreakerEvent], None] | None = None) -> States:
+def memory(
+    settings: Settings, listener: Callable[[BreakerEvent], None] | None = None, fleet: Fleet | None = None
+) -> States:
     """What is remembered of targets; changes of breakers are logged and told to whoever wants to know.
 
     Args:
         settings: What the application asked for.
         listener: Is told of changes.
+        fleet: Processes that share it; None for this one alone.
     """
 
     def changed(event: BreakerEvent) -> None:
         level = logging.WARNING if event.after in {"open", "forced_open"} else logging.INFO
         _log.log(level, "circuit breaker of %s: %s to %s (%s)", event.breaker, event.before, event.after, event.reason)
+        if fleet is not None:
+            fleet.changed(event)
         if listener is not None:
             listener(event)
 
@@ -61,6 +68,7 @@ def memory(settings: Settings, listener: Callable[[BreakerEvent], None] | None =
         rng=random.Random(),  # noqa: S311 - jitter, not secrets
         latencies=settings.hedge is not None,
         on_event=changed,
+        fleet=fleet,
     )
 
 
@@ -71,6 +79,7 @@ def reliability(
     target_of: Callable[[str], Target],
     bound: Callable[[Call, Target], Decimal | None],
     price: Callable[..., Cost] = price_usage,
+    answers: Callable[[int, int], Answers] | None = None,
 ) -> dict[str, Policy]:
     """What keeps calls alive when providers fail, by place.
 
@@ -80,6 +89,7 @@ def reliability(
         target_of: The target of a `provider/model` name, for the degradation to a smaller model.
         bound: The most that a call can cost at a target, in US dollars; None where that is unknown.
         price: Prices one exchange.
+        answers: Makes the store of remembered answers that processes share; None where they share none.
     """
     backoff = settings.retry or _ONCE
     rules = {name: route.failover for name, route in settings.routes.items()}
@@ -105,7 +115,7 @@ def reliability(
         from aistrale.policies.hedge import Hedge
 
         policies["hedge"] = Hedge(settings.hedge, states.of, bound)
-    policies.update(_remembering(settings, target_of, price))
+    policies.update(_remembering(settings, target_of, price, answers))
     return policies
 
 
@@ -179,7 +189,10 @@ def optimizing(
 
 
 def _remembering(
-    settings: Settings, target_of: Callable[[str], Target], price: Callable[..., Cost]
+    settings: Settings,
+    target_of: Callable[[str], Target],
+    price: Callable[..., Cost],
+    shared: Callable[[int, int], Answers] | None,
 ) -> dict[str, Policy]:
     """The cache and the degradation ladder, which share one memory."""
     policies: dict[str, Policy] = {}
@@ -187,7 +200,7 @@ def _remembering(
     if settings.cache is not None:
         from aistrale.policies.cache import AnswerCache, Cache
 
-        answers = AnswerCache(settings.cache, price)
+        answers = AnswerCache(settings.cache, price, shared)
         policies["cache"] = Cache(answers)
     degrade = settings.degrade
     if degrade is not None or (settings.cache is not None and settings.cache.stale > 0):

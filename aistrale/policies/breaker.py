@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aistrale.core.call import Call, Target
     from aistrale.core.pipeline import Next
     from aistrale.core.reply import Reply
-    from aistrale.policies.state import TargetState
+    from aistrale.policies.state import Link, TargetState
     from aistrale.reliability.breaker_types import Outcome, Permit
 
 # A target that asks for a longer wait than this is left alone at once, without waiting for further refusals.
@@ -28,6 +28,10 @@ _LASTING: Final = 3.0
 _OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
     {"success": "success", "failure": "failure", "slow": "slow", "ignore": "ignored", "open": "ignored"}
 )
+
+
+# Seconds after which to ask again while another process probes: when it will have found out is not known.
+_GLANCE: Final = 0.25
 
 
 class CircuitBreaker:
@@ -56,6 +60,9 @@ class CircuitBreaker:
         state = self._states(call.target)
         now = call.runtime.now()
         permit = self._admit(call, state, now)
+        link = state.link
+        if link is not None and permit is not None and permit.probe and link.slow:
+            permit = await self._probing(call, state, link, permit)
         state.stats.began(now)
         started = len(call.attempts)
         try:
@@ -66,6 +73,8 @@ class CircuitBreaker:
         if permit is not None and permit.probe:
             # Content has come, which is what was to be found out; a long stream would hold the only place for minutes.
             state.breaker.report(permit, "success", call.runtime.now())
+            if link is not None:
+                link.probed("success")
         reply.on_close(lambda closed, error: self._closed(call, state, permit, closed, error))
         return reply
 
@@ -81,14 +90,24 @@ class CircuitBreaker:
             return admitted
         if call.forced:
             return None
-        raise CircuitOpen(
-            f"the circuit breaker is open ({admitted.reason})",
-            provider=target.provider.name,
-            target=target.name,
-            retry_after=admitted.retry_after,
-            reason=admitted.reason,
-            hint="Add a target to the route, or wait; client.breakers() shows and changes the state.",
-        )
+        raise _open(target, admitted.reason, admitted.retry_after)
+
+    async def _probing(self, call: Call, state: TargetState, link: Link, permit: Permit) -> Permit | None:
+        """The permit of a probe, if this process is the one to find out; None for a call that goes anyhow."""
+        lease = state.breaker.settings.lease
+        remaining = call.remaining()
+        try:
+            ours = await call.runtime.invoke(link.probe, lease if remaining is None else min(lease, remaining))
+        except BaseException:
+            state.breaker.report(permit, "ignored", call.runtime.now())
+            link.probed("ignored")
+            raise
+        if ours:
+            return permit
+        state.breaker.report(permit, "ignored", call.runtime.now())
+        if call.forced:
+            return None
+        raise _open(call.target, "probed elsewhere", _GLANCE)
 
     def _closed(
         self, call: Call, state: TargetState, permit: Permit | None, reply: Reply, error: BaseException | None
@@ -123,12 +142,28 @@ class CircuitBreaker:
             elif self._enabled and verdict.throttle and verdict.wait is not None and verdict.wait >= _LONG_WAIT:
                 state.breaker.open_until(now + spread(verdict.wait, call.runtime.random), now, "retry_after")
         if permit is not None:
+            first = permit.probe and not permit.returned
             state.breaker.report(permit, outcome, now)
+            if first and state.link is not None:
+                state.link.probed(outcome)
         state.stats.ended(now, outcome=seen, latency=latency, first_token=first_token, severity=severity)
 
     @staticmethod
     def _open(state: TargetState, error: BaseException, scope: str, wait: float | None, now: float) -> None:
         if scope == "key" and isinstance(error, APIError):
             state.key.refused(error, wait, now)
+            if state.link is not None:
+                state.link.refused()
         else:
             state.breaker.open_until(now + (_DEFAULT_OPEN if wait is None else wait), now, "refused")
+
+
+def _open(target: Target, reason: str, retry_after: float | None) -> CircuitOpen:
+    return CircuitOpen(
+        f"the circuit breaker is open ({reason})",
+        provider=target.provider.name,
+        target=target.name,
+        retry_after=retry_after,
+        reason=reason,
+        hint="Add a target to the route, or wait; client.breakers() shows and changes the state.",
+    )

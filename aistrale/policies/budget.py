@@ -90,7 +90,7 @@ def describe(book: BudgetBook) -> str:
 async def learn(book: BudgetBook, call: Call, slots: list[Counter]) -> None:
     """Have the ledger asked about counters that are new in this process, not on an event loop."""
     if book.unknown(slots):
-        if book.has_past:
+        if book.has_past or book.store.slow:
             await call.runtime.invoke(book.learn, slots)
         else:
             book.learn(slots)

@@ -28,7 +28,7 @@ from aistrale.cost.facts import gather
 from aistrale.cost.prices import price_usage
 from aistrale.reliability.flights import Flights
 from aistrale.store.answer_format import FORMAT, pack, unpack
-from aistrale.store.answers import MEMORY, Entry, open_answers
+from aistrale.store.answers import AUTO, MEMORY, SHARED, Entry, open_answers
 from aistrale.types import Completion, Embedded, EmbedRequest, RefusalPart, Switched, Whole
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.reliability.flights import Outcome
     from aistrale.store.answer_format import Answer
+    from aistrale.store.answers import Answers
     from aistrale.types import JSON, Cost, Event, JSONObject, Request
 
     Price = Callable[..., Cost]
@@ -59,10 +60,11 @@ class CacheSettings:
         stale: Further seconds that it may serve when everything else fails (RFC 5861, stale-if-error), 0 or more; the
             step "stale_cache" of the degradation ladder serves it. 0.
         store: "memory", one for each client and process; "sqlite:///path" (a fourth slash makes it absolute) outlives
-            the process and is shared between processes. The file holds answers, redacted where redaction is on, in
-            clear text.
-        max_entries: Most answers, at least 1; in memory the least recently used make room, in a file the oldest.
-            10,000.
+            the process and is shared between processes; "redis" is the Redis of the setting `state`, shared by all
+            processes of the fleet. "auto" (the default): "redis" where `state` names one, else "memory". A file or
+            Redis holds answers, redacted where redaction is on, in clear text.
+        max_entries: Most answers, at least 1; in memory the least recently used make room, in a file the oldest, in
+            Redis those that would expire first. 10,000.
         max_bytes: Most bytes that they take, at least 1; a larger answer is not remembered. 64 MiB.
         single_flight: Whether calls that ask for the same at the same time share one exchange. A streamed call takes
             part, but nobody waits for one: its pace is its reader's. True.
@@ -70,7 +72,7 @@ class CacheSettings:
 
     ttl: float = 300.0
     stale: float = 0.0
-    store: str = MEMORY
+    store: str = AUTO
     max_entries: int = 10_000
     max_bytes: int = 64 * 1024 * 1024
     single_flight: bool = True
@@ -96,15 +98,27 @@ class AnswerCache:
     Args:
         settings: Where, and for how long.
         price: Prices what remembered answers had cost, as `aistrale.cost.price_usage` does.
+        shared: Makes the store that processes share, from the most entries and bytes; None where they share none.
 
     Raises:
         ConfigurationError: `settings.store` is not understood.
     """
 
-    def __init__(self, settings: CacheSettings, price: Price = price_usage) -> None:
+    def __init__(
+        self, settings: CacheSettings, price: Price = price_usage, shared: Callable[[int, int], Answers] | None = None
+    ) -> None:
         self.settings = settings
         self.price = price
-        self.store = open_answers(settings.store, max_entries=settings.max_entries, max_bytes=settings.max_bytes)
+        self.kind = settings.store.partition(":")[0]
+        """"memory", "sqlite" or "redis"."""
+        if self.kind == AUTO:
+            self.kind = MEMORY if shared is None else SHARED
+        bounds = settings.max_entries, settings.max_bytes
+        self.store: Answers = (
+            shared(*bounds)
+            if shared is not None and self.kind == SHARED
+            else open_answers(settings.store, max_entries=bounds[0], max_bytes=bounds[1])
+        )
 
     def key(self, call: Call) -> str | None:
         """What the call's answer is remembered under; None for an answer that must not be shared."""
@@ -189,9 +203,8 @@ class Cache:
     def describe(self) -> str:
         """One line."""
         own = self._answers.settings
-        store = own.store if own.store == MEMORY else "sqlite"
         stale = f", stale for {own.stale:g} s on errors" if own.stale else ""
-        return f"{store}, fresh for {own.ttl:g} s{stale}{', single flight' if own.single_flight else ''}"
+        return f"{self._answers.kind}, fresh for {own.ttl:g} s{stale}{', single flight' if own.single_flight else ''}"
 
     async def __call__(self, call: Call, call_next: Next, /) -> Reply:
         """Answer from the memory, or ask and remember."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.reliability.admission import Outcome
     from aistrale.reliability.gate import Gate
+    from aistrale.reliability.leased import Lessor
     from aistrale.reliability.line import Ticket
 
 
@@ -47,6 +48,8 @@ class Queue:
         gate = self._gates(call.target)
         tokens = estimate_request(call.request) if gate.counts_tokens else (0, None)
         ticket = gate.admit(priority=call.priority, tokens_in=tokens[0], tokens_out=tokens[1], now=call.runtime.now())
+        if ticket is None and gate.lessor is not None and gate.lessor.slow and not gate.waiting:
+            ticket = await _leased(call, gate, gate.lessor, tokens)
         if ticket is None:
             ticket = await _turn(call, gate, tokens)
         before = call.attempt
@@ -70,6 +73,12 @@ class Queue:
         return reply
 
 
+async def _leased(call: Call, gate: Gate, lessor: Lessor, tokens: tuple[int, int | None]) -> Ticket | None:
+    """Have what is missing of a limit that processes share brought here, if it is to be had at once."""
+    await call.runtime.invoke(lessor.lease, gate, gate.most(*tokens), 0.0)
+    return gate.admit(priority=call.priority, tokens_in=tokens[0], tokens_out=tokens[1], now=call.runtime.now())
+
+
 async def _turn(call: Call, gate: Gate, tokens: tuple[int, int | None]) -> Ticket:
     """Wait for a place."""
     runtime = call.runtime
@@ -82,10 +91,13 @@ async def _turn(call: Call, gate: Gate, tokens: tuple[int, int | None]) -> Ticke
         now=runtime.now(),
         wait=_patience(call, gate),
     )
-    began = runtime.now()
+    began, lessor = runtime.now(), gate.lessor
     try:
         while pause := gate.poll(ticket, runtime.now()):
-            await waiter.wait(pause)
+            if lessor is not None and lessor.slow and gate.lacks(ticket, runtime.now()):
+                await runtime.invoke(lessor.lease, gate, ticket.most, ticket.until - runtime.now())
+            else:
+                await waiter.wait(pause)
     except BaseException:
         # The place may have been given in the very moment in which the wait was given up.
         gate.leave(ticket, runtime.now(), outcome="unsent")
@@ -117,6 +129,8 @@ def _heed(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None) -> No
         attempt.limits = rate_limits(attempt.headers, call.runtime.wall())
     if attempt.limits:
         gate.headers(attempt.limits, now, ticket)
+        if gate.lessor is not None:
+            gate.lessor.told(attempt.limits)
 
 
 def _ended(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None, error: BaseException) -> None:
@@ -135,7 +149,10 @@ def _ended(call: Call, gate: Gate, ticket: Ticket, attempt: Attempt | None, erro
             outcome = "unsent"
         if verdict.throttle and verdict.wait is not None:
             # Within the same bound as the wait of the retry, which would else find the gate still closed.
-            gate.throttled(spread(verdict.wait, call.runtime.random, room(call)), now)
+            seconds = spread(verdict.wait, call.runtime.random, room(call))
+            gate.throttled(seconds, now)
+            if gate.lessor is not None:
+                gate.lessor.throttled(seconds)
     _leave(call, gate, ticket, attempt, outcome)
 
 

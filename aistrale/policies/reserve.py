@@ -117,14 +117,14 @@ class Reserve:
 
     async def _take(self, call: Call, quote: Quote) -> tuple[Hold, Short | None]:
         """What was set aside, and why the answer was shortened to that; None where it was not."""
-        store, runtime = self.book.store, call.runtime
+        runtime = call.runtime
         began, waited = runtime.now(), False
         shortened: Short | None = None
-        result: Hold | Short = store.reserve(quote.slots, quote.amounts(), runtime.wall())
+        result = await self._reserve(call, quote)
         while isinstance(result, Short):
             if self._shortens(call, quote, result):
                 shortened = result
-                result = store.reserve(quote.slots, quote.amounts(), runtime.wall())
+                result = await self._reserve(call, quote)
                 continue
             until = _until(call, result, began) if result.passing else -math.inf
             if until <= runtime.now():
@@ -136,8 +136,14 @@ class Reserve:
             found = await self._turn(call, quote, until)
             # Once more at the end, so that a refusal tells how things stand now.
             late = found is None and runtime.now() >= until
-            result = store.reserve(quote.slots, quote.amounts(), runtime.wall()) if late else found or result
+            result = await self._reserve(call, quote) if late else found or result
         return result, shortened
+
+    async def _reserve(self, call: Call, quote: Quote) -> Hold | Short:
+        store, runtime = self.book.store, call.runtime
+        if not store.slow:
+            return store.reserve(quote.slots, quote.amounts(), runtime.wall())
+        return cast("Hold | Short", await runtime.invoke(store.reserve, quote.slots, quote.amounts(), runtime.wall()))
 
     def _shortens(self, call: Call, quote: Quote, short: Short) -> bool:
         """Ask for a shorter answer, where that may be and no cheaper target is left to ask for a whole one."""

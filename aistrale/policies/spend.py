@@ -8,7 +8,7 @@ before the reader asks for more.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from aistrale.core.faults import interrupted
 from aistrale.core.reply import Reply
@@ -31,10 +31,10 @@ from aistrale.types import (
 
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
+    from aistrale.core.runtime import Runtime
     from aistrale.cost.budgets.hold import Hold
-    from aistrale.cost.budgets.memory import MemoryStore
     from aistrale.cost.budgets.quote import Quote
-    from aistrale.cost.budgets.store import Short
+    from aistrale.cost.budgets.store import Counters, Short
     from aistrale.types import Completion, Event
 
 # What ends an answer, or says nothing: it costs nothing, and after an end nothing comes that would.
@@ -54,7 +54,7 @@ class Means:
 
     __slots__ = ("_store", "hold", "quote", "seen", "short", "tokens")
 
-    def __init__(self, store: MemoryStore, hold: Hold, quote: Quote, short: Short | None) -> None:
+    def __init__(self, store: Counters, hold: Hold, quote: Quote, short: Short | None) -> None:
         self._store = store
         self.hold = hold
         self.quote = quote
@@ -64,26 +64,30 @@ class Means:
         self.seen = 0
         """Tokens of output that have come."""
 
-    def reach(self, wanted: int, now: float) -> Short | None:
+    async def reach(self, wanted: int, runtime: Runtime) -> Short | None:
         """Set aside enough for so many tokens, a step more if there is money for it; why not, where not."""
         least = wanted - self.tokens
         if least <= 0:
             return None
         step = max(least, STEP)
-        short = self._grow(step, now)
+        short = await self._grow(step, runtime)
         if short is None:
             return None
         unit = self.quote.output[short.index]
         fits = min(int(short.room / unit), step) if unit else step
         if fits >= least:
-            short = self._grow(fits, now)
+            short = await self._grow(fits, runtime)
             if short is None:
                 return None
         others = EXACT.subtract(short.reserved, self.hold.amounts[short.index])
         return replace(short, reserved=others, needed=EXACT.multiply(unit, least))
 
-    def _grow(self, tokens: int, now: float) -> Short | None:
-        short = self._store.grow(self.hold, self.quote.more(tokens), now)
+    async def _grow(self, tokens: int, runtime: Runtime) -> Short | None:
+        store, more, now = self._store, self.quote.more(tokens), runtime.wall()
+        if store.slow:
+            short = cast("Short | None", await runtime.invoke(store.grow, self.hold, more, now))
+        else:
+            short = store.grow(self.hold, more, now)
         if short is None:
             self.tokens += tokens
         return short
@@ -150,7 +154,7 @@ class Paid:
         """An event and those that are there with it, as far as they are paid; closes the connection at a cut."""
         events: list[Event] = []
         while event is not None and self._cut is None:
-            if self._pays(event):
+            if await self._reaches(event) if self._exceeds(event) else not self._over(event):
                 events.append(event)
             if self._cut is None:
                 event = self._reply.take()
@@ -182,20 +186,30 @@ class Paid:
             self._largest = used - before
         return used
 
-    def _pays(self, event: Event) -> bool:
-        """Whether an event is paid; notes where the stream ends, which is before the next one that might not be."""
+    def _exceeds(self, event: Event) -> bool:
+        """Whether an event needs more money than was set aside, or the next one might."""
         used, means = self._count(event), self._means
-        # Where the provider keeps to the limit itself, nothing is to be expected beyond it.
-        ahead = 0 if means.quote.certain else self._largest
-        if used + ahead <= means.tokens or isinstance(event, _FREE):
-            return self._ended is None and not self._shortened(event)
-        now = self._call.runtime.wall()
-        if (short := means.reach(used, now)) is not None:
-            self._cut = self._interrupted(short, now)
+        return used + self._ahead > means.tokens and not isinstance(event, _FREE)
+
+    @property
+    def _ahead(self) -> int:
+        """Tokens that may be under way; none beyond a limit that the provider itself keeps to."""
+        return 0 if self._means.quote.certain else self._largest
+
+    async def _reaches(self, event: Event) -> bool:
+        """Whether an event is paid; notes where the stream ends, which is before the next one that might not be."""
+        means, runtime = self._means, self._call.runtime
+        used = means.seen
+        if (short := await means.reach(used, runtime)) is not None:
+            self._cut = self._interrupted(short, runtime.wall())
             return False
-        if (short := means.reach(used + ahead, now)) is not None:
-            self._cut = self._interrupted(short, now)
+        if (short := await means.reach(used + self._ahead, runtime)) is not None:
+            self._cut = self._interrupted(short, runtime.wall())
         return True
+
+    def _over(self, event: Event) -> bool:
+        """Whether the stream has ended, or ends here."""
+        return self._ended is not None or self._shortened(event)
 
     def _shortened(self, event: Event) -> bool:
         """Whether this is the end that was set because of the money; what it used is still to come."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from aistrale.core.worker import on_fork
 from aistrale.reliability.breaker import Breaker
@@ -19,9 +19,51 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aistrale.core.call import Target
-    from aistrale.reliability.breaker_types import BreakerEvent, BreakerSettings
+    from aistrale.reliability.breaker_types import BreakerEvent, BreakerSettings, Outcome
     from aistrale.reliability.budget import RetryBudgetSettings
+    from aistrale.reliability.leased import Lessor
     from aistrale.reliability.limits import LimitSettings
+
+
+class Link(Protocol):
+    """What the processes that share state have to say about one target. No method raises."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether `probe` asks somebody."""
+        ...
+
+    def probe(self, seconds: float) -> bool:
+        """Whether this process is the one that finds out whether the target is back; blocks for a round trip.
+
+        Args:
+            seconds: For how long nobody else tries meanwhile.
+        """
+        ...
+
+    def probed(self, outcome: Outcome) -> None:
+        """A probe has ended; does not block."""
+        ...
+
+    def refused(self) -> None:
+        """The target's key was refused, `TargetState.key` knows why; does not block."""
+        ...
+
+
+class Fleet(Protocol):
+    """The processes that share state."""
+
+    def lessor(self, place: str, limits: LimitSettings | None) -> Lessor | None:
+        """What shares the limits of a target."""
+        ...
+
+    def join(self, state: TargetState) -> Link:
+        """Have the others' news of a target told to its state, and tell them."""
+        ...
+
+    def changed(self, event: BreakerEvent) -> None:
+        """A breaker has changed its state; does not block."""
+        ...
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -36,6 +78,7 @@ class TargetState:
         latency: How long it takes; None where nobody hedges by it.
         budget: What may be spent on further attempts; shared by the targets of a provider.
         key: Whether its provider accepts the key; shared likewise.
+        link: Other processes; None where there are none.
     """
 
     target: Target
@@ -45,6 +88,7 @@ class TargetState:
     latency: LatencyTrack | None
     budget: RetryBudget
     key: KeyHold
+    link: Link | None = None
 
 
 class States:
@@ -57,6 +101,7 @@ class States:
         rng: Jitter.
         latencies: Whether latencies are kept, for hedges.
         on_event: Gets every change of a breaker's state.
+        fleet: Processes that share state; None for this one alone.
     """
 
     def __init__(
@@ -68,7 +113,9 @@ class States:
         rng: random.Random,
         latencies: bool = False,
         on_event: Callable[[BreakerEvent], None] | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
+        self._fleet = fleet
         self._breaker = breaker
         self._budget = budget
         self._limits = limits
@@ -110,15 +157,18 @@ class States:
             shared = self._shared.get(account)
             if shared is None:
                 shared = self._shared[account] = (RetryBudget(self._budget), KeyHold(self._rng))
+            fleet = self._fleet
             state = TargetState(
                 target=target,
                 breaker=Breaker(target.place, self._breaker, self._rng, self._on_event),
-                gate=Gate(target.place, limits),
+                gate=Gate(target.place, limits, None if fleet is None else fleet.lessor(target.place, limits)),
                 stats=TargetStats(),
                 latency=LatencyTrack() if self._latencies else None,
                 budget=shared[0],
                 key=shared[1],
             )
+            if target.place not in self._states and fleet is not None:
+                state = replace(state, link=fleet.join(state))
             return self._states.setdefault(target.place, state)
 
     def _after_fork(self) -> None:

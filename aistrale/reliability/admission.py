@@ -11,11 +11,11 @@ from aistrale.reliability.line import Line, Ticket
 from aistrale.reliability.rates import NOTHING, ONE_REQUEST, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from aistrale.core.call import Priority
     from aistrale.reliability.gate import Gate
-    from aistrale.reliability.limits import LimitSettings
+    from aistrale.reliability.limits import LimitSettings, TokenBucket
     from aistrale.reliability.line import Wake
     from aistrale.reliability.rates import Amounts
 
@@ -45,6 +45,7 @@ class Admission:
     Args:
         name: The target, for messages.
         settings: The limits.
+        bucket: As for Rates.
     """
 
     __slots__ = (
@@ -62,7 +63,9 @@ class Admission:
         "rates",
     )
 
-    def __init__(self, name: str, settings: LimitSettings) -> None:
+    def __init__(
+        self, name: str, settings: LimitSettings, bucket: Callable[[str, float, float], TokenBucket] | None = None
+    ) -> None:
         self._name = name
         self._settings = settings
         self._aimd: Aimd | None = None
@@ -74,7 +77,7 @@ class Admission:
             self.limit = most
         elif settings.concurrency is not None:
             self.limit = settings.concurrency
-        self.rates = Rates(settings)
+        self.rates = Rates(settings, bucket)
         self.blocked_until = -math.inf
         """Nobody goes before; monotonic seconds."""
         self._service: float | None = None
@@ -203,6 +206,10 @@ class Admission:
             ticket.marks = self.rates.take(ticket.most, ticket.usual, now)
         ticket.since = now
         self.in_flight, ticket.state = self.in_flight + 1, "admitted"
+
+    def next_up(self, ticket: Ticket, now: float) -> bool:
+        """Whether nothing but rates can hold a call up: it is the first in line, and there is a place for it."""
+        return ticket is self._next and self.in_flight < self.limit and now >= self.blocked_until
 
     # --- out -------------------------------------------------------------------------------------------------------
 

@@ -153,6 +153,26 @@ class Breaker:
         """
         self._change(lambda: self._circuit.open_until(until, now, reason))
 
+    def hear_opened(self, until: float, now: float, reason: str, *, told: bool) -> None:
+        """Another process that shares state found out; the event says `news`. No effect in a state set by hand.
+
+        Args:
+            until: Monotonic seconds of this process. An instant that is past or not finite is no news.
+            now: Monotonic seconds.
+            reason: The other one's.
+            told: Whether the provider said so: then it holds as in `open_until`. Else it is another one's judgement,
+                which an open breaker does not heed.
+        """
+        self._change(lambda: self._circuit.hear_opened(until, now, reason, told=told))
+
+    def hear_closed(self, now: float) -> None:
+        """Another process found it healthy; no effect before an instant that the provider named, or on what was forced.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        self._change(lambda: self._circuit.hear_closed(now))
+
     def force(self, state: Literal["open", "closed", "metrics_only"] | None, now: float) -> None:
         """Set the state by hand, or release it.
 

@@ -238,6 +238,35 @@ class Circuit:
             self._reason = reason
             self._tell("extended", "open", now, reason)
 
+    def hear_opened(self, until: float, now: float, reason: str, *, told: bool) -> None:
+        """Another process opened."""
+        now = self._clock(now)
+        self._ripen(now)
+        if not now < until < math.inf or self._state in _BY_HAND:
+            return
+        if told:
+            self._barred = max(self._barred, until)
+        if self._state == "open":
+            # One's own judgement stands; what a provider said holds for everybody.
+            if told and until > self._until:
+                self._generation += 1
+                self._probe = None
+                self._until, self._reason = until, reason
+                self._tell("extended", "open", now, reason, news=True)
+            return
+        self._forgive(now)
+        # As the one who found out counts it, so that all agree on how long the next opening lasts.
+        self._streak += not told
+        self._until = until
+        self._trickle_at = self._next_trickle(now)
+        self._begin("open", "opened", now, reason, news=True)
+
+    def hear_closed(self, now: float) -> None:
+        """Another process closed."""
+        now = self._clock(now)
+        if self._state in {"open", "half_open"} and now >= self._barred:
+            self._begin("closed", "closed", now, news=True)
+
     def force(self, state: Literal["open", "closed", "metrics_only"] | None, now: float) -> None:
         """Set the state by hand, or release it."""
         now = self._clock(now)
@@ -278,7 +307,9 @@ class Circuit:
             self._state, self._since = "half_open", now
             self._tell("half_opened", "open", now, self._reason)
 
-    def _begin(self, state: State, name: Change, now: float, reason: str = "", *, start_over: bool = False) -> None:
+    def _begin(
+        self, state: State, name: Change, now: float, reason: str = "", *, start_over: bool = False, news: bool = False
+    ) -> None:
         before, told = self._state, reason or self._reason
         # First, so that nothing passes on the strength of a generation that is over.
         self.door = None
@@ -296,13 +327,20 @@ class Circuit:
         if state not in _SHUT:
             self.door = self._generation
         if before != state:
-            self._tell(name, before, now, told)
+            self._tell(name, before, now, told, news=news)
 
-    def _tell(self, name: Change, before: State, now: float, reason: str) -> None:
+    def _tell(self, name: Change, before: State, now: float, reason: str, *, news: bool = False) -> None:
         until = self._until if self._state == "open" else None
         self.events.append(
             BreakerEvent(
-                name=name, before=before, after=self._state, at=now, reason=reason, until=until, breaker=self._name
+                name=name,
+                before=before,
+                after=self._state,
+                at=now,
+                reason=reason,
+                until=until,
+                breaker=self._name,
+                news=news,
             )
         )
 

@@ -11,19 +11,23 @@ import math
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from aistrale.reliability.admission import Admission
 from aistrale.reliability.limits import LimitSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from aistrale.core.call import Priority
     from aistrale.dialects.headers import RateLimits
     from aistrale.errors import QueueFull, QueueTimeout
     from aistrale.reliability.admission import Outcome
+    from aistrale.reliability.leased import Lessor
     from aistrale.reliability.line import Ticket, Wake
+    from aistrale.reliability.rates import Amounts
+
+T = TypeVar("T")
 
 # Seconds between two readings of a provider's rate-limit headers.
 _LISTEN: Final = 0.1
@@ -58,15 +62,17 @@ class Gate:
     Args:
         name: The target, for messages.
         settings: The limits.
+        lessor: Shares the rates with other processes; None where they are this one's alone.
     """
 
-    __slots__ = ("_departures", "_heard", "_lock", "_state", "name", "settings")
+    __slots__ = ("_departures", "_heard", "_lock", "_state", "lessor", "name", "settings")
 
-    def __init__(self, name: str, settings: LimitSettings | None = None) -> None:
+    def __init__(self, name: str, settings: LimitSettings | None = None, lessor: Lessor | None = None) -> None:
         self.name = name
         self.settings = settings or LimitSettings()
+        self.lessor = lessor
         self._lock = threading.Lock()
-        self._state = Admission(name, self.settings)
+        self._state = Admission(name, self.settings, None if lessor is None else lessor.bucket)
         self._departures: deque[_Departure] = deque()
         self._heard = -math.inf
 
@@ -288,6 +294,33 @@ class Gate:
             if self._state.line.count:
                 self._state.move(now, woken)
         self._after(woken)
+
+    # --- limits that are shared ------------------------------------------------------------------------------------
+
+    def most(self, tokens_in: int, tokens_out: int | None) -> Amounts:
+        """The most that a call may use, as its limits count it."""
+        with self._lock:
+            most, _ = self._state.rates.amounts(tokens_in, tokens_out)
+        self._after(())
+        return most
+
+    def lacks(self, ticket: Ticket, now: float) -> bool:
+        """Whether a call that waits is held up by nothing but what has yet to be leased."""
+        lessor = self.lessor
+        with self._lock:
+            lacking = self._state.next_up(ticket, now) and lessor is not None and lessor.lacks(ticket.most, now)
+        self._after(())
+        return lacking
+
+    def with_rates(self, work: Callable[[], T], now: float) -> T:
+        """Do something short with the leased buckets under the lock, and move the line on; what it gives."""
+        woken: list[Wake] = []
+        with self._lock:
+            result = work()
+            if self._state.line.count:
+                self._state.move(now, woken)
+        self._after(woken)
+        return result
 
     def _after(self, woken: Iterable[Wake]) -> None:
         """What every method does when it has let go of the lock: wake, and see to those who left meanwhile."""

@@ -103,6 +103,12 @@ class KeyHold:
             if self.hold is None or until > self.hold.until:
                 self.hold = Hold(type(error), error.status, error.code, now, until)
 
+    def hear(self, hold: Hold) -> None:
+        """Another process that shares state was refused; a longer hold is not shortened by it."""
+        with self._lock:
+            if self.hold is None or hold.until > self.hold.until:
+                self.hold = hold
+
     def worked(self) -> None:
         """The key was accepted."""
         if self.hold is not None:

@@ -8,7 +8,7 @@ from aistrale.reliability.allowance import Allowance
 from aistrale.reliability.limits import MINUTE, RATES, TokenBucket
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from aistrale.dialects.headers import RateLimits
     from aistrale.reliability.allowance import Mark
@@ -44,17 +44,23 @@ class Rates:
 
     Args:
         settings: The user's limits.
+        bucket: Makes the bucket of a limit from its name ("rpm", ...), its rate a second and its capacity; None for one
+            of this process alone.
     """
 
     __slots__ = ("_kinds", "_output", "_reserved", "counts_tokens", "limiting")
 
-    def __init__(self, settings: LimitSettings) -> None:
+    def __init__(
+        self, settings: LimitSettings, bucket: Callable[[str, float, float], TokenBucket] | None = None
+    ) -> None:
         self._kinds: dict[int, Allowance] = {}
         for kind, name in enumerate(RATES):
             per_minute: float | None = getattr(settings, name)
             if per_minute is not None:
                 rate = per_minute / MINUTE
-                self._kinds[kind] = Allowance(TokenBucket(rate, max(rate * settings.burst, 1.0)))
+                capacity = max(rate * settings.burst, 1.0)
+                own = TokenBucket(rate, capacity) if bucket is None else bucket(name, rate, capacity)
+                self._kinds[kind] = Allowance(own)
         self._output = _OUTPUT
         self.forget()
         self._look()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from aistrale.routing.digest import GOOD, Digest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -60,8 +62,6 @@ _INSTANT: Final = 1e-3
 _ERROR_DECAY: Final = 60.0
 _MOST_ERRORS: Final = 6.0
 _SEVERITY: Final[Mapping[str, float]] = {"failure": 1.0, "slow": 0.5}
-# How much of a success each outcome is.
-_GOOD: Final[Mapping[str, float]] = {"success": 1.0, "slow": 0.5, "failure": 0.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +149,7 @@ class TargetStats:
         "_totals",
         "_whole",
         "calls",
+        "digest",
         "in_flight",
         "last_seen",
     )
@@ -171,6 +172,8 @@ class TargetStats:
         self._samples = 0
         self._slice = 0
         self._slice_ends = _SLICE
+        self.digest: Digest | None = None
+        """What is to be told to other processes; None where nobody asks."""
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -216,7 +219,7 @@ class TargetStats:
             self.last_seen = now
             if outcome == "ignored":
                 return
-            self._count(now, _GOOD[outcome])
+            self._count(now, GOOD[outcome])
             errors = self._recent_errors(now)
             if outcome == "success":
                 self._errors = errors * 0.5
@@ -225,6 +228,38 @@ class TargetStats:
                 self._errors = min(_MOST_ERRORS, errors + weight)
             self._errors_at = now
             self._time(now, outcome, latency, first_token)
+            if self.digest is not None:
+                self.digest.add(outcome, latency, first_token, self._errors)
+
+    def take_digest(self) -> Digest | None:
+        """What this process has seen since it was last asked, to be told to others; None for nothing."""
+        with self._lock:
+            digest = self.digest
+            if digest is None or not digest.samples:
+                self.digest = digest or Digest()
+                return None
+            self.digest = Digest()
+            return digest
+
+    def hear(self, digest: Digest, now: float) -> None:
+        """Another process tells what it has seen.
+
+        Its outcomes count as one's own. Of its latencies the mean counts as one answer, and recent errors are the mean
+        of both: what happens to oneself goes on to weigh more.
+
+        Args:
+            digest: From its `take_digest`.
+            now: Monotonic seconds.
+        """
+        with self._lock:
+            self._count(now, digest.good, digest.samples)
+            self._errors = min(_MOST_ERRORS, (self._recent_errors(now) + digest.errors) / 2.0)
+            self._errors_at = now
+            for pace, seconds in ((self._whole, digest.whole), (self._first, digest.first)):
+                if seconds is not None:
+                    self._hear(pace.answered(seconds, now), now)
+                elif not digest.good:
+                    pace.failed(0.0, now)
 
     def ewma(self, now: float, streaming: bool = False) -> float | None:  # noqa: FBT001, FBT002 - a hot path
         """The peak-sensitive latency that a call sent now can expect; takes no lock.
@@ -304,14 +339,14 @@ class TargetStats:
         self._deviation += (deviation - self._deviation) * weight
         self._heard = now
 
-    def _count(self, now: float, good: float) -> None:
+    def _count(self, now: float, good: float, samples: int = 1) -> None:
         if now >= self._slice_ends:
             self._turn(now)
         place = self._slice % _SLICES
         self._goods[place] += good
-        self._totals[place] += 1
+        self._totals[place] += samples
         self._good += good
-        self._samples += 1
+        self._samples += samples
 
     def _turn(self, now: float) -> None:
         """Drop the slices that have left the window."""

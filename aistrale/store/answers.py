@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from aistrale.store.answers_sqlite import SQLiteAnswers
 
 MEMORY: Final = "memory"
+AUTO: Final = "auto"
+SHARED: Final = "redis"
 _SQLITE: Final = "sqlite:///"
-_ACCEPTED: Final = 'Accepted are "memory", "sqlite:///relative/path" and "sqlite:////absolute/path".'
+_ACCEPTED: Final = (
+    'Accepted are "auto", "memory", "sqlite:///relative/path", "sqlite:////absolute/path", and "redis" where the '
+    "setting `state` names one."
+)
 # What an entry costs beside its bytes: the key, the tuple, its place in the table.
 OVERHEAD: Final = 300
 
@@ -46,8 +51,10 @@ class Entry(NamedTuple):
 class Answers(Protocol):
     """Keeps answers. No method raises."""
 
-    slow: bool
-    """Whether `get` touches a file, so that an event loop leaves it to a thread."""
+    @property
+    def slow(self) -> bool:
+        """Whether `get` touches a file or another machine, so that an event loop leaves it to a thread."""
+        ...
 
     def get(self, key: str, now: float) -> Entry | None:
         """What is kept under a key and has not expired at `now`, Unix seconds."""
@@ -154,15 +161,15 @@ def open_answers(setting: str, *, max_entries: int, max_bytes: int) -> MemoryAns
     """The store that a setting asks for; a file is opened at the first use.
 
     Args:
-        setting: "memory", or "sqlite:///path" (relative to the current directory; with a fourth slash absolute; `~` is
-            the home directory).
+        setting: "memory" or "auto", or "sqlite:///path" (relative to the current directory; with a fourth slash
+            absolute; `~` is the home directory).
         max_entries: Most answers, at least 1.
         max_bytes: Most bytes that they take.
 
     Raises:
         ConfigurationError: The setting, field `cache.store`, is neither.
     """
-    if setting == MEMORY:
+    if setting in {MEMORY, AUTO}:
         return MemoryAnswers(max_entries=max_entries, max_bytes=max_bytes)
     path = _path_of(setting)
     from aistrale.store.answers_sqlite import SQLiteAnswers

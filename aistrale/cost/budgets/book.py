@@ -19,7 +19,7 @@ from aistrale.cost.budgets.memory import MemoryStore
 from aistrale.cost.budgets.period import Period, zone_of
 from aistrale.cost.budgets.scope import Scope, is_amount
 from aistrale.cost.budgets.settings import BudgetSettings
-from aistrale.cost.budgets.store import EXACT, ZERO, Notice, Slot
+from aistrale.cost.budgets.store import EXACT, ZERO, Slot
 from aistrale.errors import ConfigurationError
 from aistrale.store.handle import NullLedger
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from aistrale.core.call import Context, Target
-    from aistrale.cost.budgets.store import Balance
+    from aistrale.cost.budgets.store import Balance, Counters, Notice
 
 _log = logging.getLogger("aistrale.budget")
 _REMEMBERED: Final = 10_000
@@ -183,6 +183,7 @@ class Rule:
             length=float(period.seconds),
             step=period.step,
             marks=self.marks,
+            shared=self.per != "call",
             rule=self,
             value=value,
             part=part,
@@ -197,6 +198,7 @@ class BudgetBook:
         ledger: Knows what was spent before this process began; None where nobody does.
         on_event: Gets a BudgetEvent; what it raises is logged and goes no further.
         clock: Unix seconds.
+        store: Makes what counts, from what is to be told; in this process by default.
     """
 
     def __init__(
@@ -206,9 +208,10 @@ class BudgetBook:
         ledger: Past | None = None,
         on_event: Callable[[BudgetEvent], None] | None = None,
         clock: Callable[[], float] = time.time,
+        store: Callable[[Callable[[Notice], None]], Counters] = MemoryStore,
     ) -> None:
         self.rules: tuple[Rule, ...] = tuple(Rule(settings) for settings in budgets)
-        self.store = MemoryStore(self._tell)
+        self.store: Counters = store(self._tell)
         # A ledger that is off knows nothing, and that is said.
         self._ledger = None if isinstance(ledger, NullLedger) else ledger
         self._on_event = on_event

@@ -10,13 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from decimal import Decimal
 
-    from aistrale.cost.budgets.memory import MemoryStore
-    from aistrale.cost.budgets.store import Short, Slot
+    from aistrale.cost.budgets.store import Counters, Short, Slot
     from aistrale.cost.budgets.window import Window
 
 
 class Hold:
-    """Money set aside in several slots; to be settled with `MemoryStore.settle`, whatever happens.
+    """Money set aside in several slots; to be settled with its store's `settle`, whatever happens.
 
     `sent`: whether it may have been spent; a hold that gets lost before is given back, after that it counts as spent.
     """
@@ -25,16 +24,18 @@ class Hold:
 
     def __init__(
         self,
-        store: MemoryStore,
+        store: Counters,
         slots: Sequence[Slot],
         windows: list[Window],
         amounts: list[Decimal],
         at: float,
+        *,
+        epoch: int = 0,
     ) -> None:
         self.done = False
         self.sent = False
         self._store = store
-        self.epoch = store.epoch
+        self.epoch = epoch
         self.slots = slots
         self.windows = windows
         self.amounts = amounts

@@ -56,6 +56,8 @@ class MemoryStore:
         keep: How many counters are kept that count nothing any more.
     """
 
+    slow = False
+
     def __init__(self, told: Callable[[Notice], None] | None = None, *, keep: int = KEEP) -> None:
         self._told = told
         self._keep = keep
@@ -236,7 +238,7 @@ class MemoryStore:
         for window, amount in zip(windows, amounts, strict=True):
             window.reserved = _add(window.reserved, amount)
             window.count += 1
-        return Hold(self, slots, windows, list(amounts), now)
+        return Hold(self, slots, windows, list(amounts), now, epoch=self.epoch)
 
     def _grow(self, held: Hold, more: Sequence[Decimal], now: float) -> Short | None:
         if held.done or held.epoch != self.epoch:

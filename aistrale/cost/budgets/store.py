@@ -12,7 +12,9 @@ from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from aistrale.cost.budgets.hold import Hold, Ticket
 
 # The caller may have set a small precision for its own sums.
 EXACT: Final = Context(prec=60)
@@ -32,6 +34,7 @@ class Slot:
         length: Seconds of a rolling window; 0 for all others.
         step: In which steps it forgets, seconds.
         marks: Amounts that are told when they have been spent, in ascending order.
+        shared: Whether other processes may count for it; a single call's own limit is nobody else's.
     """
 
     key: str
@@ -42,6 +45,7 @@ class Slot:
     length: float = 0.0
     step: float = 0.0
     marks: tuple[Decimal, ...] = ()
+    shared: bool = True
 
 
 @dataclass(slots=True, frozen=True)
@@ -155,4 +159,61 @@ class BudgetStore(Protocol):
 
     def snapshot(self, slots: Sequence[Slot], now: float) -> list[Balance]:
         """What each slot stands at."""
+        ...
+
+
+class Counters(Protocol):
+    """A BudgetStore with all that policies and the status need of it: `MemoryStore` documents each method."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether `reserve`, `grow` and `seed` ask another machine, so that an event loop leaves them to a thread."""
+        ...
+
+    def reserve(self, slots: Sequence[Slot], amounts: Sequence[Decimal], now: float) -> Hold | Short:
+        """Set money aside in every slot, or in none."""
+        ...
+
+    def grow(self, held: Hold, more: Sequence[Decimal], now: float) -> Short | None:
+        """Set more aside for the same attempt; None when it was."""
+        ...
+
+    def settle(self, held: Hold, actual: Sequence[Decimal | None], now: float) -> None:
+        """Replace what was set aside by what was spent; safe in finalizers."""
+        ...
+
+    def seed(self, slot: Slot, spent: Sequence[tuple[float, Decimal]], note: str | None = None) -> None:
+        """Begin a counter with what was spent before."""
+        ...
+
+    def seeded(self, key: str) -> bool:
+        """Whether a counter has been seeded, and is still known."""
+        ...
+
+    def spent(self, slots: Sequence[Slot], now: float) -> Short | None:
+        """The first hard slot of which nothing is left, without asking anybody; None where there is none."""
+        ...
+
+    def refuse(self, short: Short, now: float) -> None:
+        """Tell that a call was refused; once in a period."""
+        ...
+
+    def snapshot(self, slots: Sequence[Slot], now: float) -> list[Balance]:
+        """What each slot stands at."""
+        ...
+
+    def slots(self) -> list[Slot]:
+        """The counters that are kept."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Drop a counter that nobody will ask for again."""
+        ...
+
+    def enter(self, slots: Sequence[Slot], amounts: Sequence[Decimal], wake: Callable[[], None], now: float) -> Ticket:
+        """Set money aside, or stand in line for it; asks nobody."""
+        ...
+
+    def leave(self, ticket: Ticket, now: float) -> None:
+        """Give up a place in line, and whatever was got there in the last moment."""
         ...
