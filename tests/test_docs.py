@@ -2,7 +2,7 @@
 
 Blocks marked `python` in README.md and docs/ are executed, those of one file in one namespace, with `await` allowed at
 the top level. The line `<!-- skip: reason -->` before a block leaves it out, which is reported; so does
-`<!-- needs: module, ... -->` where a module is not installed.
+`<!-- needs: module, ... -->` where a module is not installed, and `# needs: module, ...` as the first line of an example.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ BLOCK = re.compile(
     r"^(?:<!-- (?:skip: (?P<reason>[^\n]+?)|needs: (?P<needs>[^\n]+?)) -->\n)?(?P<indent> *)```python[^\n]*\n(?P<code>.*?)^(?P=indent)```",
     re.MULTILINE | re.DOTALL,
 )
+NEEDS = re.compile(r"# needs: (?P<needs>[^\n]+)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -112,7 +113,10 @@ def test_skipped_block_is_reported(place, reason):
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.relative_to(ROOT).as_posix())
 def test_example_runs(script, simulated):
     namespace: dict[str, object] = {"__name__": "__main__", "__file__": str(script)}
-    execute(script.read_text("utf-8"), namespace, script, 0)
+    text = script.read_text("utf-8")
+    if (needs := NEEDS.match(text)) and (reason := missing(needs["needs"])):
+        pytest.skip(reason)
+    execute(text, namespace, script, 0)
     namespace.clear()
 
 
