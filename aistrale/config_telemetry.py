@@ -74,7 +74,7 @@ def _kinds(name: str, value: Setting) -> frozenset[str]:
     if not isinstance(value, (list, tuple, set, frozenset)) or not value:
         raise wrong(name, "a list of kinds of events")
     for kind in value:
-        if kind not in EVENTS:
+        if not isinstance(kind, str) or kind not in EVENTS:
             raise unknown_key(str(kind), sorted(EVENTS), "kind of event")
     return frozenset(cast("list[str]", value))
 
