@@ -15,13 +15,15 @@ from enum import Enum
 from fractions import Fraction
 from math import isfinite
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
 from aistrale.types import Completion, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from pydantic import BaseModel
 
     from aistrale.types import JSON
 
@@ -128,7 +130,7 @@ def _fields_of(value: object) -> Iterable[tuple[object, object]] | None:
         return [(item.name, getattr(value, item.name, None)) for item in fields(value) if item.repr]
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(value, pydantic.BaseModel):
-        shown = type(value).model_fields
+        shown = cast("type[BaseModel]", type(value)).model_fields
         return [(name, item) for name, item in vars(value).items() if name in shown and shown[name].repr]
     return None
 

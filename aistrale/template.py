@@ -206,7 +206,8 @@ class _Writer:
             self.add(value)
             return
         text = str(value)
-        before = "\n\n" if any(isinstance(part, str) and part.strip() for part in self._parts) else ""
+        last = self._parts[-1] if self._parts else None
+        before = "\n\n" if isinstance(last, str) and last.strip() else ""
         self.text(f"{before}{label}:{chr(10) if chr(10) in text else ' '}{text}")
 
     def prompt(self) -> Prompt:

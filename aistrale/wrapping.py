@@ -249,7 +249,7 @@ def _advanced(inner: Generator[object, object, object], run: Execution) -> Gener
     run.began()
     scope, keeps = run.scope, run.keeps
     step: Callable[[Any], object] = inner.send
-    given: object = None
+    given: Any = None
     closed: GeneratorExit | None = None
     while True:
         token = enter(scope)
@@ -283,7 +283,7 @@ async def _advanced_async(inner: AsyncGenerator[object, object], run: Execution)
     run.began()
     scope, keeps = run.scope, run.keeps
     step: Callable[[Any], Any] = partial(_first, inner)
-    given: object = None
+    given: Any = None
     closed: GeneratorExit | None = None
     while True:
         token = enter(scope)
