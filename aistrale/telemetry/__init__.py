@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aistrale.telemetry.delivery import DeliveryStatus
-    from aistrale.telemetry.encoding import decode_event, encode_event
+    from aistrale.telemetry.encoding import decode_event, decode_line, encode_event, encode_line
     from aistrale.telemetry.events import TelemetryEvent
     from aistrale.telemetry.settings import SinkSettings
     from aistrale.telemetry.sink import Sink
@@ -23,10 +23,22 @@ _HOMES = {
     "SinkSettings": "settings",
     "TelemetryEvent": "events",
     "decode_event": "encoding",
+    "decode_line": "encoding",
     "encode_event": "encoding",
+    "encode_line": "encoding",
 }
 
-__all__ = ["DeliveryStatus", "MemorySink", "Sink", "SinkSettings", "TelemetryEvent", "decode_event", "encode_event"]
+__all__ = [
+    "DeliveryStatus",
+    "MemorySink",
+    "Sink",
+    "SinkSettings",
+    "TelemetryEvent",
+    "decode_event",
+    "decode_line",
+    "encode_event",
+    "encode_line",
+]
 
 
 def __getattr__(name: str) -> object:
