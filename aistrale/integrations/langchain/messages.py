@@ -161,6 +161,9 @@ def _foreign(value: object, where: str) -> Part | None:
         return _signed(str(table.get("thinking", "")), table.get("signature"))
     if kind == "redacted_thinking":
         return ReasoningPart(redacted=True, wire=Wire(_ANTHROPIC, {"data": cast("JSON", table.get("data"))}))
+    if kind == "refusal":
+        # Releases before 1.7.5 have no standard for it.
+        return RefusalPart(str(table.get("refusal", "")))
     if kind == "cachePoint" or "cachePoint" in table:
         return None
     raise invalid(where, f"a block of type {kind!r} cannot be sent")

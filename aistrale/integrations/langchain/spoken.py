@@ -31,7 +31,7 @@ def spoken(message: BaseMessage) -> JSON:
         part = {"type": "tool_call_response", "id": plain(call_id), "response": plain(message.content)}
         return {"role": "tool", "parts": [part]}
     parts = [_part(block) for block in _blocks(message)]
-    known = {part.get("id") for part in parts if part["type"] == "tool_call"}
+    known = [part.get("id") for part in parts if part["type"] == "tool_call"]
     calls = getattr(message, "tool_calls", None) or ()
     parts += [_part({**call, "type": "tool_call"}) for call in calls if call.get("id") not in known]
     role = _ROLES.get(kind, getattr(message, "role", kind))

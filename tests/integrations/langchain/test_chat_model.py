@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
 import subprocess
@@ -13,6 +14,7 @@ pytest.importorskip("langchain_core")
 
 import langchain_core.language_models.chat_models as base_model
 from langchain_core import exceptions as standard
+from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumpd, load
 from langchain_core.messages import (
     AIMessage,
@@ -73,6 +75,11 @@ def weather(city: str) -> str:
     return f"{city}: sunny"
 
 
+def standard_error(name):
+    """LangChain's error of that name; releases before 1.4 have none."""
+    return getattr(standard, name, errors.AistraleError)
+
+
 def added(chunks):
     full = None
     for chunk in chunks:
@@ -104,7 +111,10 @@ def test_options_that_nobody_knows_are_refused_with_those_that_come_close(model)
 def test_it_is_written_down_and_read_back(client):
     model = ChatAistrale(model="openai/gpt-4.1-mini", temperature=0.5, options={"user": "u"}, client=client)
     written = dumpd(model)
-    assert written["kwargs"] == {"model": "openai/gpt-4.1-mini", "temperature": 0.5, "options": {"user": "u"}}
+    kwargs = {name: value for name, value in written["kwargs"].items() if value is not None}
+    assert kwargs == {"model": "openai/gpt-4.1-mini", "temperature": 0.5, "options": {"user": "u"}}
+    if "allowed_objects" not in inspect.signature(load).parameters:
+        pytest.skip("this langchain-core loads whatever its namespaces allow")
     read = load(written, allowed_objects=[ChatAistrale], valid_namespaces=["aistrale"])
     assert isinstance(read, ChatAistrale)
     assert (read.model, read.temperature, read.options, read.client) == (model.model, 0.5, {"user": "u"}, None)
@@ -118,6 +128,7 @@ def test_it_is_pickled_without_a_client_only(model):
     assert deepcopy(model).client is model.client
 
 
+@pytest.mark.skipif("profile" not in BaseChatModel.model_fields, reason="profiles came with langchain-core 1.1")
 def test_profile_comes_from_the_catalog(client):
     assert ChatAistrale(model="gpt-4.1-mini").profile["tool_calling"] is True
     assert ChatAistrale(model="gpt-4.1-mini").profile["max_input_tokens"] > 100_000
@@ -197,14 +208,14 @@ def test_hosted_tools_pass_as_they_are(sim, client):
 @pytest.mark.parametrize("fault", [None, Broken(wreck="reset")])
 def test_max_retries_limits_the_clients(sim, client, most, sent, fault):
     sim.outage("openai", fault)
-    with pytest.raises(standard.ModelError):
+    with pytest.raises(standard_error("ModelError")):
         ChatAistrale(model="openai/gpt-4.1-mini", max_retries=most, client=client).invoke("hi")
     assert len(sim.requests) == sent
 
 
 def test_timeout_is_the_whole_calls(sim, client):
     sim.outage("openai", Slow(headers=5))
-    with pytest.raises(standard.ModelTimeoutError) as caught:
+    with pytest.raises(standard_error("ModelTimeoutError")) as caught:
         ChatAistrale(model="openai/gpt-4.1-mini", timeout=0.05, client=client).invoke("hi")
     assert isinstance(caught.value, TimeoutError)
 
@@ -400,7 +411,7 @@ def test_tokens_are_counted_as_the_family_does(model):
 async def test_errors_are_of_both_kinds(sim, client, fault, ours, theirs, again):  # noqa: PLR0917 - a table
     sim.outage("openai", fault)
     model = ChatAistrale(model="openai/gpt-4.1-mini", client=client, max_retries=0)
-    kind = getattr(standard, theirs)
+    kind = standard_error(theirs)
 
     async def astream():
         return [chunk async for chunk in model.astream("hi")]
@@ -410,7 +421,7 @@ async def test_errors_are_of_both_kinds(sim, client, fault, ours, theirs, again)
             ask()
         assert isinstance(caught.value, ours)
         assert type(caught.value).__name__ == ours.__name__ or issubclass(type(caught.value), ours)
-        assert caught.value.is_retryable is again
+        assert getattr(caught.value, "is_retryable", again) is again
         assert caught.value.call_id
         client.force_breaker("openai/gpt-4.1-mini", "closed")
     for coroutine in (model.ainvoke("hi"), astream()):
@@ -420,7 +431,7 @@ async def test_errors_are_of_both_kinds(sim, client, fault, ours, theirs, again)
 
 def test_all_targets_failing_is_both_kinds(sim, client):
     sim.outage()
-    with pytest.raises(standard.ModelAPIError) as caught:
+    with pytest.raises(standard_error("ModelAPIError")) as caught:
         ChatAistrale(route="two", client=client).invoke("hi")
     assert isinstance(caught.value, errors.AllTargetsFailed)
     assert isinstance(caught.value, ExceptionGroup)
@@ -433,13 +444,13 @@ def test_errors_survive_pickling():
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert type(copy) is type(error)
     assert (str(copy), copy.retry_after, copy.call_id) == (str(error), 2.0, "call-1")
-    assert isinstance(copy, standard.ModelRateLimitError)
+    assert isinstance(copy, standard_error("ModelRateLimitError"))
 
 
 def test_a_stream_that_breaks_tells_what_had_come(sim, model):
     sim.outage("openai", Broken(wreck="reset_early"))
     got = []
-    with pytest.raises(standard.ModelConnectionError) as caught:
+    with pytest.raises(standard_error("ModelConnectionError")) as caught:
         got.extend(model.stream("one two three four five six"))
     assert isinstance(caught.value, errors.StreamInterrupted)
     assert "".join(chunk.text for chunk in got) == caught.value.partial_text
@@ -447,7 +458,7 @@ def test_a_stream_that_breaks_tells_what_had_come(sim, model):
 
 def test_embeddings_fail_as_models_do(sim, client):
     sim.outage(step=Fault(kind="authentication"), operation="embed")
-    with pytest.raises(standard.ModelAuthenticationError):
+    with pytest.raises(standard_error("ModelAuthenticationError")):
         AistraleEmbeddings(model="openai/text-embedding-3-small", client=client).embed_query("a")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("langchain_core")
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessage,
@@ -236,6 +236,7 @@ def test_usage_survives_the_way_through_langchain(counts):
     assert back.total == usage.total or timed
 
 
+@settings(max_examples=50)
 @given(
     st.recursive(st.none() | st.integers() | st.text() | st.booleans(), lambda inner: st.dictionaries(st.text(), inner))
 )
