@@ -35,6 +35,8 @@ _NAMES: Final[Mapping[str, object]] = {
     "typing": typing,
 }
 _IGNORED: Final = frozenset({"NOP", "RESUME", "CACHE"})
+# Bytes of code; an empty function has a few, and one NOP for every line with `...` or `pass`.
+_SMALL: Final = 256
 _UNKNOWN: Final = object()
 
 
@@ -49,6 +51,8 @@ async def _nothing_async() -> None: ...
 
 def is_empty(function: FunctionType) -> bool:
     """Whether the body of a function is a docstring, `...`, `pass`, or some of these."""
+    if len(function.__code__.co_code) > _SMALL:
+        return False
     blank = _nothing_async if inspect.iscoroutinefunction(function) else _nothing
     return _steps(function) == _steps(blank) and not _has_return(function)
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
     "async_calls": ["Oslo: This is a simulated answer to: In which country is Oslo?", "Say goodbye."],
+    "decorator": ["draft for ada: success, 2 calls", "drafts for ada: success, 4 calls", "in the ledger: {'draft'}"],
     "embeddings": ["64 numbers each, by openai/text-embedding-3-small"],
     "failover": [
         "attempt 1 at nowhere: error ConnectError",
@@ -20,6 +21,7 @@ SAYS = {
         "in the ledger: nowhere/some-model error",
         "in the ledger: openai/",
     ],
+    "prompt_function": ["positive, about text", "Thank Ada for a positive review, and mention ['text']."],
     "quickstart": ["Name three rivers of Europe.", "answered by openai/", "tokens: 7 in, 15 out", "US dollars: 0.0"],
     "session": ["4 messages are remembered", "2 calls of ada for examples are in the ledger"],
     "streaming": ["Count from one to ten, in words.", "stopped because: stop"],
