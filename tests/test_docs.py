@@ -81,9 +81,14 @@ def simulated(monkeypatch, tmp_path):
     """All providers answer on loopback, by the environment alone; a working directory and a client of its own."""
     monkeypatch.chdir(tmp_path)
     ask_no_registry(tmp_path, monkeypatch)
+    # Synchronous code of some libraries asks for the loop of the thread, and would make one that nobody closes.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     with simulator(environ=True):
         yield
         aistrale.shutdown()
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -95,7 +95,7 @@ class AistraleLegacyCallbackHandler(BaseCallbackHandler):
         try:
             self._begin(event_type, payload or {}, event_id, parent_id)
         except Exception:  # noqa: BLE001 - nothing stands between this and the application
-            self._reports.failed(f"the beginning of {event_type}")
+            self._reports.failed(f"the beginning of {event_type.value}")
         return event_id
 
     def on_event_end(
@@ -116,7 +116,7 @@ class AistraleLegacyCallbackHandler(BaseCallbackHandler):
         try:
             self._end(payload or {}, event_id)
         except Exception:  # noqa: BLE001
-            self._reports.failed(f"the end of {event_type}")
+            self._reports.failed(f"the end of {event_type.value}")
 
     def start_trace(self, trace_id: str | None = None) -> None:
         """Traces are not told of: their steps are."""

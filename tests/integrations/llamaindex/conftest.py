@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 
 import pytest
@@ -28,6 +29,16 @@ def sink():
 def client(sim, sink):
     with aistrale.Client(**sim.settings(), ledger="off", sinks=[sink], retry={"attempts": 1}) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def _loop_of_the_thread():
+    """LlamaIndex asks for the loop of the thread also in synchronous code, and would make one that nobody closes."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(autouse=True)
