@@ -103,7 +103,8 @@ def _shape(cls: type) -> _Shape:
     names: list[tuple[str, object]] = []
     for item in fields(cls):
         default: object = item.default
-        if item.default_factory in {dict, list} or default == ():
+        factory: object = item.default_factory
+        if factory in {dict, list} or default == ():
             default = _EMPTY
         names.append((item.name, default))
     get = cast("Callable[[object], tuple[object, ...]]", attrgetter(*(name for name, _ in names)))

@@ -141,8 +141,8 @@ class PrometheusSink:
         if server is not None:
             server.socket.close()
         # Locks inside the metrics may be held by threads that this process does not have. Those of the application's
-        # registry are the application's, as is whether they start anew.
-        if self._port is not None:
+        # registry are the application's, as is whether they start anew; where processes share a directory, files do.
+        if self._port is not None and not _several():
             watched = self._shown.watched
             self._registry, self._shown = self._own()
             self._shown.watched = watched

@@ -351,6 +351,14 @@ def test_a_child_process_begins_at_zero_with_a_port_of_its_own():
     server.server_close()
 
 
+def test_a_child_keeps_the_metrics_that_a_directory_keeps_apart(tmp_path, monkeypatch):
+    sink = PrometheusSink(0)
+    before = sink.registry
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    sink.after_fork()
+    assert sink.registry is before
+
+
 SEVERAL = """
 import sys
 from aistrale.telemetry.events import CacheLooked, BreakerChanged
