@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from aistrale.store.protocol import Cursor
     from aistrale.telemetry.events import TelemetryEvent
 
-# The disk is looked at after so much was written, and after so many seconds.
+# The disk is looked at after so much was written, and while it is full whenever something was delivered, or is tried.
 _LOOK_BYTES: Final = 4 << 20
 _LOOK_SHARE: Final = 16
-_LOOK_SECONDS: Final = 5.0
 # A disk that takes nothing is tried again after so many seconds.
 _DISK_SECONDS: Final = 1.0
 
@@ -112,7 +111,6 @@ class Spool:
     def reset(self) -> None:
         """Begin anew, as a child process must; journal and shipper look after themselves."""
         self._dropped = Counts()
-        self._look_at = 0.0
         self._look_written = 0
         self._is_full = False
         self._begun = 0
@@ -128,7 +126,7 @@ class Spool:
     def append(self, event: TelemetryEvent) -> bool:
         """Write an event down; whether it is acknowledged. Never raises."""
         log = self._log
-        if log.written >= self._look_written or self._clock() >= self._look_at:
+        if log.written >= self._look_written:
             self._look()
         if self._is_full:
             self._dropped.add("spool full")
@@ -139,7 +137,6 @@ class Spool:
         return acknowledged
 
     def _look(self) -> None:
-        self._look_at = self._clock() + _LOOK_SECONDS
         self._look_written = self._log.written + min(_LOOK_BYTES, self._limit // _LOOK_SHARE)
         self._is_full = waiting_bytes(self.directory) >= self._limit
 
@@ -163,8 +160,8 @@ class Spool:
         if done:
             self._complete = number
             self._delivered_to = last_put
-            if self._is_full:
-                self._look()
+        if self._is_full:
+            self._look()
         return done
 
     @property
