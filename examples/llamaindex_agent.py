@@ -1,7 +1,6 @@
 """An agent of LlamaIndex with tools, whose model is any that aistrale reaches.
 
-Needs `pip install "aistrale[llamaindex]"`, and a key of a provider: OPENAI_API_KEY and ANTHROPIC_API_KEY here, since the
-second answers when the first cannot.
+Needs `pip install "aistrale[llamaindex]"`, OPENAI_API_KEY, and ANTHROPIC_API_KEY for when the first cannot answer.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llama_index_instrumentation.base import BaseEvent
 
     from aistrale.client import AsyncClient, Client
+    from aistrale.engine import Engine
 
 
 class _Trackers:
@@ -34,8 +35,8 @@ class _Trackers:
         on_fork(self._renew)
 
     def of(self, client: Client | AsyncClient | None, capture: bool | None) -> Tracker:  # noqa: FBT001 - as handlers have it
-        # The tracker holds its client, so that no other one can get its id meanwhile.
-        key = (0 if client is None else id(client), capture)
+        # The tracker holds its client, so that no other engine can get the id meanwhile.
+        key = (id(_engine(client)), capture)
         with self._lock:
             found = self._known.get(key)
             if found is None:
@@ -44,6 +45,11 @@ class _Trackers:
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
+
+
+def _engine(client: Client | AsyncClient | None) -> Engine | None:
+    """What the sync and the async face of a client share."""
+    return None if client is None else client._engine  # noqa: SLF001 - the engine has no public name
 
 
 _trackers: Final = _Trackers()
@@ -223,7 +229,7 @@ def instrument(client: Client | AsyncClient | None = None, *, capture: bool | No
     """
     with _lock:
         for known in _installed:
-            if known.client is client:
+            if _engine(known.client) is _engine(client):
                 return known
         made = Instrumentation(client, capture)
         root = get_dispatcher()

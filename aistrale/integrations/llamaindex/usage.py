@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from aistrale.integrations.runs import RunUsage
@@ -95,9 +94,7 @@ def _candidates(response: object) -> Iterator[object]:
 
 def field(item: object, name: str) -> object:
     """A field of a table or an attribute of an object; None where there is none."""
-    if item is None or isinstance(item, (str, bytes)):
-        return None
-    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+    return item.get(name) if isinstance(item, dict) else getattr(item, name, None)
 
 
 def read_usage(usage: object) -> RunUsage | None:
@@ -135,6 +132,8 @@ def _details(usage: object, names: tuple[str, ...]) -> object:
 
 
 def _count(usage: object, names: tuple[str, ...]) -> int | None:
+    if usage is None:
+        return None
     for name in names:
         value = field(usage, name)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:

@@ -594,6 +594,7 @@ def test_what_queries_and_tools_say_is_kept_redacted(client, told, index):
 
 def test_instrumenting_twice_is_once_and_off_is_off(client, told, followed):
     assert instrument(client) is followed
+    assert instrument(client.as_async()) is followed
     root = get_dispatcher()
     mine = [each for each in root.event_handlers if isinstance(each, AistraleEventHandler)]
     assert len(mine) == 1
