@@ -169,8 +169,31 @@ def current() -> Context:
     return context if context.deadline is not None and context.deadline <= left else replace(context, deadline=left)
 
 
+class Watch:
+    """Sees which call is made by the code that it was begun in, and by tasks and threads that this begins."""
+
+    __slots__ = ("call_id",)
+
+    def __init__(self) -> None:
+        self.call_id: str | None = None
+        """The last one; None before the first, and once somebody else watches."""
+
+
+_watch: ContextVar[Watch | None] = ContextVar("aistrale_watch", default=None)
+
+
+def watch() -> Watch:
+    """Watch from here on, in place of whoever did before; need not be ended."""
+    new = Watch()
+    _watch.set(new)
+    return new
+
+
 def note(call_id: str) -> None:
-    """A call is made here: the functions around it are told."""
+    """A call is made here: the functions around it are told, and whoever watches."""
+    watching = _watch.get()
+    if watching is not None:
+        watching.call_id = call_id
     running = _scope.get().running
     while running is not None:
         if not running.over and len(running.calls) < _MOST_CALLS:

@@ -7,14 +7,13 @@ step is current: who stands around whom is told by the framework's own ids.
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aistrale.errors import AistraleError
 from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
-from aistrale.scope import current
+from aistrale.scope import current, watch
 from aistrale.telemetry.events import Content, RunFinished
 from aistrale.types import Usage
 
@@ -32,6 +31,7 @@ _log = logging.getLogger("aistrale.integrations")
 MAX_TEXT: Final = 65_536
 """Most characters of one text that are kept; redaction reads every one of them in the application's thread."""
 _NO_TEXT: Final = frozenset({"type", "role", "id", "name", "modality", "mime_type", "finish_reason", "file_id"})
+_MODELS: Final = frozenset({"llm", "embedding"})
 _SAID: Final = frozenset({"arguments", "response", "content"})
 # Seconds until a process-wide client that could not be set up is asked for again.
 _PATIENCE: Final = 60.0
@@ -94,7 +94,8 @@ class Reports:
         now = self._clock()
         run = Run(id=run_id, type=type, name=name, parent=parent, tags=tags, started=now, at=time.time())
         run.capture = self._wanted(engine)
-        run.before = _last_call()
+        if type in _MODELS:
+            run.watch = watch()
         return run if self.runs.start(run) else None
 
     def piece(self, run: Run, *, content: bool) -> None:
@@ -113,8 +114,6 @@ class Reports:
         run = self.runs.pop(run_id)
         if run is None:
             return
-        if not run.ours and run.type in {"llm", "embedding"}:
-            _own(run)
         if error is None:
             outcome: RunOutcome = "success"
         else:
@@ -141,6 +140,10 @@ class Reports:
         emit = self._sink(engine)
         if emit is None:
             return
+        made = None if run.watch is None else run.watch.call_id
+        if made is not None and run.call_id is None:
+            # Somebody else's model that came to us after all: through the drop-in, or by its own code.
+            run.ours, run.call_id = True, made
         # A call of ours is in the ledger and in events of its own: whoever adds up would count it twice. What came out
         # of the framework's cache was counted when it went in.
         usage = RunUsage() if run.ours or run.usage is None or not run.usage.billed else run.usage
@@ -210,23 +213,6 @@ class Reports:
         if asked is not None:
             return asked
         return engine is not None and engine.settings.capture
-
-
-def _last_call() -> object:
-    """The last call that an official SDK made through us in the running code.
-
-    The drop-in is a neighbour that not everybody uses: where it is not loaded, it has made no call.
-    """
-    neighbour = sys.modules.get("aistrale.dropin.last")
-    return None if neighbour is None else neighbour.last_call()
-
-
-def _own(run: Run) -> None:
-    """A step whose SDK went through the drop-in is a call of ours: its tokens are counted already."""
-    last = _last_call()
-    call_id = getattr(last, "call_id", "")
-    if last is not run.before and call_id and run.cost is None:
-        run.ours, run.call_id = True, call_id
 
 
 def _buckets(usage: RunUsage) -> Usage:

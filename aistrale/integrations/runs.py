@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
+    from aistrale.scope import Watch
     from aistrale.telemetry.events import RunType
     from aistrale.types import JSON
 
@@ -85,7 +86,7 @@ class Run:
         input: Messages that went in.
         output: Messages that came out.
         tools: Definitions of tools.
-        before: The last call that an SDK had made through us when it began.
+        watch: Sees the call of ours that is made inside, of a model's step.
         seen: When it last gave a sign of life, in monotonic seconds; the map keeps it.
     """
 
@@ -110,7 +111,7 @@ class Run:
     input: list[JSON] = field(default_factory=list)
     output: list[JSON] = field(default_factory=list)
     tools: list[JSON] = field(default_factory=list)
-    before: object = None
+    watch: Watch | None = None
     seen: float = 0.0
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import logging
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -332,7 +335,7 @@ def test_failed_and_abandoned_calls_of_ours_have_their_id(sim, client, sink, con
     assert told()[0].error == "InvalidRequestError"
 
 
-def test_sdk_calls_through_the_drop_in_are_counted_once(sim, sink):
+async def test_sdk_calls_through_the_drop_in_are_counted_once(sim, sink):
     """Double counting: a vendor's model of LangChain, whose SDK goes through aistrale."""
     openai = pytest.importorskip("langchain_openai")
     aistrale.init(**sim.settings(), sinks=[sink], ledger="off", instrument=["openai"])
@@ -341,11 +344,18 @@ def test_sdk_calls_through_the_drop_in_are_counted_once(sim, sink):
         handler = AistraleCallbackHandler()
         model.invoke("hi", config={"callbacks": [handler]})
         model.invoke("hi again", config={"callbacks": [handler]})
+        assert list(model.stream("and again", config={"callbacks": [handler]}))
+        await model.ainvoke("hi", config={"callbacks": [handler]})
+        # Somebody else's model in between is none of ours.
+        FakeChat().invoke("hi", config={"callbacks": [handler]})
+        assert [piece async for piece in model.astream("hi", config={"callbacks": [handler]})]
+        await model.root_async_client.close()
     finally:
         aistrale.shutdown()
     runs, attempts = sink.of("run.finished"), sink.of("attempt.finished")
+    assert runs.pop(4).input_tokens == 100
     assert [event.call_id for event in runs] == [event.call_id for event in attempts]
-    assert [event.input_tokens for event in runs] == [None, None]
+    assert [event.input_tokens for event in runs] == [None] * 5
     assert all(event.row.input for event in attempts)
 
 
@@ -412,6 +422,23 @@ def test_runs_that_never_end_leave_memory_flat(client, clock, sink):
     assert len(handler.reports.runs) <= 50
     assert {event.outcome for event in sink.of("run.finished")} == {"incomplete"}
     assert len(sink.of("run.finished")) >= 1950
+
+
+def test_runs_under_way_at_exit_are_told_of(tmp_path):
+    """What was under way when the process ended was never heard of."""
+    path = tmp_path / "events.jsonl"
+    code = f"""
+import uuid
+import aistrale
+from aistrale.integrations.langchain import AistraleCallbackHandler
+from langchain_core.messages import HumanMessage
+client = aistrale.Client(sinks=["jsonl:{path}"], ledger="off", providers={{"openai": {{"api_key": "x"}}}})
+handler = AistraleCallbackHandler(client=client)
+handler.on_chat_model_start({{}}, [[HumanMessage("hi")]], run_id=uuid.uuid4())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    (event,) = [json.loads(line) for line in path.read_text().splitlines()]
+    assert (event["kind"], event["outcome"]) == ("run.finished", "incomplete")
 
 
 def test_a_handler_that_fails_fails_alone(client, caplog):

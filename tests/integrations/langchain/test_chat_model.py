@@ -319,6 +319,16 @@ async def test_async_clients_serve_both_ways(sim):
         assert len([one for one in sim.requests if one.operation == "embed"]) == 4
 
 
+def test_remembered_answers_are_answers_too(sim):
+    """They come in one go, also where a stream was asked for."""
+    with aistrale.Client(**sim.settings(), ledger="off", cache={}) as client:
+        model = ChatAistrale(model="openai/gpt-4.1-mini", temperature=0, client=client)
+        whole = [comparable(model.invoke("'Rome'"))[:2] for _ in range(2)]
+        assert whole == [comparable(added(model.stream("'Rome'")))[:2] for _ in range(2)]
+        assert model.invoke("'Rome'").response_metadata["aistrale"]["degraded"] == "cache"
+        assert len(sim.requests) == 1
+
+
 def test_alternatives(client):
     model = ChatAistrale(model="openai/gpt-4.1-mini", n=2, client=client)
     one, two = model.generate([[HumanMessage("hi")]]).generations[0]
