@@ -329,6 +329,8 @@ def _belongs(kind: RunType, around: Step | None, owner: int) -> bool:
 def _credit(run: Run, calls: list[OwnCall]) -> None:
     """Say that a step is ours; of one that made several calls no single one can be named."""
     run.ours = True
+    # It is known which calls they are; nobody needs to look out for them.
+    run.watch = None
     first = calls[0]
     run.call_id = first.call_id if len(calls) == 1 else None
     run.provider = first.provider or run.provider

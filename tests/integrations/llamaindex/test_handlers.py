@@ -14,10 +14,11 @@ pytest.importorskip("llama_index.core")
 
 from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, LLMMetadata
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMChatInProgressEvent, LLMChatStartEvent
 from llama_index.core.llms import LLM, MockLLM
+from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.postprocessor import SimilarityPostprocessor
 from llama_index.core.tools import FunctionTool
 from llama_index_instrumentation import get_dispatcher
@@ -365,6 +366,51 @@ def test_a_model_made_of_ours_is_ours(told, client):
     assert one.call_id
     # Of two calls no single one can be named, and the tokens are theirs all the same.
     assert (two.call_id, two.input_tokens) == (None, None)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_vendors_class_whose_sdk_goes_through_us_is_counted_once(sim, streamed):
+    openai = pytest.importorskip("openai")
+    sink = MemorySink()
+    client = aistrale.init(**sim.settings(), ledger="off", sinks=[sink])
+
+    @stands_in("openai")
+    class WithSDK(Own):
+        @llm_completion_callback()
+        def complete(self, prompt, formatted=False, **kwargs):
+            answer = self.sdk().create(model=self.name, messages=[{"role": "user", "content": prompt}])
+            return CompletionResponse(text=answer.choices[0].message.content, raw=answer)
+
+        @llm_completion_callback()
+        def stream_complete(self, prompt, formatted=False, **kwargs):
+            def pieces():
+                text = ""
+                asked = {"model": self.name, "messages": [{"role": "user", "content": prompt}]}
+                for chunk in self.sdk().create(**asked, stream=True, stream_options={"include_usage": True}):
+                    delta = chunk.choices[0].delta.content or "" if chunk.choices else ""
+                    text += delta
+                    yield CompletionResponse(text=text, delta=delta, raw=chunk)
+
+            return pieces()
+
+        def sdk(self):
+            return openai.OpenAI(api_key="sim", base_url=sim.base_url("openai")).chat.completions
+
+    try:
+        uninstrument()
+        instrument()
+        llm = WithSDK()
+        if streamed:
+            list(llm.stream_complete("What is the capital?"))
+        else:
+            llm.complete("What is the capital?")
+        (run,) = runs(client, sink, "llm")
+        (attempt,) = [event for event in sink.events if isinstance(event, AttemptFinished)]
+        assert (run.call_id, run.input_tokens, run.cost) == (attempt.call_id, None, None)
+        assert attempt.row.input > 0
+    finally:
+        uninstrument()
+        aistrale.shutdown()
 
 
 def test_streams_that_are_read_in_turns_are_told_apart(told):
