@@ -176,14 +176,15 @@ class Waiting:
         """How many events of the batch under way are not settled."""
         return len(self._flight)
 
-    def clear(self, *, under_way: bool) -> int:
-        """Give up everything; how many events that were.
+    def clear(self, *, queue: bool, under_way: bool) -> int:
+        """Give up what waits; how many events that were.
 
         Args:
-            under_way: Whether the batch under way is given up, too; for the thread that delivers only.
+            queue: All but the batch under way.
+            under_way: The batch under way; for the thread that delivers only.
         """
         with self._lock:
-            gone = self._pop(len(self._events))
+            gone = self._pop(len(self._events)) if queue else []
             if under_way:
                 gone += self._flight
                 self._flight = []

@@ -252,7 +252,9 @@ class Delivery:
         now = self._clock()
         for asked in list(self._requests):
             if asked.close:
-                self._sink.dropped.add("closed", self._waiting.clear(under_way=True))
+                # Where the sink hung meanwhile, what is in the queue now came after the close, and stays.
+                gone = self._waiting.clear(queue=now < asked.until, under_way=True)
+                self._sink.dropped.add("closed", gone)
                 self._sink.does("close")
                 asked.result = True
             elif self._passed(asked.mark):
@@ -352,7 +354,7 @@ class Delivery:
             self.finish(asked)
             if not asked.done:
                 # The sink hangs. What it has been given is its own; the close is done when it comes back.
-                self._sink.dropped.add("closed", self._waiting.clear(under_way=False))
+                self._sink.dropped.add("closed", self._waiting.clear(queue=True, under_way=False))
         self._worker.close(max(until - self._clock(), 0.0))
         if not self._is_idle() and self._background:
             self._worker.wake()
@@ -393,9 +395,10 @@ class Delivery:
         if said[0] == before[0] and (not said[1] or before[1]):
             return
         self._warn_at = now + _WARN_SECONDS
-        counts = ", ".join(f"{number} {reason}" for reason, number in lost.items()) or "none yet"
+        counts = ", ".join(f"{number} {reason}" for reason, number in lost.items()) or "none"
+        trouble = self._trouble()
         with suppress(Exception):
-            _log.warning("sink %s: %s; events lost: %s", self.name, self._trouble() or "works again", counts)
+            _log.warning("sink %s: events lost so far: %s%s", self.name, counts, f"; {trouble}" if trouble else "")
 
 
 def _wait(seconds: float) -> None:

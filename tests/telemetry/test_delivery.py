@@ -362,7 +362,7 @@ def test_losses_are_logged_once_a_minute(caplog):
     for _ in range(5):
         send(sent, events(4))
         sent.step()
-    assert [record.getMessage() for record in caplog.records] == ["sink place: works again; events lost: 3 full"]
+    assert [record.getMessage() for record in caplog.records] == ["sink place: events lost so far: 3 full"]
     clock.now += 60.0
     sent.step()
     assert len(caplog.records) == 2
@@ -401,6 +401,22 @@ def test_a_sink_that_blocks_stops_itself_only():
     until(lambda: "close" in stuck.log)
     assert len(stuck.ids) == 1
     assert hub.status()[0].delivered == 1
+
+
+def test_what_comes_after_a_close_that_a_sink_hung_in_is_delivered():
+    sink = Blocking()
+    sent = Delivery(sink, SinkSettings(to=sink, interval=0.0))
+    first = send(sent, events(1))
+    assert sink.entered.wait(LONG)
+    lost = send(sent, events(2))
+    sent.close(0.05)
+    later = send(sent, events(3))
+    sink.release.set()
+    assert sent.flush(LONG)
+    assert sink.ids == first + later
+    assert lost
+    assert sent.status().dropped == {"closed": 2}
+    sent.close(LONG)
 
 
 def test_a_sink_that_hangs_is_said_to(caplog):
