@@ -105,10 +105,12 @@ class FunctionRun(Execution):
         """Tell sinks, if there are any."""
         self.scope.close()
         self._running.finish()
-        engine = _watched()
-        if engine is not None:
-            latency = time.monotonic() - self._started
-            _harmless(lambda: self._tell(engine, latency, error, value))
+        try:
+            engine = _watched()
+            if engine is not None:
+                self._tell(engine, time.monotonic() - self._started, error, value)
+        except Exception:  # noqa: BLE001, S110 - telling harms nobody, not even at the end of the interpreter
+            pass
 
     def _tell(self, engine: Engine, latency: float, error: BaseException | None, value: object) -> None:
         from aistrale.telemetry.events import FunctionFinished
@@ -175,9 +177,9 @@ def _together(items: list[object]) -> JSON:
     return snapshot(items)
 
 
-def _harmless(tell: Callable[[], T]) -> T | None:
-    """Telling must not harm the function that is told of."""
+def _harmless(look: Callable[[], T]) -> T | None:
+    """What was seen; None where looking at it raises."""
     try:
-        return tell()
-    except Exception:  # noqa: BLE001 - whatever arguments do when they are looked at, and at the end of the interpreter
+        return look()
+    except Exception:  # noqa: BLE001 - arguments may do anything when they are looked at
         return None

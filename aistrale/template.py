@@ -130,7 +130,7 @@ def _pieces(text: str, parameters: Mapping[str, Parameter]) -> Iterable[Piece]:
 
 def _field(source: str, parameters: Mapping[str, Parameter]) -> Field:
     shown = source if len(source) <= _LONGEST else f"{source[:_LONGEST]}..."
-    match = _FIELD.fullmatch(source.strip())
+    match = _FIELD.fullmatch(source.strip().removesuffix("!s"))
     if match is None:
         raise ConfigurationError(
             f"the prompt has {{{shown}}}, which names no parameter",
@@ -151,7 +151,7 @@ def _field(source: str, parameters: Mapping[str, Parameter]) -> Field:
             raise ConfigurationError(f"the prompt has {{{shown}}}: attributes that begin with _ are not filled in")
         else:
             steps.append(("attribute", step["attribute"]))
-    return Field(source.strip(), match["name"], tuple(steps))
+    return Field(match[0], match["name"], tuple(steps))
 
 
 def _carries(parameter: Parameter) -> bool:

@@ -123,7 +123,7 @@ def test_anything_is_what_str_says():
         def __str__(self):
             return "{named}"
 
-    assert fill("{a} {b} {c}", lambda a, b, c: None, 5, None, Named()) == "5 None {named}"
+    assert fill("{a} {b} {c!s}", lambda a, b, c: None, 5, None, Named()) == "5 None {named}"
 
 
 # --- what is not named ------------------------------------------------------------------------------------------------
