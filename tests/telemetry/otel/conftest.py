@@ -37,16 +37,39 @@ def collector():
 
 
 @pytest.fixture
-def client(sim):
+def opened(request):
+    """Clients, of which the sinks are closed while the providers and the collector of the test are still there."""
+    for name in ("rig", "collector"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
+    made = []
+    yield made
+    for one in made:
+        one._engine.reporting.close()
+
+
+@pytest.fixture
+def client(sim, opened):
     """Makes blocking clients of the simulator, and closes them."""
     made = []
 
     def make(sinks=("otel",), **settings):
-        settings = {"ledger": "off", "retry": {"attempts": 3, "base": 0.001}, **settings}
-        one = aistrale.Client(**sim.settings(), sinks=list(sinks), **settings)
-        made.append(one)
-        return one
+        settings = {**sim.settings(), "ledger": "off", "retry": {"attempts": 3, "base": 0.001}, **settings}
+        made.append(aistrale.Client(sinks=list(sinks), **settings))
+        opened.append(made[-1])
+        return made[-1]
 
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def async_client(sim, opened):
+    """Makes async clients of the simulator; whoever uses them closes them."""
+
+    def make(sinks=("otel",), **settings):
+        opened.append(aistrale.AsyncClient(**sim.settings(), sinks=list(sinks), ledger="off", **settings))
+        return opened[-1]
+
+    return make

@@ -228,15 +228,13 @@ def test_responses_api_and_what_only_openai_has(sim, rig, client):
     settings = {"providers": {"openai": {"api": "openai_responses"}}}
     merged = {name: dict(own) for name, own in sim.settings()["providers"].items()}
     merged["openai"] |= settings["providers"]["openai"]
-    made = aistrale.Client(providers=merged, sinks=["otel"], ledger="off")
-    made.run(
+    client(providers=merged).run(
         "hi",
         model="openai/gpt-5-mini",
         service_tier="auto",
         extra={"previous_response_id": "resp_1"},
         output={"type": "object"},
     )
-    made.close()
     found = rig.attempts[0].attributes
     assert found["openai.api.type"] == "responses"
     assert "openai.request.service_tier" not in found
@@ -325,10 +323,9 @@ def test_failover_names_both_providers(client, sim, rig):
     assert rig.calls[0].name == "aistrale chat chat"
 
 
-def test_hedge_loser_is_cancelled_and_both_end_once(sim, rig):
+def test_hedge_loser_is_cancelled_and_both_end_once(async_client, sim, rig):
     async def run():
-        settings = {"ledger": "off", "hedge": {"delay": 0.05}}
-        async with aistrale.AsyncClient(**sim.settings(), sinks=["otel"], **settings) as made:
+        async with async_client(hedge={"delay": 0.05}) as made:
             with sim.script(Slow(headers=5.0)):
                 await made.run("hi", model="openai/gpt-5-mini")
 
@@ -341,7 +338,7 @@ def test_hedge_loser_is_cancelled_and_both_end_once(sim, rig):
 
 
 def test_stream_that_is_given_up_is_no_error_and_says_that_it_has_no_end(client, sim, rig):
-    with client().stream("Say hello, please.", model="openai/gpt-5-mini") as events:
+    with sim.script(Slow(between=0.3)), client().stream("Say hello, please.", model="openai/gpt-5-mini") as events:
         next(iter(events))
     (span,) = rig.attempts
     assert span.attributes["aistrale.outcome"] == "abandoned"

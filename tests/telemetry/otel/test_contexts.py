@@ -12,7 +12,6 @@ import pytest
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-import aistrale
 from aistrale.testing.faults import Slow
 
 MODEL = "openai/gpt-5-mini"
@@ -33,10 +32,6 @@ def tracer(rig):
     return rig.tracers.get_tracer("application")
 
 
-def async_client(sim, **settings):
-    return aistrale.AsyncClient(**sim.settings(), sinks=["otel"], ledger="off", **settings)
-
-
 def test_parent_is_the_span_that_is_current_when_the_call_is_made(client, rig, tracer):
     made = client()
     with tracer.start_as_current_span("mine") as mine:
@@ -53,7 +48,7 @@ def test_without_one_a_call_begins_a_trace(client, rig):
     assert rig.calls[0].parent is None
 
 
-def test_tasks_side_by_side_have_each_their_own_parent(sim, rig, tracer):
+def test_tasks_side_by_side_have_each_their_own_parent(async_client, sim, rig, tracer):
     async def one(made, number):
         with tracer.start_as_current_span(f"task {number}") as mine:
             async with made.stream(f"hi {number}", model=MODEL) as events:
@@ -62,7 +57,7 @@ def test_tasks_side_by_side_have_each_their_own_parent(sim, rig, tracer):
             return mine.get_span_context().span_id
 
     async def run():
-        async with async_client(sim) as made:
+        async with async_client() as made:
             return await asyncio.gather(*(one(made, number) for number in range(8)))
 
     parents = asyncio.run(run())
@@ -114,9 +109,9 @@ def test_stream_that_is_closed_in_another_context(client, rig):
     assert len(rig.attempts) == len(rig.calls) == 1
 
 
-def test_async_stream_that_is_closed_in_another_task(sim, rig):
+def test_async_stream_that_is_closed_in_another_task(async_client, sim, rig):
     async def run():
-        async with async_client(sim) as made:
+        async with async_client() as made:
             stream = made.stream("Say hello, please.", model=MODEL)
             await asyncio.create_task(stream.__aenter__())
             await asyncio.create_task(anext(aiter(stream)))
@@ -153,9 +148,9 @@ def test_generator_of_a_stream_that_is_collected_in_another_thread(client, rig):
     assert len(rig.attempts) == len(rig.calls) == 1
 
 
-def test_cancelled_call_ends_once_and_says_so(sim, rig):
+def test_cancelled_call_ends_once_and_says_so(async_client, sim, rig):
     async def run():
-        async with async_client(sim) as made:
+        async with async_client() as made:
             with sim.script(Slow(headers=30.0)):
                 task = asyncio.create_task(made.run("hi", model=MODEL))
                 while not sim.requests:  # noqa: ASYNC110 - the simulator knows no event loop
@@ -169,9 +164,9 @@ def test_cancelled_call_ends_once_and_says_so(sim, rig):
     assert attempt.attributes["error.type"] == call.attributes["error.type"] == "CancelledError"
 
 
-def test_coroutine_that_is_closed_where_it_was_not_begun(sim, rig):
+def test_coroutine_that_is_closed_where_it_was_not_begun(async_client, sim, rig):
     """What an event loop does that stops in the midst of a call: the frames are closed by whoever collects them."""
-    made = async_client(sim)
+    made = async_client()
     with sim.script(Slow(headers=30.0)):
         loop = asyncio.new_event_loop()
 
