@@ -69,23 +69,23 @@ class _Line(Generic[T]):
         self._export = export
         self._wake = wake
         self._waiting: deque[tuple[T, int]] = deque()
-        self._size = 0
-        self._tries = 0
+        self._size = self._tries = self._out = 0
         self.renew()
 
     def renew(self) -> None:
         """Forget what waits: in a child process it is the parent's."""
         self._lock = threading.Lock()
         self._waiting.clear()
-        self._size = self._tries = 0
+        self._size = self._tries = self._out = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        # What is under way has not arrived.
+        return len(self._waiting) + self._out
 
     def put(self, item: T, size: int) -> None:
         """Take something; never waits, never raises."""
         with self._lock:
-            if len(self._waiting) >= MOST_WAITING or self._size + size > MOST_BYTES:
+            if len(self) >= MOST_WAITING or self._size + size > MOST_BYTES:
                 self.dropped["full"] += 1
                 return
             self._waiting.append((item, size))
@@ -96,6 +96,7 @@ class _Line(Generic[T]):
         """Send a batch; False when it could not be sent and waits again."""
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+            self._out = len(batch)
         if not batch:
             return True
         done = False
@@ -107,6 +108,7 @@ class _Line(Generic[T]):
         return done
 
     def _settle(self, batch: list[tuple[T, int]], *, done: bool) -> None:
+        self._out = 0
         if done:
             self._tries = 0
         elif self._tries + 1 < _MOST_TRIES:
