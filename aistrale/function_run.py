@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from aistrale.scope import ContextValues, Running, Scope, over, scope
+from aistrale.scope import SCOPE, ContextValues, Running, Scope, over
 from aistrale.snapshot import MOST_TEXT, redacted, snapshot
 from aistrale.wrapping import Execution, Function, innermost, name_of
 
@@ -48,7 +48,7 @@ class Rules:
 
     def start(self, args: tuple[object, ...], kwargs: dict[str, object]) -> FunctionRun:
         """An execution with these arguments."""
-        outer = scope()
+        outer = SCOPE.get()
         return FunctionRun(self, outer, self._over(outer.context), args, kwargs)
 
     def _over(self, outer: Context) -> Context:

@@ -16,7 +16,6 @@ from aistrale.options import check_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
     from types import TracebackType
     from typing import Unpack
 
@@ -122,41 +121,13 @@ class Scope:
 
 
 _BASE: Final = Scope(NOBODY)
-_scope: ContextVar[Scope] = ContextVar("aistrale_scope", default=_BASE)
-
-
-def scope() -> Scope:
-    """What holds for the running code."""
-    return _scope.get()
-
-
-def enter(new: Scope) -> Token[Scope]:
-    """Let a scope hold until `leave`."""
-    return _scope.set(new)
-
-
-def leave(token: Token[Scope], own: Scope) -> Scope:
-    """Let hold again what did before `enter`.
-
-    Args:
-        token: Of `enter`.
-        own: What was entered.
-
-    Returns:
-        What held until now: blocks inside may have changed it.
-    """
-    inner = _scope.get()
-    try:
-        _scope.reset(token)
-    except ValueError:
-        # A coroutine may go on, or be closed, in another thread or task: what holds there is not ours to change.
-        return own
-    return inner
+SCOPE: Final[ContextVar[Scope]] = ContextVar("aistrale_scope", default=_BASE)
+"""What holds for the running code."""
 
 
 def current() -> Context:
     """The context of the running code; its deadline is no more than what is left to the functions around it."""
-    holds = _scope.get()
+    holds = SCOPE.get()
     context, running = holds.context, holds.running
     until: float | None = None
     while running is not None:
@@ -194,7 +165,7 @@ def note(call_id: str) -> None:
     watching = _watch.get()
     if watching is not None:
         watching.call_id = call_id
-    running = _scope.get().running
+    running = SCOPE.get().running
     while running is not None:
         if not running.over and len(running.calls) < _MOST_CALLS:
             running.calls.append(call_id)
@@ -215,9 +186,9 @@ class Block(AbstractContextManager[Context]):
     def __enter__(self) -> Context:
         if self._scope is not None:
             raise ConfigurationError("this context was entered before", hint="Write aistrale.context(...) again.")
-        outer = _scope.get()
+        outer = SCOPE.get()
         self._scope = Scope(over(outer.context, self.values), outer.running, outer)
-        _scope.set(self._scope)
+        SCOPE.set(self._scope)
         return self._scope.context
 
     def __exit__(
@@ -228,8 +199,8 @@ class Block(AbstractContextManager[Context]):
             return
         outer = own.close()
         # A generator may have been closed in another thread or task than it was entered in.
-        if _scope.get() is own:
-            _scope.set(outer)
+        if SCOPE.get() is own:
+            SCOPE.set(outer)
 
     @overload
     def __call__(self, function: classmethod[T, P, R], /) -> classmethod[T, P, R]: ...
@@ -246,7 +217,7 @@ class Block(AbstractContextManager[Context]):
         from aistrale.wrapping import Execution, wrap
 
         def start(*_: object) -> Execution:
-            outer = _scope.get()
+            outer = SCOPE.get()
             return Execution(Scope(over(outer.context, self.values), outer.running, outer))
 
         return wrap(function, start, "aistrale.context")

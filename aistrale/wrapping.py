@@ -15,7 +15,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from aistrale.errors import ConfigurationError
-from aistrale.scope import Scope, enter, leave
+from aistrale.scope import SCOPE, Scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
@@ -143,12 +143,16 @@ def _dress(wrapper: Any, function: Function) -> None:  # noqa: ANN401 - anything
     wrapper.__qualname__ = getattr(function, "__qualname__", wrapper.__name__)
 
 
+# Ctrl-C may come after every call of a function: what is set is set within a `try`, and what is put back is put back by
+# the first call after it.
+
+
 def _plain(body: Function, start: Start) -> Function:
     def wrapper(*args: object, **kwargs: object) -> object:
-        run = start(args, kwargs)
+        run, outer = start(args, kwargs), SCOPE.get()
         run.began()
-        token = enter(run.scope)
         try:
+            SCOPE.set(run.scope)
             value = body(*args, **kwargs)
         except BaseException as error:
             run.ended(error)
@@ -156,7 +160,7 @@ def _plain(body: Function, start: Start) -> Function:
         else:
             run.ended(None, value)
         finally:
-            leave(token, run.scope)
+            SCOPE.set(outer)
         return value
 
     return wrapper
@@ -166,8 +170,9 @@ def _coroutine(body: Function, start: Start) -> Function:
     async def wrapper(*args: object, **kwargs: object) -> object:
         run = start(args, kwargs)
         run.began()
-        token = enter(run.scope)
+        token = SCOPE.set(SCOPE.get())
         try:
+            SCOPE.set(run.scope)
             value = await body(*args, **kwargs)
         except BaseException as error:
             run.ended(error)
@@ -175,7 +180,11 @@ def _coroutine(body: Function, start: Start) -> Function:
         else:
             run.ended(None, value)
         finally:
-            leave(token, run.scope)
+            try:  # noqa: SIM105 - see above
+                SCOPE.reset(token)
+            except ValueError:
+                # It may be closed in another thread or task: what holds there is not ours to change.
+                pass
         return value
 
     return wrapper
@@ -252,8 +261,9 @@ def _advanced(inner: Generator[object, object, object], run: Execution) -> Gener
     given: Any = None
     closed: GeneratorExit | None = None
     while True:
-        token = enter(scope)
+        outer = SCOPE.get()
         try:
+            SCOPE.set(scope)
             item = step(given)
         except StopIteration as stop:
             value = stop.value
@@ -263,7 +273,7 @@ def _advanced(inner: Generator[object, object, object], run: Execution) -> Gener
             run.ended(closed or error)
             raise
         finally:
-            scope = leave(token, scope)
+            scope = SCOPE.set(outer).old_value
             # An error that it was given must not live in a frame which that error's traceback holds.
             given = closed = None
         if keeps:
@@ -286,8 +296,9 @@ async def _advanced_async(inner: AsyncGenerator[object, object], run: Execution)
     given: Any = None
     closed: GeneratorExit | None = None
     while True:
-        token = enter(scope)
+        token = SCOPE.set(SCOPE.get())
         try:
+            SCOPE.set(scope)
             item = await step(given)
         except StopAsyncIteration:
             run.ended(closed)
@@ -296,7 +307,13 @@ async def _advanced_async(inner: AsyncGenerator[object, object], run: Execution)
             run.ended(closed or error)
             raise
         finally:
-            scope = leave(token, scope)
+            left = SCOPE.get()
+            try:
+                SCOPE.reset(token)
+            except ValueError:
+                pass  # as above
+            else:
+                scope = left
             given = closed = None
         if keeps:
             run.yielded(item)

@@ -36,7 +36,7 @@ def sink(sim):
     aistrale.shutdown()
     sim.reset()
     memory = MemorySink()
-    default.init(**sim.settings(), sinks=[memory])
+    default.init(**sim.settings(), ledger="off", sinks=[memory])
     yield memory
     aistrale.shutdown()
 
@@ -149,16 +149,14 @@ def test_without_a_client_none_is_made():
 # --- calls and time ---------------------------------------------------------------------------------------------------
 
 
-def test_the_ledger_knows_whom_calls_were_for(sink):
+def test_calls_inside_are_made_in_the_context(sink):
     @aistrale.llm(user="ada", tags={"a": "b"})
     def function():
-        return aistrale.run("Hello")
+        return aistrale.run("Hello").text
 
-    answer = function()
-    assert answer.text == "This is a simulated answer to: Hello"
-    assert aistrale.flush()
-    (row,) = [call for call in aistrale.get_client().ledger.calls() if call.call_id == answer.call_id]
-    assert (row.user, row.name, row.tags) == ("ada", "function", {"a": "b"})
+    assert function() == "This is a simulated answer to: Hello"
+    (call,) = sink.of("call.finished")
+    assert (call.row.user, call.row.name, call.row.tags) == ("ada", "function", {"a": "b"})
 
 
 def test_the_time_is_the_functions_and_not_each_calls(sink):
@@ -457,7 +455,7 @@ def test_what_a_generator_gives_is_kept_within_bounds(sink):
 def test_the_settings_decide_where_the_decorator_does_not_say(sim):
     aistrale.shutdown()
     memory = MemorySink()
-    default.init(**sim.settings(), sinks=[memory], capture=True)
+    default.init(**sim.settings(), ledger="off", sinks=[memory], capture=True)
     try:
         assert aistrale.llm(lambda a: a)(5) == 5
         assert aistrale.llm(lambda a: a, capture=False)(5) == 5
@@ -497,7 +495,7 @@ def test_sinks_that_raise_harm_nobody(sim):
             raise RuntimeError
 
     aistrale.shutdown()
-    default.init(**sim.settings(), sinks=[Broken()])
+    default.init(**sim.settings(), ledger="off", sinks=[Broken()])
     try:
         assert aistrale.llm(lambda: 5)() == 5
     finally:

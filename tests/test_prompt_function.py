@@ -47,7 +47,7 @@ def sink(sim):
     aistrale.shutdown()
     sim.reset()
     memory = MemorySink()
-    default.init(**sim.settings(), sinks=[memory], routes={"quick": ["groq/llama-3.3-70b-versatile"]})
+    default.init(**sim.settings(), ledger="off", sinks=[memory], routes={"quick": ["groq/llama-3.3-70b-versatile"]})
     yield memory
     aistrale.shutdown()
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import aistrale
 from aistrale.core.call import NOBODY
 from aistrale.errors import ConfigurationError
-from aistrale.scope import Running, Scope, current, extended, note, scope
+from aistrale.scope import SCOPE, Running, Scope, current, extended, note
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def test_tasks_that_start_their_successors_leave_no_chain_behind():
 
     for _ in range(50):
         state.run(step)
-    length, each = 0, state.run(scope)
+    length, each = 0, state.run(SCOPE.get)
     while each is not None:
         length, each = length + 1, each.outer
     assert length <= 3
@@ -168,7 +168,7 @@ def test_calls_belong_to_all_functions_around_them_that_still_run():
     inner = Running(outer)
     with aistrale.context(user="ada"):
         both = contextvars.copy_context()
-        both.run(lambda: _enter(Scope(current(), inner, scope())))
+        both.run(lambda: SCOPE.set(Scope(current(), inner, SCOPE.get())))
         both.run(note, "1")
         inner.finish()
         both.run(note, "2")
@@ -177,16 +177,10 @@ def test_calls_belong_to_all_functions_around_them_that_still_run():
     assert (inner.calls, outer.calls) == (["1"], ["1", "2"])
 
 
-def _enter(new):
-    from aistrale.scope import enter
-
-    enter(new)
-
-
 def test_only_so_many_calls_are_remembered():
     running = Running(None)
     where = contextvars.copy_context()
-    where.run(_enter, Scope(NOBODY, running))
+    where.run(SCOPE.set, Scope(NOBODY, running))
     for number in range(2000):
         where.run(note, str(number))
     assert running.calls == [str(number) for number in range(1000)]
@@ -196,7 +190,7 @@ def test_the_time_of_a_function_runs_out_for_what_is_called_inside():
     running = Running(None)
     running.until = time.monotonic() + 50
     where = contextvars.copy_context()
-    where.run(_enter, Scope(NOBODY, running))
+    where.run(SCOPE.set, Scope(NOBODY, running))
     first = where.run(current).deadline
     assert 0 < first <= 50
     while where.run(current).deadline == first:
@@ -213,7 +207,7 @@ def test_the_stricter_of_all_limits_holds():
     inner = Running(outer)
     inner.until = now + 500
     where = contextvars.copy_context()
-    where.run(_enter, Scope(aistrale.Context(deadline=100.0), inner))
+    where.run(SCOPE.set, Scope(aistrale.Context(deadline=100.0), inner))
     assert where.run(current).deadline <= 10
     outer.finish()
     assert where.run(current).deadline == 100.0

@@ -10,6 +10,7 @@ import gc
 import inspect
 import pickle
 import random
+import signal
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -814,6 +815,35 @@ def test_a_coroutine_that_is_closed_elsewhere_changes_nothing_there():
     with aistrale.context(user="here"):
         coroutine.close()
         assert user() == "here"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that interrupt")
+def test_an_interrupt_at_any_moment_leaves_nothing_behind():
+    @aistrale.llm(user="ada")
+    def function():
+        return user()
+
+    @aistrale.llm(user="ada")
+    def items():
+        while True:
+            yield user()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    rng = random.Random(5)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(300):
+            made = items()
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 5e-5))
+                while True:
+                    function()
+                    next(made)
+            assert user() is None
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_function_that_leaves_contexts_open_does_not_leave_them_to_its_caller():
