@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from aistrale.scope import SCOPE, ContextValues, Running, Scope, over
-from aistrale.snapshot import MOST_TEXT, redacted, snapshot
+from aistrale.snapshot import redacted, snapshot
 from aistrale.wrapping import Execution, Function, innermost, name_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FunctionRun(Execution):
         kwargs: Likewise.
     """
 
-    __slots__ = ("_inputs", "_items", "_room", "_rules", "_running", "_started", "keeps")
+    __slots__ = ("_inputs", "_items", "_room", "_rules", "_running", "_started", "_text", "keeps")
 
     def __init__(
         self, rules: Rules, outer: Scope, context: Context, args: tuple[object, ...], kwargs: dict[str, object]
@@ -79,7 +79,8 @@ class FunctionRun(Execution):
         self._running = Running(outer.running)
         self.scope = Scope(context, self._running, outer)
         self._inputs: dict[str, JSON] | None = None
-        self._items: list[object] | None = None
+        self._items: list[JSON] | None = None
+        self._text = True
         self._room = _ROOM
         self._started = 0.0
         engine = _watched()
@@ -98,8 +99,10 @@ class FunctionRun(Execution):
         """Keep it, as long as there is room."""
         items = self._items = [] if self._items is None else self._items
         if self._room > 0:
-            self._room -= len(item) + 1 if isinstance(item, str) else _NO_TEXT
-            items.append(item[:MOST_TEXT] if isinstance(item, str) else _harmless(lambda: snapshot(item)))
+            kept = _harmless(lambda: snapshot(item))
+            items.append(kept)
+            self._room -= len(kept) + 1 if isinstance(kept, str) else _NO_TEXT
+            self._text = self._text and issubclass(type(item), str)
 
     def ended(self, error: BaseException | None, value: object = None) -> None:
         """Tell sinks, if there are any."""
@@ -119,7 +122,8 @@ class FunctionRun(Execution):
         if observer is None:
             return
         context = self.scope.context
-        inputs, output = self._said(engine, value) if _wanted(context, engine) else (None, None)
+        said = _harmless(lambda: self._said(engine, value)) if _wanted(context, engine) else None
+        inputs, output = said or (None, None)
         observer.emit(
             FunctionFinished(
                 name=self._rules.name,
@@ -140,7 +144,10 @@ class FunctionRun(Execution):
     def _said(self, engine: Engine, value: object) -> tuple[dict[str, JSON] | None, JSON]:
         """The arguments and the result, redacted; nothing at all where that fails."""
         redact = _redactor(engine)
-        output = snapshot(value) if self._items is None else _together(self._items)
+        output = snapshot(value if self._items is None else self._items)
+        if self._items and self._text:
+            # A name may be cut in two between the pieces.
+            output = snapshot("".join(map(str, self._items)))
         inputs = None if self._inputs is None else redacted(self._inputs, redact)
         return cast("dict[str, JSON] | None", inputs), redacted(output, redact)
 
@@ -168,13 +175,6 @@ def _redactor(engine: Engine) -> Callable[[str], str]:
 def _arguments(function: Function, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, JSON]:
     bound = inspect.signature(function).bind(*args, **kwargs)
     return {name: snapshot(value) for name, value in bound.arguments.items()}
-
-
-def _together(items: list[object]) -> JSON:
-    """What a generator gave: one text, if it is all text, since a name may be cut in two between its pieces."""
-    if all(isinstance(item, str) for item in items):
-        return snapshot("".join(str(item) for item in items))
-    return snapshot(items)
 
 
 def _harmless(look: Callable[[], T]) -> T | None:

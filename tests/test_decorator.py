@@ -17,6 +17,7 @@ import trio
 import aistrale
 from aistrale import default
 from aistrale.errors import AuthenticationError, ConfigurationError, DeadlineExceeded, InvalidRequestError
+from aistrale.privacy import Triggers
 from aistrale.scope import current
 from aistrale.telemetry import MemorySink
 from aistrale.testing import Fault, simulator
@@ -425,13 +426,14 @@ def test_pieces_of_a_text_are_redacted_as_a_whole(sink):
     async def things():
         yield "a"
         yield {"b": 1}
+        yield Account()
 
     async def whole():
         return [each async for each in things()]
 
     assert [*pieces()] == ["Write to joe.d", "oe@example.com"]
-    assert asyncio.run(whole()) == ["a", {"b": 1}]
-    assert [event.output for event in finished(sink)] == ["Write to [[EMAIL_1]]", ["a", {"b": 1}]]
+    assert asyncio.run(whole())[:2] == ["a", {"b": 1}]
+    assert [event.output for event in finished(sink)] == ["Write to [[EMAIL_1]]", ["a", {"b": 1}, "<Account>"]]
 
 
 def test_what_a_generator_gives_is_kept_within_bounds(sink):
@@ -484,6 +486,32 @@ def test_what_cannot_be_looked_at_harms_nobody(sink):
     assert function(trap) is trap
     assert function(worse) is worse
     assert finished(sink)[0].outcome == "success"
+
+
+def test_what_cannot_be_redacted_is_not_kept(sim):
+    class Broken:
+        name, types = "broken", ("X",)
+        triggers = Triggers(literals=("secret",))
+
+        def recognize(self, candidate):
+            raise RuntimeError
+
+    @aistrale.llm(capture=True)
+    def function(text):
+        return text
+
+    aistrale.shutdown()
+    memory = MemorySink()
+    default.init(**sim.settings(), ledger="off", sinks=[memory], privacy={"recognizers": [Broken()]})
+    try:
+        assert function("a secret") == "a secret"
+        assert function("another") == "another"
+    finally:
+        aistrale.shutdown()
+    assert [(event.outcome, event.inputs, event.output) for event in finished(memory)] == [
+        ("success", None, None),
+        ("success", {"text": "another"}, "another"),
+    ]
 
 
 def test_sinks_that_raise_harm_nobody(sim):
