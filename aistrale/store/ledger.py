@@ -11,47 +11,39 @@ import contextlib
 import os
 import sqlite3
 import threading
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from aistrale.core.worker import check_fork, locked_in_fork, on_fork
-from aistrale.store.protocol import Cursor, Exchange, LedgerUnavailable, Sample, SpendRow, SummaryRow, UnsettledAttempt
-from aistrale.store.queries import (
-    CACHED,
-    Place,
-    add_functions,
-    attempt_of,
-    avoided,
-    check_dimensions,
-    choose,
-    exchange_of,
-    exchange_statement,
-    newest,
-    spend,
-)
-from aistrale.store.records import AttemptRow, CallRow, CountRow, IntentRow, Row, ScoreRow
+from aistrale.store.protocol import Cursor, LedgerUnavailable, UnsettledAttempt
+from aistrale.store.queries import add_functions
+from aistrale.store.questions import Questions
+from aistrale.store.records import COLUMNS, AttemptRow, IntentRow, Row, RowType, encode_row
 from aistrale.store.schema import MIGRATIONS
 from aistrale.store.segment import writer_of
-from aistrale.store.summary import seconds_of, summarize
-from aistrale.store.tables import TABLES, Batch, key_of, load, names_of, store
+from aistrale.store.tables import TABLES, Batch, batch_of, dump, names_of, on_conflict, to_settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from aistrale.store.queries import Chosen, Form
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 T = TypeVar("T")
-R = TypeVar("R", IntentRow, AttemptRow, CallRow, ScoreRow, CountRow)
 
 BUSY_SECONDS: Final = 0.5
-EXCHANGES: Final = 1000
-"""How many exchanges are read at once."""
 _forked: list[sqlite3.Connection] = []
 
 
-class SQLiteLedger:
+# What SQLite says about a value, as opposed to the state of the file.
+_BAD_VALUE: Final = (
+    OverflowError,
+    UnicodeError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+)
+
+
+class SQLiteLedger(Questions):
     """A `Ledger` in one SQLite file; safe in threads and after forks.
 
     Nothing is created before the first `write_batch`; a file that does not exist reads as empty. The file may
@@ -99,14 +91,11 @@ class SQLiteLedger:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
-            sent = {key_of(row) for row in rows if type(row) is IntentRow}
-            over = {key_of(row) for row in rows if type(row) is AttemptRow}
-            # What begins and ends within the batch, nearly everything, is stored as settled at once.
-            batch = Batch(writer_of(cursor.segment), sent & over)
+            batch = batch_of(rows, writer_of(cursor.segment))
             for cls in TABLES:
                 chosen = [row for row in rows if type(row) is cls]
                 if chosen:
-                    store(connection, cls, chosen, batch)
+                    _store(connection, cls, chosen, batch)
             connection.execute(
                 "INSERT INTO segments VALUES (?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset",
                 (cursor.segment, cursor.offset),
@@ -135,117 +124,12 @@ class SQLiteLedger:
 
     # -- asking --------------------------------------------------------------------------------------------
 
-    def summary(self, by: str, since: datetime | None = None, until: datetime | None = None) -> list[SummaryRow]:
-        """See `LedgerQueries.summary`."""
-        return self._run(lambda c: summarize(c, by, since, until)) or []
-
-    def calls(self, limit: int = 50) -> list[CallRow]:
-        """See `LedgerQueries.calls`."""
-        return self._rows(CallRow, "ORDER BY at DESC, call_id DESC LIMIT ?", limit)
-
-    def attempts(self, call_id: str) -> list[AttemptRow]:
-        """See `LedgerQueries.attempts`."""
-        return self._rows(AttemptRow, "WHERE call_id = ? ORDER BY attempt", call_id)
-
-    def spend(
-        self,
-        by: Sequence[str] = (),
-        since: datetime | None = None,
-        until: datetime | None = None,
-        *,
-        where: Mapping[str, str | None] | None = None,
-    ) -> list[SpendRow]:
-        """See `LedgerQueries.spend`."""
-        check_dimensions(by)
-        chosen = choose(since, until, where)
-        return self._run(lambda c: spend(c, by, chosen)) or []
-
-    def exchanges(
-        self,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        *,
-        where: Mapping[str, str | None] | None = None,
-        limit: int | None = None,
-    ) -> Iterator[Exchange]:
-        """See `LedgerQueries.exchanges`."""
-        return map(exchange_of, self._read("exchange", choose(since, until, where), limit))
-
-    def cached(
-        self,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        *,
-        where: Mapping[str, str | None] | None = None,
-    ) -> Iterator[AttemptRow]:
-        """See `LedgerQueries.cached`."""
-        chosen = choose(since, until, where)
-        chosen.conditions.append(CACHED)
-        return map(attempt_of, self._read("attempt", chosen))
-
-    def samples(
-        self,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        *,
-        where: Mapping[str, str | None] | None = None,
-    ) -> Iterator[Sample]:
-        """See `LedgerQueries.samples`."""
-        return map(Sample._make, self._read("sample", choose(since, until, where)))
-
-    def _read(self, form: Form, chosen: Chosen, limit: int | None = None) -> Iterator[Sequence[Any]]:
-        """The columns of attempts, in batches, between which nothing is locked."""
-        left = float("inf") if limit is None else limit
-        if left <= 0:
-            return
-        place = None if limit is None else self._run(lambda c: newest(c, chosen, limit))
-        including = True
-        while left > 0:
-            size = int(min(EXCHANGES, left))
-            found = self._batch(exchange_statement(chosen, place, size, including=including, form=form), chosen)
-            yield from found
-            if len(found) < size:
-                return
-            left -= size
-            place, including = Place(*found[-1][:3]), False
-
-    def _batch(self, query: str, chosen: Chosen) -> list[Sequence[Any]]:
-        return self._run(lambda c: c.execute(query, chosen.values).fetchall()) or []
-
-    def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:
-        """See `LedgerQueries.counts`."""
-        condition = "WHERE at >= ? ORDER BY at DESC LIMIT ?"
-        return self._rows(CountRow, condition, seconds_of("since", since, float("-inf")), max(0, limit))[::-1]
-
-    def scores(self, call_id: str) -> list[ScoreRow]:
-        """See `LedgerQueries.scores`."""
-        return self._rows(ScoreRow, "WHERE call_id = ? ORDER BY name", call_id)
-
-    def avoided(
-        self,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        *,
-        where: Mapping[str, str | None] | None = None,
-    ) -> Decimal:
-        """See `LedgerQueries.avoided`."""
-        chosen = choose(since, until, where, alone=True)
-        return self._run(lambda c: avoided(c, chosen)) or Decimal(0)
+    def _ask(self, query: str, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        return self._run(lambda c: c.execute(query, values).fetchall()) or []
 
     def open_intents(self, live_writers: Collection[str] = ()) -> list[UnsettledAttempt]:
         """See `Ledger.open_intents`."""
-        query = f"SELECT writer, {names_of(IntentRow)} FROM intents WHERE settled = 0 ORDER BY at"  # noqa: S608
-        found = self._run(lambda c: c.execute(query).fetchall()) or []
-        return [
-            UnsettledAttempt(intent=load(IntentRow, columns), writer=writer)
-            for writer, *columns in found
-            if writer not in live_writers
-        ]
-
-    def _rows(self, cls: type[R], condition: str, *bound: object) -> list[R]:
-        query = f"SELECT {names_of(cls)} FROM {TABLES[cls]} {condition}"  # noqa: S608 - constants
-        found = self._run(lambda c: c.execute(query, bound).fetchall()) or []
-        return [load(cls, columns) for columns in found]
+        return [found for found in self._unsettled("settled = 0", {}) if found.writer not in live_writers]
 
     # -- the connection ------------------------------------------------------------------------------------
 
@@ -338,3 +222,43 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _upsert(cls: RowType) -> str:
+    own = ("writer", "settled") if cls is IntentRow else ()
+    columns = ", ".join((names_of(cls), *own))
+    marks = ", ".join("?" * (len(COLUMNS[cls]) + len(own)))
+    return f"INSERT INTO {TABLES[cls]} ({columns}) VALUES ({marks}) {on_conflict(cls, *own[:1])}"  # noqa: S608 - constants
+
+
+_UPSERTS: Final = {cls: _upsert(cls) for cls in TABLES}
+_SETTLE: Final = "UPDATE intents SET settled = 1 WHERE call_id = ? AND attempt = ?"
+_SETTLE_LATE: Final = f"{_SETTLE} AND EXISTS (SELECT 1 FROM attempts WHERE call_id = ? AND attempt = ?)"  # noqa: S608 - a constant
+
+
+def _store(connection: sqlite3.Connection, cls: RowType, rows: Sequence[Row], batch: Batch) -> None:
+    """Write rows of one kind, one by one where SQLite cannot hold one of them."""
+    try:
+        connection.executemany(_UPSERTS[cls], [dump(row, batch) for row in rows])
+    except _BAD_VALUE:
+        for row in rows:
+            _store_one(connection, cls, row, batch)
+    keys = to_settle(rows, batch)
+    with contextlib.suppress(*_BAD_VALUE):
+        # A row that had to wait in memory may come after the one that settles it.
+        if cls is IntentRow:
+            connection.executemany(_SETTLE_LATE, [key * 2 for key in keys])
+        elif cls is AttemptRow:
+            connection.executemany(_SETTLE, keys)
+
+
+def _store_one(connection: sqlite3.Connection, cls: RowType, row: Row, batch: Batch) -> None:
+    """One row that may be the bad one: cleaned if that is enough, else set aside."""
+    try:
+        connection.execute(_UPSERTS[cls], [_clean(value) for value in dump(row, batch)])
+    except _BAD_VALUE as error:
+        connection.execute("INSERT INTO rejected VALUES (?, ?)", (encode_row(row).decode(), str(error)))
+
+
+def _clean(value: object) -> object:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

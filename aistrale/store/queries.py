@@ -1,8 +1,8 @@
 """Questions to the ledger over several dimensions at once: the SQL behind `LedgerQueries.spend` and its like.
 
 All questions read attempts by the index of their times and look up the rest by key, so that what a day cost takes as
-long as the day's attempts, however long the ledger is. What differs between databases (the words for times and tags,
-exact sums of money, percentiles) stands in the first block and nowhere else.
+long as the day's attempts, however long the ledger is. What differs between databases (times, tags, sums, percentiles)
+stands in `aistrale.store.words`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from aistrale.errors import ConfigurationError
 from aistrale.store.protocol import Exchange, SpendRow
 from aistrale.store.records import COLUMNS, TOKEN_BUCKETS, AttemptRow, IntentRow
-from aistrale.store.summary import EXACT, DecimalSum, DistinctCount, Spread, seconds_of
+from aistrale.store.summary import EXACT, DistinctCount, Spread, added, seconds_of
 from aistrale.store.tables import json_of, load
+from aistrale.store.words import SQLITE, TIMES
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
-# -- what is SQLite's -----------------------------------------------------------------------------------------------
-# Whole seconds: strftime would round half a millisecond before midnight into the next day.
-_OF_TIMES: Final = {
-    "minute": "strftime('%Y-%m-%dT%H:%MZ', CAST({at} AS INTEGER), 'unixepoch')",
-    "hour": "strftime('%Y-%m-%dT%H:00Z', CAST({at} AS INTEGER), 'unixepoch')",
-    "day": "strftime('%Y-%m-%d', CAST({at} AS INTEGER), 'unixepoch')",
-    "month": "strftime('%Y-%m', CAST({at} AS INTEGER), 'unixepoch')",
-}
+    from aistrale.store.words import Ask, Words
+
 # Of each time an example, and the format of those that have one.
 _WRITTEN: Final = {
     "month": ("2026-11", "%Y-%m"),
@@ -41,22 +36,9 @@ _WRITTEN: Final = {
     "hour": ("2026-11-26T15:00Z", "%Y-%m-%dT%H:00Z"),
     "minute": ("2026-11-26T15:04Z", "%Y-%m-%dT%H:%MZ"),
 }
-# A path finds a key faster, but not every SQLite finds one that JSON writes with escapes.
-_OF_TAG: Final = "json_extract(c.tags, {name})"
-_OF_ANY_TAG: Final = "(SELECT value FROM json_each(c.tags) WHERE key = {name})"
-_PLAIN_TAG: Final = re.compile(r"[A-Za-z0-9_ .:/@+-]+")
-# A known cost with a reason is one that is not exact.
-_ESTIMATED: Final = "(a.usage_source IS 'estimated' OR a.cost_reason IS NOT NULL)"
-_FAILED: Final = "(a.outcome IS NOT 'success')"
-# Amounts are added up here, exactly, and not one by one from within SQLite, which takes four times as long.
-_MONEY: Final = ", ".join(
-    f"group_concat({amount}, ' ')"
-    for amount in ("a.cost", f"CASE WHEN {_FAILED} THEN a.cost END", f"CASE WHEN {_ESTIMATED} THEN a.cost END")
-)
-# Ids of calls begin with their time, so they come in order, nearly.
-_CALLS: Final = "count(DISTINCT a.call_id)"
-_LATENCY: Final = "spread(CASE WHEN a.outcome = 'success' THEN a.latency END)"
-# -- what is everybody's --------------------------------------------------------------------------------------------
+# Both are also true where nobody told, so `THEN NULL ELSE`. A known cost with a reason is one that is not exact.
+_SUCCEEDED: Final = "a.outcome = 'success'"
+_ESTIMATED: Final = "a.usage_source = 'estimated' OR a.cost_reason IS NOT NULL"
 _OF_ATTEMPTS: Final = {
     # The same model name is served by several providers.
     "model": "a.provider || '/' || a.model",
@@ -74,22 +56,11 @@ _OF_CALLS: Final = {
 }
 # Of calls without their attempts: who served it in the end stands in the call as well.
 _ALONE: Final = {"model": "c.provider || '/' || c.model", "provider": "c.provider", "outcome": "c.outcome"}
-SPEND_DIMENSIONS: Final = (*_OF_TIMES, *_OF_ATTEMPTS, *_OF_CALLS, "tag:NAME")
+SPEND_DIMENSIONS: Final = (*TIMES, *_OF_ATTEMPTS, *_OF_CALLS, "tag:NAME")
 """What `LedgerQueries.spend` groups by and filters with."""
 
 _OF_A_CALL: Final = re.compile(r"\bc\.")
 _JOINED: Final = "attempts a LEFT JOIN calls c ON c.call_id = a.call_id"
-_TOTALS: Final = ", ".join(
-    [
-        _CALLS,
-        "count(*)",
-        f"count(CASE WHEN {_FAILED} THEN 1 END)",
-        "count(CASE WHEN a.cost IS NULL THEN 1 END)",
-        _MONEY,
-        _LATENCY,
-        *(f"sum(a.{bucket})" for bucket in TOKEN_BUCKETS),
-    ]
-)
 _OF_EXCHANGES: Final = (
     "route", "user", "workspace", "project", "session", "name", "tags", "kind", "model_asked", "outcome", "degraded",
     "optimized",
@@ -134,7 +105,6 @@ def add_functions(connection: sqlite3.Connection) -> None:
     """Make the aggregate functions of the queries known to a connection."""
     # The stubs know aggregates of integers only.
     connection.create_aggregate("distinct_count", 1, DistinctCount)  # type: ignore[arg-type]
-    connection.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
     connection.create_aggregate("spread", 1, Spread)  # type: ignore[arg-type]
 
 
@@ -151,12 +121,14 @@ class Chosen:
     """Which attempts are asked for: conditions in SQL, and the values that are bound to them.
 
     Args:
-        conditions: To be joined by AND; every piece of their text is a constant of this module.
+        conditions: To be joined by AND; every piece of their text is a constant of this package.
         values: By the names of the parameters.
+        words: Of the database that is asked.
     """
 
     conditions: list[str]
     values: dict[str, object] = field(default_factory=dict)
+    words: Words = SQLITE
 
     @property
     def text(self) -> str:
@@ -165,8 +137,8 @@ class Chosen:
 
     def key(self, by: str, *, at: str = "a.at", alone: bool = False) -> str:
         """The SQL of a dimension; raises ConfigurationError for one that there is not."""
-        if by in _OF_TIMES:
-            return _OF_TIMES[by].format(at=at)
+        if by in TIMES:
+            return self.words.times[by].format(at=at)
         if by in _OF_CALLS:
             return _OF_CALLS[by]
         facts = _ALONE if alone else _OF_ATTEMPTS
@@ -182,9 +154,8 @@ class Chosen:
 
     def _tag(self, tag: str) -> str:
         name = f"tag{len(self.values)}"
-        plain = _PLAIN_TAG.fullmatch(tag) is not None
-        self.values[name] = f'$."{tag}"' if plain else tag
-        return (_OF_TAG if plain else _OF_ANY_TAG).format(name=f":{name}")
+        text, self.values[name] = self.words.tag_of(tag, name)
+        return text
 
 
 def choose(
@@ -193,6 +164,7 @@ def choose(
     where: Mapping[str, str | None] | None,
     *,
     alone: bool = False,
+    words: Words = SQLITE,
 ) -> Chosen:
     """The attempts of a question, or with `alone` the calls.
 
@@ -201,15 +173,16 @@ def choose(
         until: Aware; None for no bound.
         where: Values of dimensions; None for those without one.
         alone: Whether calls are asked for, whatever attempts they had.
+        words: Of the database that is asked.
 
     Raises:
         ConfigurationError: A dimension is unknown, a time is naive or no time.
     """
     at = "c.at" if alone else "a.at"
     low, high = seconds_of("since", since, float("-inf")), seconds_of("until", until, float("inf"))
-    chosen = Chosen([f"{at} >= :since", f"{at} < :until"])
+    chosen = Chosen([f"{at} >= :since", f"{at} < :until"], words=words)
     for by, value in (where or {}).items():
-        if by in _OF_TIMES and value is not None:
+        if by in TIMES and value is not None:
             # As bounds, for which there is an index.
             begin, end = _span(by, value)
             low, high = max(low, begin), min(high, end)
@@ -259,7 +232,25 @@ def spend_statement(by: Sequence[str], chosen: Chosen) -> str:
     keys = [chosen.key(name) for name in by]
     grouped = f" GROUP BY {', '.join(str(place) for place in range(1, len(keys) + 1))}" if keys else ""
     source = _source(*keys, chosen.text)
-    return f"SELECT {', '.join([*keys, _TOTALS])} FROM {source} WHERE {chosen.text}{grouped}"  # noqa: S608 - constants
+    columns = ", ".join([*keys, _totals(chosen.words)])
+    return f"SELECT {columns} FROM {source} WHERE {chosen.text}{grouped}"  # noqa: S608 - constants
+
+
+@lru_cache
+def _totals(words: Words) -> str:
+    amounts = ("a.cost", f"CASE WHEN {_SUCCEEDED} THEN NULL ELSE a.cost END", f"CASE WHEN {_ESTIMATED} THEN a.cost END")
+    return ", ".join(
+        [
+            # Ids of calls begin with their time, so they come in order, nearly.
+            "count(DISTINCT a.call_id)",
+            "count(*)",
+            f"count(CASE WHEN {_SUCCEEDED} THEN NULL ELSE 1 END)",
+            "count(CASE WHEN a.cost IS NULL THEN 1 END)",
+            *(words.amounts.format(amount=amount) for amount in amounts),
+            words.spread.format(seconds=f"CASE WHEN {_SUCCEEDED} THEN a.latency END"),
+            *(f"sum(a.{bucket})" for bucket in TOKEN_BUCKETS),
+        ]
+    )
 
 
 def _source(*texts: str) -> str:
@@ -267,16 +258,16 @@ def _source(*texts: str) -> str:
     return _JOINED if _OF_A_CALL.search(" ".join(texts)) else "attempts a"
 
 
-def spend(connection: sqlite3.Connection, by: Sequence[str], chosen: Chosen) -> list[SpendRow]:
-    """See `LedgerQueries.spend`; the connection has the functions of `add_functions`."""
-    found = connection.execute(spend_statement(by, chosen), chosen.values)
+def spend(ask: Ask, by: Sequence[str], chosen: Chosen) -> list[SpendRow]:
+    """See `LedgerQueries.spend`."""
+    found = ask(spend_statement(by, chosen), chosen.values)
     with localcontext(EXACT):
         rows = [_spend_row(columns, len(by)) for columns in found if columns[len(by) + 1]]
-    times = [place for place, name in enumerate(by) if name in _OF_TIMES]
+    times = [place for place, name in enumerate(by) if name in TIMES]
 
     def order(row: SpendRow) -> tuple[object, ...]:
         moments = tuple(row.key[place] or "" for place in times)
-        return moments, -row.cost, -row.attempts, tuple(part or "" for part in row.key)
+        return moments, -row.cost, -row.attempts, tuple((part is not None, part or "") for part in row.key)
 
     return sorted(rows, key=order)
 
@@ -288,20 +279,15 @@ def _spend_row(columns: Sequence[Any], keys: int) -> SpendRow:
         calls=calls,
         attempts=attempts,
         failed=failed,
-        cost=_added(cost),
-        failed_cost=_added(failed_cost),
-        estimated_cost=_added(estimated_cost),
+        cost=added(cost),
+        failed_cost=added(failed_cost),
+        estimated_cost=added(estimated_cost),
         unpriced=unpriced,
-        tokens={bucket: count for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True) if count is not None},
+        tokens={bucket: int(count) for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True) if count is not None},
     )
     if spread is not None:
         _, row.latency_p50, row.latency_p95 = json.loads(spread)
     return row
-
-
-def _added(amounts: str | None) -> Decimal:
-    """The sum of numbers that are parted by blanks, in the precision of the context."""
-    return sum(map(Decimal, amounts.split()), Decimal(0)) if amounts else Decimal(0)
 
 
 def exchange_statement(
@@ -318,12 +304,12 @@ def exchange_statement(
     return f"SELECT {_IN_ORDER}, {_FORMS[form]} FROM {source} WHERE {conditions} ORDER BY {_IN_ORDER} LIMIT {limit:d}"  # noqa: S608 - constants
 
 
-def newest(connection: sqlite3.Connection, chosen: Chosen, count: int) -> Place | None:
+def newest(ask: Ask, chosen: Chosen, count: int) -> Place | None:
     """The first of the last `count` attempts; None if there are not so many."""
     descending = ", ".join(f"{column} DESC" for column in _IN_ORDER.split(", "))
     query = f"SELECT {_IN_ORDER} FROM {_JOINED} WHERE {chosen.text} ORDER BY {descending} LIMIT 1 OFFSET {count - 1:d}"  # noqa: S608 - constants
-    found = connection.execute(query, chosen.values).fetchone()
-    return None if found is None else Place(*found)
+    found = ask(query, chosen.values)
+    return Place(*found[0]) if found else None
 
 
 def attempt_of(columns: Sequence[Any]) -> AttemptRow:
@@ -362,8 +348,10 @@ def _tags(text: str | None) -> dict[str, Any]:
     return json_of(text, dict)
 
 
-def avoided(connection: sqlite3.Connection, chosen: Chosen) -> Decimal:
+def avoided(ask: Ask, chosen: Chosen) -> Decimal:
     """See `LedgerQueries.avoided`."""
-    query = f"SELECT decimal_sum(c.avoided) FROM calls c WHERE {chosen.text} AND c.avoided IS NOT NULL"  # noqa: S608 - constants
-    # Without any row SQLite asks no aggregate function of ours.
-    return Decimal(connection.execute(query, chosen.values).fetchone()[0] or 0)
+    amounts = chosen.words.amounts.format(amount="c.avoided")
+    query = f"SELECT {amounts} FROM calls c WHERE {chosen.text} AND c.avoided IS NOT NULL"  # noqa: S608 - constants
+    found = ask(query, chosen.values)
+    with localcontext(EXACT):
+        return added(found[0][0]) if found else Decimal(0)

@@ -1,22 +1,26 @@
-"""Totals from the SQLite ledger: the queries behind `Ledger.summary`.
+"""Totals from the ledger: the queries behind `Ledger.summary`.
 
-Money is added up as `Decimal` by an aggregate function of our own: SQLite would add floats.
+Money is added up exactly, as `Decimal` or by a database that has such numbers: SQLite would add floats.
 """
 
 from __future__ import annotations
 
 import json
-from decimal import Context, Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final, cast
+import re
+from decimal import Context, Decimal, InvalidOperation, localcontext
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from aistrale.errors import ConfigurationError
 from aistrale.store.protocol import SummaryRow
 from aistrale.store.records import TOKEN_BUCKETS
+from aistrale.store.words import SQLITE
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from aistrale.store.words import Ask, Words
 
 _OF_ATTEMPTS: Final = {
     # The same model name is served by several providers.
@@ -25,7 +29,7 @@ _OF_ATTEMPTS: Final = {
     "target": "a.target",
     "region": "a.region",
 }
-_OF_TIMES: Final = {"hour": "%Y-%m-%dT%H:00Z", "day": "%Y-%m-%d", "month": "%Y-%m"}
+_OF_TIMES: Final = ("hour", "day", "month")
 _OF_CALLS: Final = ("route", "model_asked", "kind", "user", "workspace", "project", "session", "name")
 DIMENSIONS: Final = (*_OF_ATTEMPTS, *_OF_TIMES, *_OF_CALLS, "tag", "tag:NAME")
 # Ample for sums of dollar amounts: more digits than any ledger has, so that no addition rounds.
@@ -33,33 +37,14 @@ EXACT: Final = Context(prec=100)
 _MOST_PLACES: Final = 60
 _MOST_DIGITS: Final = 24
 
-_TOTALS: Final = ", ".join(
-    [
-        "count(*)",
-        "coalesce(sum(a.outcome <> 'success'), 0)",
-        "decimal_sum(a.cost)",
-        "distinct_count(CASE WHEN a.cost IS NULL THEN a.call_id END)",
-        *(f"sum(a.{bucket})" for bucket in TOKEN_BUCKETS),
-    ]
-)
-_FAILED: Final = "distinct_count(CASE WHEN c.outcome <> 'success' THEN a.call_id END)"
+_PLAIN_AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?(E-[0-9]+)?", re.ASCII)
+_FAILED: Final = "CASE WHEN c.outcome <> 'success' THEN a.call_id END"
 _JOINED: Final = "attempts a LEFT JOIN calls c USING (call_id)"
 
 
-class DecimalSum:
-    """Adds up decimal numbers that are written as text, exactly."""
-
-    def __init__(self) -> None:
-        self._sum = Decimal(0)
-
-    def step(self, text: str | None) -> None:
-        """Add a number; None is not known and not added."""
-        if text is not None:
-            self._sum = EXACT.add(self._sum, Decimal(text))
-
-    def finalize(self) -> str:
-        """The sum."""
-        return str(self._sum)
+def added(amounts: str | None) -> Decimal:
+    """The sum of decimal numbers that are parted by blanks, in the precision of the context; `EXACT` rounds nothing."""
+    return sum(map(Decimal, amounts.split()), Decimal(0)) if amounts else Decimal(0)
 
 
 class DistinctCount:
@@ -113,79 +98,103 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 def exact_amount(text: object) -> str | None:
     """A cost that can be added up exactly, or None if the text is no such number."""
     try:
-        amount = Decimal(cast("str", text))
-    except (InvalidOperation, TypeError, ValueError):
+        amount = Decimal(str(text))
+    except InvalidOperation:
         return None
     places = amount.as_tuple().exponent
     # No price has more places, no bill more digits; what has would be rounded in sums, or end them.
     fits = isinstance(places, int) and places >= -_MOST_PLACES and amount.adjusted() <= _MOST_DIGITS
-    return str(text) if fits else None
+    if not fits:
+        return None
+    # Python reads more than a database does: other digits, blanks, underscores.
+    return text if isinstance(text, str) and _PLAIN_AMOUNT.fullmatch(text) else str(amount)
 
 
 def summarize(
-    connection: sqlite3.Connection, by: str, since: datetime | None, until: datetime | None
+    ask: Ask, by: str, since: datetime | None, until: datetime | None, words: Words = SQLITE
 ) -> list[SummaryRow]:
-    """See `LedgerQueries.summary`; the connection has the functions of `add_functions`."""
+    """See `LedgerQueries.summary`.
+
+    Args:
+        ask: Asks the database.
+        by: As there.
+        since: As there.
+        until: As there.
+        words: Of the database.
+    """
     bounds: dict[str, object] = {
         "since": seconds_of("since", since, float("-inf")),
         "until": seconds_of("until", until, float("inf")),
-        "tag": by.removeprefix("tag:"),
     }
     if by in _OF_ATTEMPTS:
-        rows = _by_attempts(connection, _OF_ATTEMPTS[by], bounds)
+        rows = _by_attempts(ask, _OF_ATTEMPTS[by], bounds, words)
     else:
-        rows = _by_calls(connection, by, bounds)
+        rows = _by_calls(ask, by, bounds, words)
     if by in _OF_TIMES:
-        return sorted(rows.values(), key=lambda row: row.key or "")
-    return sorted(rows.values(), key=lambda row: (-row.cost, -row.calls, row.key or ""))
+        return sorted(rows.values(), key=_named)
+    return sorted(rows.values(), key=lambda row: (-row.cost, -row.calls, _named(row)))
 
 
-def _by_attempts(connection: sqlite3.Connection, key: str, bounds: dict[str, object]) -> dict[str | None, SummaryRow]:
+def _named(row: SummaryRow) -> tuple[bool, str]:
+    return row.key is not None, row.key or ""
+
+
+def _by_attempts(ask: Ask, key: str, bounds: Mapping[str, object], words: Words) -> dict[str | None, SummaryRow]:
     rows = {}
-    columns = f"distinct_count(a.call_id), {_FAILED}, spread(a.latency), {_TOTALS}"
-    for value, calls, failed, spread, *totals in _select(connection, key, columns, _JOINED, at="a.at", bounds=bounds):
+    distinct, spread = words.distinct.format, words.spread.format(seconds="a.latency")
+    columns = f"{distinct(text='a.call_id')}, {distinct(text=_FAILED)}, {spread}, {_totals(words)}"
+    for value, calls, failed, latencies, *totals in ask(_select(key, columns, _JOINED, at="a.at"), bounds):
         rows[value] = SummaryRow(key=value, calls=calls, failed_calls=failed)
-        _set_latency(rows[value], spread)
+        _set_latency(rows[value], latencies)
         _set_totals(rows[value], totals)
     return rows
 
 
-def _by_calls(connection: sqlite3.Connection, by: str, bounds: dict[str, object]) -> dict[str | None, SummaryRow]:
+def _by_calls(ask: Ask, by: str, bounds: Mapping[str, object], words: Words) -> dict[str | None, SummaryRow]:
     rows = {}
-    key, more = _call_key(by)
-    columns = "count(*), sum(c.outcome <> 'success'), spread(c.latency)"
+    key, more, values = _call_key(by, words)
+    bound = {**bounds, **values}
+    failed_calls = "count(CASE WHEN c.outcome <> 'success' THEN 1 END)"
+    columns = f"count(*), {failed_calls}, {words.spread.format(seconds='c.latency')}"
     in_calls = key.format(table="c")
-    for value, calls, failed, spread in _select(
-        connection, in_calls, columns, "calls c" + more, at="c.at", bounds=bounds
-    ):
+    for value, calls, failed, latencies in ask(_select(in_calls, columns, "calls c" + more, at="c.at"), bound):
         rows[value] = SummaryRow(key=value, calls=calls, failed_calls=failed)
-        _set_latency(rows[value], spread)
+        _set_latency(rows[value], latencies)
     in_attempts = key.format(table="a")
-    for value, *totals in _select(connection, in_attempts, _TOTALS, _JOINED + more, at="a.at", bounds=bounds):
+    for value, *totals in ask(_select(in_attempts, _totals(words), _JOINED + more, at="a.at"), bound):
         _set_totals(rows.setdefault(value, SummaryRow(key=value)), totals)
     return rows
 
 
-def _select(
-    connection: sqlite3.Connection, key: str, columns: str, source: str, *, at: str, bounds: dict[str, object]
-) -> list[Any]:
-    # Every piece of the text is a constant of this module; the values are bound.
-    where = f"{at} >= :since AND {at} < :until"
-    query = f"SELECT {key}, {columns} FROM {source} WHERE {where} GROUP BY 1"  # noqa: S608
-    return connection.execute(query, bounds).fetchall()
+@lru_cache
+def _totals(words: Words) -> str:
+    return ", ".join(
+        [
+            "count(*)",
+            "count(CASE WHEN a.outcome <> 'success' THEN 1 END)",
+            words.amounts.format(amount="a.cost"),
+            words.distinct.format(text="CASE WHEN a.cost IS NULL THEN a.call_id END"),
+            *(f"sum(a.{bucket})" for bucket in TOKEN_BUCKETS),
+        ]
+    )
 
 
-def _call_key(by: str) -> tuple[str, str]:
-    """Of a dimension of calls: the key, and what else to join. Times are those of the table that is read."""
+def _select(key: str, columns: str, source: str, *, at: str) -> str:
+    # Every piece of the text is a constant of this package; the values are bound.
+    return f"SELECT {key}, {columns} FROM {source} WHERE {at} >= :since AND {at} < :until GROUP BY 1"  # noqa: S608
+
+
+def _call_key(by: str, words: Words) -> tuple[str, str, dict[str, object]]:
+    """Of a dimension of calls: the key, what else to join, and values. Times are those of the table that is read."""
     if by in _OF_TIMES:
-        # Whole seconds: strftime would round half a millisecond before midnight into the next day.
-        return f"strftime('{_OF_TIMES[by]}', CAST({{table}}.at AS INTEGER), 'unixepoch')", ""
+        return words.times[by].format(at="{table}.at"), "", {}
     if by in _OF_CALLS:
-        return f'c."{by}"', ""
+        return f'c."{by}"', "", {}
     if by == "tag":
-        return "tag.key || '=' || tag.value", ", json_each(c.tags) AS tag"
+        return "tag.key || '=' || tag.value", f", {words.tags}", {}
     if by.startswith("tag:") and by != "tag:":
-        return "(SELECT value FROM json_each(c.tags) WHERE key = :tag)", ""
+        text, value = words.tag_of(by.removeprefix("tag:"), "tag")
+        return text, "", {"tag": value}
     raise ConfigurationError(
         f"the ledger cannot be summed up by {by!r}; accepted are {', '.join(DIMENSIONS)}.", field="by"
     )
@@ -205,10 +214,9 @@ def _set_latency(row: SummaryRow, spread: object) -> None:
         row.latency_mean, row.latency_p50, row.latency_p95 = json.loads(spread)
 
 
-def _set_totals(row: SummaryRow, totals: list[object]) -> None:
+def _set_totals(row: SummaryRow, totals: list[Any]) -> None:
     attempts, errors, cost, unpriced, *tokens = totals
-    row.attempts, row.errors, row.unpriced = cast("tuple[int, int, int]", (attempts, errors, unpriced))
-    row.cost = Decimal(str(cost))
-    row.tokens = {
-        bucket: cast("int", count) for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True) if count is not None
-    }
+    row.attempts, row.errors, row.unpriced = attempts, errors, unpriced
+    with localcontext(EXACT):
+        row.cost = added(cost)
+    row.tokens = {bucket: int(count) for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True) if count is not None}

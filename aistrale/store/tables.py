@@ -1,10 +1,8 @@
-"""Rows as columns of the SQLite tables, and back."""
+"""Rows as columns of the tables, and back: what is the same in SQLite and in PostgreSQL."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from aistrale.store.records import (
@@ -16,7 +14,6 @@ from aistrale.store.records import (
     Row,
     RowType,
     ScoreRow,
-    encode_row,
     values,
 )
 from aistrale.store.summary import exact_amount
@@ -34,7 +31,7 @@ TABLES: Final[dict[RowType, str]] = {
     ScoreRow: "scores",
     CountRow: "counts",
 }
-_KEYS: Final[dict[RowType, str]] = {
+KEYS: Final[dict[RowType, str]] = {
     IntentRow: "call_id, attempt",
     AttemptRow: "call_id, attempt",
     CallRow: "call_id",
@@ -45,19 +42,15 @@ _JSON_COLUMNS: Final = frozenset({"tags", "lossy", "privacy", "optimized", "mete
 _LISTS: Final = frozenset({"lossy", "optimized"})
 _EMPTY: Final = frozenset({"{}", "[]"})
 _JSON_PLACES: Final = {
-    cls: tuple(place for place, name in enumerate(COLUMNS[cls]) if name in _JSON_COLUMNS) for cls in TABLES
+    cls: tuple(
+        (place, list if name in _LISTS else dict) for place, name in enumerate(COLUMNS[cls]) if name in _JSON_COLUMNS
+    )
+    for cls in TABLES
 }
+_COST_PLACES: Final = {cls: COLUMNS[cls].index("cost") for cls in (AttemptRow, CallRow)}
+_AVOIDED_PLACE: Final = COLUMNS[CallRow].index("avoided")
 _ARRAYS: Final = {cls: tuple(name for name in COLUMNS[cls] if name in _LISTS) for cls in TABLES}
 _OBJECTS: Final = {cls: tuple(name for name in COLUMNS[cls] if name in _JSON_COLUMNS - _LISTS) for cls in TABLES}
-# What SQLite says about a value, as opposed to the state of the file.
-_BAD_VALUE: Final = (
-    OverflowError,
-    UnicodeError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-)
 
 
 def names_of(cls: RowType) -> str:
@@ -65,25 +58,23 @@ def names_of(cls: RowType) -> str:
     return ", ".join(f'"{column}"' for column in COLUMNS[cls])
 
 
-def _upsert(cls: RowType) -> str:
-    marks = ", ".join("?" * len(COLUMNS[cls]))
-    changes = ", ".join(f'"{column}" = excluded."{column}"' for column in COLUMNS[cls])
-    more, values_more, columns_more = "", "", ""
+def on_conflict(cls: RowType, *own: str) -> str:
+    """What becomes of a row that is there already, for SQL: the new one takes its place.
+
+    Args:
+        cls: The kind of row.
+        *own: Columns beside those of the row that are replaced, too.
+    """
+    table = TABLES[cls]
+    changes = [f'"{column}" = excluded."{column}"' for column in (*COLUMNS[cls], *own)]
+    newer = ""
     if cls is IntentRow:
-        columns_more, values_more = ", writer, settled", ", ?, ?"
-        more = ", writer = excluded.writer, settled = max(settled, excluded.settled)"
+        # Once settled it stays so.
+        changes.append("settled = CASE WHEN excluded.settled > intents.settled THEN 1 ELSE intents.settled END")
     elif cls is ScoreRow:
         # Rows of several processes come in any order.
-        more = " WHERE excluded.at >= at"
-    return (
-        f"INSERT INTO {TABLES[cls]} ({names_of(cls)}{columns_more}) "  # noqa: S608 - constants
-        f"VALUES ({marks}{values_more}) ON CONFLICT ({_KEYS[cls]}) DO UPDATE SET {changes}{more}"
-    )
-
-
-_UPSERTS: Final = {cls: _upsert(cls) for cls in TABLES}
-_SETTLE: Final = "UPDATE intents SET settled = 1 WHERE call_id = ? AND attempt = ?"
-_SETTLE_LATE: Final = f"{_SETTLE} AND EXISTS (SELECT 1 FROM attempts WHERE call_id = ? AND attempt = ?)"  # noqa: S608 - a constant
+        newer = f" WHERE excluded.at >= {table}.at"
+    return f"ON CONFLICT ({KEYS[cls]}) DO UPDATE SET {', '.join(changes)}{newer}"
 
 
 class Batch(NamedTuple):
@@ -99,58 +90,44 @@ def key_of(row: IntentRow | AttemptRow) -> str:
     return f"{row.call_id} {row.attempt}"
 
 
-def store(connection: sqlite3.Connection, cls: RowType, rows: Sequence[Row], batch: Batch) -> None:
-    """Write rows of one kind, one by one where SQLite cannot hold one of them."""
-    try:
-        connection.executemany(_UPSERTS[cls], [_dump(row, batch) for row in rows])
-    except _BAD_VALUE:
-        for row in rows:
-            _store_one(connection, cls, row, batch)
-    keys = [
+def batch_of(rows: Sequence[Row], writer: str) -> Batch:
+    """What the rows have in common."""
+    sent = {key_of(row) for row in rows if type(row) is IntentRow}
+    over = {key_of(row) for row in rows if type(row) is AttemptRow}
+    # What begins and ends within the batch, nearly everything, is stored as settled at once.
+    return Batch(writer, sent & over)
+
+
+def to_settle(rows: Sequence[Row], batch: Batch) -> list[tuple[str, int]]:
+    """The attempts among intents and attempts of which the other half is not in the batch."""
+    return [
         (row.call_id, row.attempt)
         for row in rows
         if isinstance(row, (IntentRow, AttemptRow)) and key_of(row) not in batch.settled
     ]
-    with contextlib.suppress(*_BAD_VALUE):
-        # A row that had to wait in memory may come after the one that settles it.
-        if cls is IntentRow:
-            connection.executemany(_SETTLE_LATE, [key * 2 for key in keys])
-        elif cls is AttemptRow:
-            connection.executemany(_SETTLE, keys)
 
 
-def _store_one(connection: sqlite3.Connection, cls: RowType, row: Row, batch: Batch) -> None:
-    """One row that may be the bad one: cleaned if that is enough, else set aside."""
-    try:
-        connection.execute(_UPSERTS[cls], [_clean(value) for value in _dump(row, batch)])
-    except _BAD_VALUE as error:
-        connection.execute("INSERT INTO rejected VALUES (?, ?)", (encode_row(row).decode(), str(error)))
-
-
-def _clean(value: object) -> object:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _dump(row: Row, batch: Batch) -> list[object]:
+def dump(row: Row, batch: Batch) -> list[object]:
+    """The columns of a row in the order of `COLUMNS`; of an intent also its writer, and 1 if it is settled, else 0."""
     columns = list(values(row))
     if isinstance(row, IntentRow):
-        return [*columns, batch.writer, key_of(row) in batch.settled]
-    for place in _JSON_PLACES[type(row)]:
-        columns[place] = _json_of(columns[place])
-    if isinstance(row, (AttemptRow, CallRow)) and row.cost is not None and exact_amount(row.cost) is None:
-        place = COLUMNS[type(row)].index("cost")
-        columns[place : place + 2] = [None, "the cost is not a number"]
-    if isinstance(row, CallRow) and row.avoided is not None and exact_amount(row.avoided) is None:
-        columns[COLUMNS[CallRow].index("avoided")] = None
+        return [*columns, batch.writer, int(key_of(row) in batch.settled)]
+    for place, kind in _JSON_PLACES[type(row)]:
+        columns[place] = _json_of(columns[place], kind)
+    if isinstance(row, (AttemptRow, CallRow)) and row.cost is not None:
+        place = _COST_PLACES[type(row)]
+        columns[place] = cost = exact_amount(row.cost)
+        if cost is None:
+            columns[place + 1] = "the cost is not a number"
+    if isinstance(row, CallRow) and row.avoided is not None:
+        columns[_AVOIDED_PLACE] = exact_amount(row.avoided)
     return columns
 
 
-def _json_of(value: object) -> object:
-    if value == {}:
-        return "{}"
-    if value == []:
-        return "[]"
-    # Always JSON, whatever a damaged row holds there: else it would stop the questions that look into it.
+def _json_of(value: object, kind: type[list[str] | dict[str, object]]) -> str:
+    if not value or not isinstance(value, kind):
+        # What a damaged row holds there would stop the questions that look into it.
+        return "[]" if kind is list else "{}"
     return json.dumps(value)
 
 

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ from aistrale.store.ledger import SQLiteLedger
 from aistrale.store.protocol import Cursor, LedgerUnavailable
 from aistrale.store.records import COLUMNS, TOKEN_BUCKETS, AttemptRow, CallRow, CountRow, IntentRow, ScoreRow
 from aistrale.store.schema import MIGRATIONS
-from aistrale.store.summary import DecimalSum, Spread
+from aistrale.store.summary import EXACT, Spread, added
 
 WRITER = "0badb007-4711-1790000000000000000"
 CURSOR = Cursor(f"{WRITER}-00c0ffee", 10)
@@ -185,6 +185,17 @@ def test_a_cost_that_is_no_number_is_unknown(ledger, attempt, cost):
     assert ledger.summary("model")[0].unpriced == 1
 
 
+@pytest.mark.parametrize(
+    ("cost", "kept"),
+    [("0.0000130", "0.0000130"), ("1.5E-7", "1.5E-7"), ("12", "12"), ("1_000", "1000"), (" 1 ", "1"), ("\u0661", "1"),
+     ("+.5", "0.5"), ("-1", "-1"), (0.25, "0.25")],
+)  # fmt: skip
+def test_a_cost_is_kept_as_it_was_written_unless_databases_would_not_read_it(ledger, attempt, cost, kept):
+    ledger.write_batch([attempt(cost=cost)], CURSOR)
+    assert ledger.attempts("call-1")[0].cost == kept
+    assert ledger.summary("model")[0].cost == ledger.spend()[0].cost == Decimal(kept)
+
+
 def test_the_latest_calls_come_first(ledger, call):
     ledger.write_batch([call(str(number), at=float(number)) for number in range(5)], CURSOR)
     assert [row.call_id for row in ledger.calls(limit=2)] == ["4", "3"]
@@ -308,11 +319,9 @@ def test_what_totals_cannot_be_made_of_is_said(filled):
 
 @given(st.lists(st.decimals(min_value=0, max_value=10**6, places=12), max_size=30))
 def test_money_is_added_up_exactly(amounts):
-    total = DecimalSum()
-    for amount in amounts:
-        total.step(str(amount))
-    total.step(None)
-    assert Decimal(total.finalize()) == sum(amounts, Decimal(0))
+    with localcontext(EXACT):
+        assert added(" ".join(map(str, amounts))) == sum(amounts, Decimal(0))
+        assert added(None) == 0
 
 
 @given(st.lists(st.floats(0, 1000), min_size=2))

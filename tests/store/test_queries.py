@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aistrale.errors import ConfigurationError
 from aistrale.store import NullLedger, open_ledger
-from aistrale.store import ledger as ledger_module
+from aistrale.store import questions as questions_module
 from aistrale.store.ledger import SQLiteLedger
 from aistrale.store.protocol import Cursor, Exchange, Sample
 from aistrale.store.queries import SPEND_DIMENSIONS, Place, choose, exchange_statement, spend_statement
@@ -179,7 +179,7 @@ def test_samples_are_exchanges_in_brief(filled, attempt):
 def test_exchanges_come_in_order_whatever_the_batches_and_the_newest_within_a_limit(
     ledger, attempt, monkeypatch, batch, limit
 ):
-    monkeypatch.setattr(ledger_module, "EXCHANGES", batch)
+    monkeypatch.setattr(questions_module, "EXCHANGES", batch)
     # Two at the same moment, two attempts of the same call at the same moment.
     rows = [attempt(f"call-{name}", attempt=number, at=at) for at, name, number in
             [(1.0, "b", 1), (1.0, "a", 1), (1.0, "a", 2), (2.0, "a", 3), (3.0, "c", 1), (0.5, "z", 1)]]  # fmt: skip
@@ -190,7 +190,7 @@ def test_exchanges_come_in_order_whatever_the_batches_and_the_newest_within_a_li
 
 
 def test_others_write_while_exchanges_are_read(ledger, attempt, monkeypatch):
-    monkeypatch.setattr(ledger_module, "EXCHANGES", 2)
+    monkeypatch.setattr(questions_module, "EXCHANGES", 2)
     ledger.write_batch([attempt(str(number), at=float(number)) for number in range(6)], CURSOR)
     exchanges = ledger.exchanges()
     next(exchanges)
