@@ -3,7 +3,7 @@
 llm = AistraleLLM("openai/gpt-5-mini")
 handle = instrument()
 
-Written for llama-index-core 0.14, and tested with 0.14.25.
+Written for llama-index-core from 0.14.20 on; tested with 0.14.20 and 0.14.25.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def returned(step: Step, instance: object, result: object) -> None:
         run.documents = len(result)
     if step.type == "llm" and run.model is None:
         # Of classes that tell no events of their own.
-        run.model = _model_of(instance)
+        run.model = model_of(instance)
     if run.capture and step.type == "tool" and isinstance(result, ToolOutput):
         run.output = tool_output(result.content)
 
@@ -65,7 +65,8 @@ def failure(result: object) -> BaseException | None:
     return (result.exception or UnknownError()) if isinstance(result, ToolOutput) and result.is_error else None
 
 
-def _model_of(instance: object) -> str | None:
+def model_of(instance: object) -> str | None:
+    """What a model says that it is; None where it does not."""
     metadata = getattr(instance, "metadata", None)
     name = getattr(metadata, "model_name", None)
     return name if isinstance(name, str) and name != "unknown" else None
@@ -93,7 +94,8 @@ def _named(model_dict: Mapping[str, object], step: Step | None) -> None:
     run = None if step is None else step.run
     if run is None:
         return
-    name = model_dict.get("model_name")
+    # Releases before `to_payload` tell a model's fields here, of which most classes have this one.
+    name = model_dict.get("model_name") or model_dict.get("model")
     if run.model is None and isinstance(name, str) and name != "unknown":
         run.model = name
     if run.provider is None and step is not None and not step.entered:

@@ -6,6 +6,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import BaseEventHandler
@@ -14,7 +15,7 @@ from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 from aistrale.core.worker import on_fork
 from aistrale.integrations.llamaindex.content import tool_input
-from aistrale.integrations.llamaindex.events import TAKES, failure, returned
+from aistrale.integrations.llamaindex.events import TAKES, failure, model_of, returned
 from aistrale.integrations.llamaindex.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
     from aistrale.client import AsyncClient, Client
     from aistrale.engine import Engine
+
+
+# Whether events tell a model's fields, which may have any names, instead of its metadata.
+_UNNAMED: Final = not hasattr(BaseLLM, "to_payload")
 
 
 class _Trackers:
@@ -141,6 +146,8 @@ class AistraleSpanHandler(BaseSpanHandler[BaseSpan]):
         """A span begins; nothing is given back, so that the framework keeps nothing."""
         try:
             step = self._tracker.enter(id_, instance, parent_span_id, tags)
+            if _UNNAMED and step is not None and step.run is not None and step.type == "llm":
+                step.run.model = model_of(instance)
             if step is not None and step.run is not None and step.run.capture and step.type == "tool":
                 arguments: object = bound_args.kwargs or list(bound_args.args)
                 step.run.input = tool_input(step.run.name, arguments)

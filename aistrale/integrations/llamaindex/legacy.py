@@ -187,7 +187,7 @@ class AistraleLegacyCallbackHandler(BaseCallbackHandler):
 def _model(run: Run, kind: RunType, model: object) -> None:
     if kind not in {"llm", "embedding"}:
         return
-    name, class_name = field(model, "model_name"), field(model, "class_name")
+    name, class_name = field(model, "model_name") or field(model, "model"), field(model, "class_name")
     run.model = name if isinstance(name, str) and name != "unknown" else None
     run.provider = provider_of_class(class_name)
     run.ours = class_name in _OURS

@@ -32,14 +32,14 @@ def stands_in(package: str):
 class Own(CustomLLM):
     """Answers with given words and a given raw answer; a class of the application's."""
 
-    name: str = "gpt-5-mini"
+    model: str = "gpt-5-mini"
     words: tuple[str, ...] = ("Oslo", " it", " is.")
     raw: Any = None
     fails_at: int | None = None
 
     @property
     def metadata(self) -> LLMMetadata:
-        return LLMMetadata(model_name=self.name)
+        return LLMMetadata(model_name=self.model)
 
     def _check(self, index: int) -> None:
         if self.fails_at == index:
@@ -70,6 +70,7 @@ class Vendor(Own):
 class Router(LLM):
     """A model whose every answer is made by another one, of which it tells no usage itself."""
 
+    model: str = "router"
     inner: Any = None
     times: int = 1
 

@@ -314,7 +314,7 @@ def test_a_price_is_never_guessed(told):
     assert [(run.provider, run.cost, run.input_tokens) for run in told()] == [(None, None, 1000)] * 3
     # A class that was made out of a vendor's asks that vendor.
     Mine(raw=USAGE).chat(QUESTION)
-    Groq(raw=USAGE, name="openai/gpt-oss-20b").chat(QUESTION)
+    Groq(raw=USAGE, model="openai/gpt-oss-20b").chat(QUESTION)
     mine, groq = told()[3:]
     assert (mine.provider, groq.provider) == ("openai", "groq")
     assert groq.cost == aistrale.cost.price("groq", "openai/gpt-oss-20b", USAGE["usage"]).usd
@@ -378,14 +378,14 @@ def test_a_vendors_class_whose_sdk_goes_through_us_is_counted_once(sim, streamed
     class WithSDK(Own):
         @llm_completion_callback()
         def complete(self, prompt, formatted=False, **kwargs):
-            answer = self.sdk().create(model=self.name, messages=[{"role": "user", "content": prompt}])
+            answer = self.sdk().create(model=self.model, messages=[{"role": "user", "content": prompt}])
             return CompletionResponse(text=answer.choices[0].message.content, raw=answer)
 
         @llm_completion_callback()
         def stream_complete(self, prompt, formatted=False, **kwargs):
             def pieces():
                 text = ""
-                asked = {"model": self.name, "messages": [{"role": "user", "content": prompt}]}
+                asked = {"model": self.model, "messages": [{"role": "user", "content": prompt}]}
                 for chunk in self.sdk().create(**asked, stream=True, stream_options={"include_usage": True}):
                     delta = chunk.choices[0].delta.content or "" if chunk.choices else ""
                     text += delta
@@ -414,9 +414,9 @@ def test_a_vendors_class_whose_sdk_goes_through_us_is_counted_once(sim, streamed
 
 
 def test_streams_that_are_read_in_turns_are_told_apart(told):
-    one, two = Vendor(raw=USAGE).stream_chat(QUESTION), Vendor(raw=USAGE, name="gpt-5").stream_chat(QUESTION)
+    one, two = Vendor(raw=USAGE).stream_chat(QUESTION), Vendor(raw=USAGE, model="gpt-5").stream_chat(QUESTION)
     for _ in zip(one, two, strict=True):
-        Vendor(raw=USAGE, name="gpt-5-nano").chat(QUESTION)
+        Vendor(raw=USAGE, model="gpt-5-nano").chat(QUESTION)
     list(one), list(two)
     assert sorted(run.model for run in told()) == ["gpt-5", "gpt-5-mini", *["gpt-5-nano"] * 3]
 
@@ -434,7 +434,7 @@ def test_a_model_in_another_thread_is_no_part_of_a_stream_that_is_read_here(told
 
             return pieces()
 
-    thread = threading.Thread(target=lambda: list(Waits(name="gpt-5").stream_complete("What?")))
+    thread = threading.Thread(target=lambda: list(Waits(model="gpt-5").stream_complete("What?")))
     thread.start()
     assert inner[0].wait(10)
     Vendor(raw=USAGE).chat(QUESTION)

@@ -253,7 +253,9 @@ def test_metadata_of_an_unknown_model_is_the_frameworks_default(client):
 def test_no_key_is_in_what_is_told_or_stored(client):
     llm = AistraleLLM(MODELS[0], client=client, temperature=1, options={"user": "u1"})
     key = client._engine.target(MODELS[0]).key.reveal()
-    for shown in (json.dumps(llm.to_dict()), json.dumps(llm.to_payload()), repr(llm), str(pickle.dumps(llm))):
+    # Releases of LlamaIndex before `to_payload` tell of all fields.
+    payload = getattr(llm, "to_payload", llm.to_dict)()
+    for shown in (json.dumps(llm.to_dict()), json.dumps(payload), repr(llm), str(pickle.dumps(llm))):
         assert key not in shown
     again = AistraleLLM.from_dict(llm.to_dict())
     assert (again.model, again.temperature, again.options) == (MODELS[0], 1, {"user": "u1"})
