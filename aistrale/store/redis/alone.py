@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aistrale.cost.budgets.memory import MemoryStore
 from aistrale.cost.budgets.store import Short
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from aistrale.cost.budgets.hold import Hold
     from aistrale.cost.budgets.store import Notice, Slot
+
+
+_APART: Final = "\x1f"
 
 
 class Alone:
@@ -37,7 +40,7 @@ class Alone:
         """The counters of this outage."""
         with self._lock:
             if self._store is None:
-                self._store = MemoryStore(self._told)
+                self._store = MemoryStore(self._tell)
             return self._store
 
     def close(self) -> None:
@@ -69,9 +72,13 @@ class Alone:
         store = self.store
         store.refuse(replace(short, slot=self._own(store, short.slot, now)), now)
 
+    def _tell(self, notice: Notice) -> None:
+        key = notice.slot.key.rpartition(_APART)[0]
+        self._told(replace(notice, slot=replace(notice.slot, key=key)))
+
     def _own(self, store: MemoryStore, slot: Slot, now: float) -> Slot:
         """The slot by which this process keeps to its share of one window; the next window has a share of its own."""
-        own = replace(slot, key=f"{slot.key}\x1f{start_of(slot)}")
+        own = replace(slot, key=f"{slot.key}{_APART}{start_of(slot)}")
         if not store.seeded(own.key):
             store.seed(own, [(now, self._gone(slot))])
         return own

@@ -1,7 +1,7 @@
 """Budgets in Redis, as scripts: each takes all counters of an attempt at once, and all of it happens or nothing.
 
 Lua counts in doubles, which are exact up to 2^53 only. An amount is therefore two whole numbers, written "h,l":
-millionths of a dollar, and 10^-12 dollars below them (0 to 999,999). Both stay exact up to 9 billion dollars.
+dollars, and what is below them in steps of 10^-12 dollars (0 to 10^12 - 1). Both stay exact up to 9 * 10^15 dollars.
 
 A counter is a hash:
     start, step, length   its window; what belongs to an earlier one is dropped when a later one begins
@@ -21,7 +21,7 @@ from typing import Final
 from aistrale.store.redis.connection import Script
 
 _MONEY: Final = """
-local M = 1000000
+local M = 1000000000000
 local function num(x) return tonumber(x) or 0 end
 local function add(ah, al, bh, bl)
   local l = al + bl

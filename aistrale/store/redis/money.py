@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 STEP: Final = Decimal("1E-12")
 """US dollars; smaller parts of an amount are rounded up."""
 
-_PER_MICRO: Final = 10**6
 _PLACES: Final = 12
+_STEPS: Final = 10**_PLACES
 
 
 class Stands(NamedTuple):
@@ -49,14 +49,14 @@ def exact(amount: Decimal) -> Decimal:
 
 def write(amount: Decimal, count: int | None = None) -> str:
     """An exact amount, and a count, in writing."""
-    high, low = divmod(int(EXACT.scaleb(amount, _PLACES)), _PER_MICRO)
+    high, low = divmod(int(EXACT.scaleb(amount, _PLACES)), _STEPS)
     return f"{high},{low}" if count is None else f"{high},{low},{count}"
 
 
 def read(text: str) -> Decimal:
     """An amount that was written."""
     high, low = text.split(",")[:2]
-    steps = int(high) * _PER_MICRO + int(low)
+    steps = int(high) * _STEPS + int(low)
     return EXACT.scaleb(Decimal(steps), -_PLACES) if steps else ZERO
 
 
