@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from aistrale.telemetry.events import Content
     from aistrale.telemetry.otel.attributes import Attributes
+
+_log = logging.getLogger("aistrale.telemetry")
+_reported: set[str] = set()
 
 
 def emit_details(
@@ -41,4 +45,11 @@ def emit_details(
         "severity_number": _logs.SeverityNumber.INFO,
         "attributes": found,
     }
-    logger.emit(record(event_name=words.DETAILS_EVENT, **common))
+    try:
+        made = record(event_name=words.DETAILS_EVENT, **common)
+    except TypeError:
+        if "events" not in _reported:
+            _reported.add("events")
+            _log.warning("events of OpenTelemetry need opentelemetry-api 1.35 or later; none are emitted")
+        return
+    logger.emit(made)

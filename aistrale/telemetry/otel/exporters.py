@@ -26,6 +26,7 @@ _HEADERS: Final = (
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
 )
+_AGGREGATION: Final = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -93,9 +94,9 @@ class Exporters:
     def reader(self) -> InMemoryMetricReader:
         """What collects metrics, in the form that the environment asks the exporter for."""
         exporter: Any = self._metric_exporter()
-        return InMemoryMetricReader(
-            getattr(exporter, "_preferred_temporality", None), getattr(exporter, "_preferred_aggregation", None)
-        )
+        # Unasked it would be the SDK's own buckets, in some releases instead of those that metrics come with.
+        asked = getattr(exporter, "_preferred_aggregation", None) if os.environ.get(_AGGREGATION) else None
+        return InMemoryMetricReader(getattr(exporter, "_preferred_temporality", None), asked)
 
     def _metric_exporter(self) -> OTLPMetricExporter:
         if self._metrics is None:

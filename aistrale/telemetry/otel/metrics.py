@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from inspect import signature
 from typing import TYPE_CHECKING, Final, cast
+
+from opentelemetry.metrics import Histogram
 
 from aistrale.telemetry.otel import conventions as words
 from aistrale.telemetry.otel.attributes import error_type, provider_of
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.metrics import Counter, Histogram, Meter
+    from opentelemetry.metrics import Counter, Meter
 
     from aistrale.core.call import Attempt
     from aistrale.telemetry.events import (
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 # Gaps between the pieces of a stream that are recorded where it ends; the rest is left to the thread that delivers.
 _AT_ONCE: Final = 32
 _MOST_GAPS: Final = 100_000
+_NEAR: Final = "context" in signature(Histogram.record).parameters
 
 
 class CallMetrics:
@@ -93,17 +97,19 @@ class CallMetrics:
             common[words.RESPONSE_MODEL] = attempt.response_model
         failed = error_type(attempt)
         timed = common if failed is None else {**common, words.ERROR_TYPE: failed}
-        self._duration.record(attempt.latency or 0.0, timed, context)
+        # The context leads from a measurement to its span; older APIs have no place for it.
+        near = {"context": context} if _NEAR else {}
+        self._duration.record(attempt.latency or 0.0, timed, **near)
         usage = attempt.usage
         # What is estimated is told by spans, which say so; a metric could not.
         if usage is not None and usage.source == "reported":
             for kind, count in (("input", usage.input_total), ("output", None if vectors else usage.output_total)):
                 if count is not None:
-                    self._tokens.record(count, {**common, words.TOKEN_TYPE: kind}, context)
+                    self._tokens.record(count, {**common, words.TOKEN_TYPE: kind}, **near)
         if not stream or self._first is None:
             return
         if attempt.first_token is not None:
-            self._first.record(attempt.first_token, common, context)
+            self._first.record(attempt.first_token, common, **near)
         self._pieces(gaps, common)
 
     def _pieces(self, gaps: Sequence[float], common: Attributes) -> None:

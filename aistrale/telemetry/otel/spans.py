@@ -7,7 +7,7 @@ already, the exchange is an INTERNAL span as well, without a word of the convent
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
@@ -17,6 +17,7 @@ from aistrale.core.stream import says
 from aistrale.telemetry.otel import attributes as reading
 from aistrale.telemetry.otel import conventions as words
 from aistrale.telemetry.otel.events import emit_details
+from aistrale.telemetry.otel.flavour import Flavour, Plain
 from aistrale.telemetry.otel.messages import span_content
 from aistrale.telemetry.otel.suppression import beneath, counted_by, muted
 from aistrale.types import EmbedRequest
@@ -38,46 +39,6 @@ if TYPE_CHECKING:
 
 # Gaps between pieces that one stream keeps; longer ones are a sample of it.
 _MOST_GAPS = 10_000
-
-
-class Flavour(Protocol):
-    """What a backend wants on spans beside the conventions."""
-
-    usage: bool
-    """Whether the conventions' tokens are on spans at all; False where the backend has a form of its own for them."""
-
-    def call(self, call: Call, *, rooted: bool) -> Attributes:
-        """Of a call that begins.
-
-        Args:
-            call: It.
-            rooted: Whether its span has none above it.
-        """
-        ...
-
-    def attempt(self, call: Call, attempt: Attempt, *, counted: bool) -> Attributes:
-        """Of an attempt that is over.
-
-        Args:
-            call: Its call.
-            attempt: Settled.
-            counted: Whether its tokens are counted here.
-        """
-        ...
-
-
-class Plain:
-    """Nothing beside the conventions."""
-
-    usage = True
-
-    def call(self, call: Call, *, rooted: bool) -> Attributes:
-        """None."""
-        return {}
-
-    def attempt(self, call: Call, attempt: Attempt, *, counted: bool) -> Attributes:
-        """None."""
-        return {}
 
 
 class SpanMaker:

@@ -13,6 +13,7 @@ from aistrale.telemetry.otel.settings import OTelSettings
 from aistrale.telemetry.sinks import open_sink
 from aistrale.testing.faults import Say
 from aistrale.types import Choice, Completion, Message, Usage
+from tests.telemetry.otel.rig import need_events
 
 MODEL = "openai/gpt-5-mini"
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -116,6 +117,8 @@ PLACES = [
 @pytest.mark.parametrize("case", PLACES)
 def test_environment_says_where_content_stands(client, rig, monkeypatch, case):
     variable, emit, wanted = case
+    if wanted[2]:
+        need_events()
     monkeypatch.setenv(CAPTURE, variable)
     monkeypatch.setenv(EMIT, emit)
     client().run("hi", model=MODEL)
@@ -143,6 +146,7 @@ def test_capture_and_the_sink_work_together(client, rig, case):
 
 
 def test_sink_knows_better_than_the_environment(client, rig, monkeypatch):
+    need_events()
     monkeypatch.setenv(CAPTURE, "SPAN_ONLY")
     client(["otel:?content=event"]).run("hi", model=MODEL)
     assert shown(rig) == (False, True, 1)
@@ -158,6 +162,7 @@ def test_one_sink_sees_content_and_another_does_not(client, rig, collector):
 
 
 def test_content_is_json_on_spans_and_structured_on_events(client, rig):
+    need_events()
     client(["otel:?content=span_and_event"]).run("Write to bob@example.com", model=MODEL, system="Be brief.")
     (span,), (record,) = rig.attempts, rig.records.kept
     on_span = json.loads(span.attributes["gen_ai.input.messages"])

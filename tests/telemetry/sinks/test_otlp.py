@@ -15,7 +15,7 @@ from aistrale.errors import ConfigurationError
 from aistrale.telemetry.sinks import open_sink
 from aistrale.telemetry.sinks.otlp import OTLPSink
 from aistrale.testing import simulator
-from tests.telemetry.otel.rig import Collector
+from tests.telemetry.otel.rig import Collector, need_events
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -69,6 +69,7 @@ def test_signals(call, collector):
 
 
 def test_content_as_events(call, collector):
+    need_events()
     call(f"otlp:{collector.url}?content=event")
     ((record, attributes),) = collector.records()
     assert record.event_name == "gen_ai.client.inference.operation.details"
