@@ -20,7 +20,9 @@ ROOT = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 HOME_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Most vendors' SDKs bring httpx2 with them; the environment without it has only the SDK built on httpx.
-EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2,phone"}
+EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2,phone,telemetry,fleet,frameworks,test-frameworks"}
+# What some tests start themselves, by the Debian package that has it.
+SERVERS = {"redis-server": "redis-server", "initdb": "postgresql"}
 GATED = ("aistrale/core/*", "aistrale/dialects/*", "aistrale/policies/*")
 GATE_PERCENT = 95
 NO_TESTS_COLLECTED = 5
@@ -115,10 +117,28 @@ def typing(session: nox.Session) -> None:
     session.run("pyright", *targets)
 
 
+def provide_servers(session: nox.Session) -> None:
+    """Install the servers that tests start, where that can be done; elsewhere their tests are skipped and say so."""
+    if sys.platform != "linux" or not shutil.which("apt-get") or os.geteuid() != 0:
+        return
+    installed = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    wanted = [package for program, package in SERVERS.items() if not shutil.which(program, path=installed)]
+    if not wanted:
+        return
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    refused = [*range(1, 256)]
+    session.run("apt-get", "update", "-q", external=True, env=environment, success_codes=[0, *refused])
+    # Tests start servers of their own; that of the machine is not to be started.
+    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *wanted]
+    session.run(*command, external=True, env=environment, success_codes=[0, *refused])
+
+
 @nox.session(python=PYTHONS)
 @nox.parametrize("http", [nox.param("httpx", id="httpx"), nox.param("httpx2", id="httpx2")])
 def tests(session: nox.Session, http: str) -> None:
     """The tests, documentation examples included, with httpx alone or with httpx2 installed."""
+    if http == "httpx2":
+        provide_servers(session)
     session.install("-e", f".[{EXTRAS[http]}]")
     wire = [str(path.relative_to(ROOT)) for pattern in WIRE_TESTS for path in sorted(ROOT.glob(pattern))]
     places = session.posargs or (wire if http == "httpx" else [])

@@ -319,9 +319,10 @@ class Client(_Face):
         return self._async
 
     def close(self) -> None:
-        """Close the connections and ship the journal; the client can be used again afterwards."""
+        """Close the connections, ship the journal, and bring events to their sinks; it can be used again afterwards."""
         run_sync(self._engine.close_sync())
         self._engine.ledger.flush(2.0)
+        self._engine.reporting.close()
 
     def __enter__(self) -> Self:
         return self
@@ -410,8 +411,10 @@ class AsyncClient(_Face):
         return cast("T", await runtime.invoke(question, self._engine, *args, **kwargs))
 
     async def close(self) -> None:
-        """Close this loop's connections; the client can be used again afterwards."""
+        """Close this loop's connections, and bring events to their sinks; it can be used again afterwards."""
         await self._engine.close_async()
+        if self._engine.reporting.hub is not None:
+            await self._engine.async_runtime().invoke(self._engine.reporting.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,3 +1,4 @@
+# needs: llama_index.core
 """An agent of LlamaIndex with tools, whose model is any that aistrale reaches.
 
 Needs `pip install "aistrale[llamaindex]"`, OPENAI_API_KEY, and ANTHROPIC_API_KEY for when the first cannot answer.

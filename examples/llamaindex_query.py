@@ -1,3 +1,4 @@
+# needs: llama_index.core
 """Ask a few documents with LlamaIndex, through aistrale, and see what it did step by step.
 
 Needs `pip install "aistrale[llamaindex]"`, and OPENAI_API_KEY for the vectors and the answers.
