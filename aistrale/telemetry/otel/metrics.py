@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from inspect import signature
 from typing import TYPE_CHECKING, Final, cast
@@ -149,6 +150,7 @@ class EventMetrics:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._counters: dict[str, Counter] = {}
+        self._lock = threading.Lock()
         self._calls = _histogram(
             meter, "aistrale.call.duration", "s", "Time that a call took, attempts and waiting.", words.SECONDS_BUCKETS
         )
@@ -165,7 +167,10 @@ class EventMetrics:
     def _add(self, name: str, amount: float, attributes: Attributes, unit: str = "1") -> None:
         counter = self._counters.get(name)
         if counter is None:
-            counter = self._counters[name] = self._meter.create_counter(name, unit=unit)
+            # Two clients may have one sink, and an SDK complains of an instrument that is made twice.
+            with self._lock:
+                counter = self._counters.get(name) or self._meter.create_counter(name, unit=unit)
+                self._counters[name] = counter
         counter.add(amount, attributes)
 
     def _call(self, event: CallFinished) -> None:

@@ -9,7 +9,6 @@ its frame on the stack.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel_context
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 # The keys of opentelemetry-util-genai 1.3, and the class of what stands there; it is beta, so nothing of it is certain.
 _INFERENCE: Final = ("opentelemetry.genai.client.inference.context", "InferenceData")
 _EMBEDDING: Final = ("opentelemetry.genai.client.embedding.context", "EmbeddingData")
+_UTIL: Final = "opentelemetry.util.genai.invocation"
 _MUTE: Final = "suppress_instrumentation"
 # Operations of the conventions that use tokens themselves; an agent's or a workflow's span only stands around them.
 _MODEL_OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content"})
@@ -121,18 +121,15 @@ def beneath(context: Context, call: Call, *, mute: bool) -> Context:
     return context
 
 
-_holders: dict[str, Callable[[], object] | None] = {}
 _mutes: list[str] = []
 
 
 def _holder(name: str) -> Callable[[], object] | None:
-    """The class of what OpenTelemetry's instrumentations look for; None where their library is not installed."""
-    if name not in _holders:
-        try:
-            _holders[name] = getattr(import_module("opentelemetry.util.genai.invocation"), name, None)
-        except ImportError:
-            _holders[name] = None
-    return _holders[name]
+    """The class of what OpenTelemetry's instrumentations look for; None where none of them is there.
+
+    It is never imported here: an instrumentation that looks for it has done so.
+    """
+    return getattr(sys.modules.get(_UTIL), name, None)
 
 
 def mute_keys() -> list[str]:
