@@ -171,9 +171,16 @@ class Reports:
                 cost=None if run.ours else self._cost(run, engine),
                 tags=run.tags,
                 documents=run.documents,
-                content=_content(run, engine) if run.capture else None,
+                content=self._content(run, engine) if run.capture else None,
             )
         )
+
+    def _content(self, run: Run, engine: Engine | None) -> Content | None:
+        try:
+            return _content(run, engine)
+        except Exception:  # noqa: BLE001 - the step is told of without it
+            self.failed("what was said")
+            return None
 
     def _cost(self, run: Run, engine: Engine | None) -> Decimal | None:
         usage = run.usage
