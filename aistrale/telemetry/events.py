@@ -430,7 +430,7 @@ class RunFinished(TelemetryEvent):
         model: Which model.
         streamed: Whether the answer came piece by piece.
         first_token: Seconds until the first piece.
-        input_tokens: As the framework tells; cached ones included. Like the counts that follow, None where the step was a
+        input_tokens: As the framework tells; cached ones included. None, as are the other counts, where the step was a
             call of ours, whose attempts tell them, or came out of the framework's cache.
         output_tokens: As the framework tells; reasoning included.
         cache_read_tokens: Of the input.
