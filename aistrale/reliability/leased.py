@@ -176,6 +176,7 @@ class LeasedBucket(TokenBucket):
 
     def refused(self, wait: float, now: float) -> None:
         """It makes no sense to ask for `wait` seconds."""
+        self._look(now)
         self._not_before = max(self._not_before, now + wait)
 
     def spare(self, now: float) -> float:

@@ -185,9 +185,7 @@ class Fleet:
         self._rung = False
         with contextlib.suppress(IndexError):
             while True:
-                work = self._outbox.popleft()
-                with contextlib.suppress(Away):
-                    work()
+                self._tell(self._outbox.popleft())
         pause = None
         if self._budgets is not None:
             with contextlib.suppress(Away):
@@ -197,6 +195,14 @@ class Fleet:
             with contextlib.suppress(Away):
                 self._answers.write()
         return pause
+
+    def _tell(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Away:
+            pass
+        except Exception as error:  # noqa: BLE001 - one answer that makes no sense must not keep the rest from being told
+            self.connection.failed(error)
 
     # --- being known -------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Seconds ahead for which a slice is promised at most: what a process is promised and does not take is lost to others.
 _AHEAD: Final = 1.0
+# Seconds after which one asks again for tokens that were not to be had.
+_AGAIN: Final = 0.25
 # A bucket that nobody asks is kept for so many seconds after it is full.
 _KEEP: Final = 60
 
@@ -175,7 +177,9 @@ class SharedLimits:
             if kind in given:
                 self._buckets[kind].granted(given[kind], pause, now)
             else:
-                self._buckets[kind].refused(max(pause - _AHEAD / 2, 0.001), now)
+                # Requests do not come back; tokens that others had reserved may at any moment.
+                again = pause - _AHEAD / 2 if kind == 0 else min(pause, _AGAIN)
+                self._buckets[kind].refused(max(again, 0.001), now)
 
     def give_back(self, gate: Gate) -> None:
         """Let others have what is not used here; for the thread that does so."""

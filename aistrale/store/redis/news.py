@@ -62,9 +62,9 @@ if kept then
 end
 if ARGV[4] == 'open' then
   local until_ = now + tonumber(ARGV[5]) * 1000000
-  if state == 'open' and till > now and (ARGV[7] ~= '1' or till >= until_) then return {0, tostring(last)} end
+  if state == 'open' and till > now and (ARGV[7] ~= '1' or till >= until_) then return {0, string.format('%.0f', last)} end
   till = until_
-elseif state ~= 'open' or tonumber(ARGV[8]) < last then return {0, tostring(last)}
+elseif state ~= 'open' or tonumber(ARGV[8]) < last then return {0, string.format('%.0f', last)}
 else till = now end
 local seq = math.max(last + 1, now)
 local told = cjson.encode({

@@ -53,3 +53,11 @@ class QuietFleet(Fleet):
 
     def drop(self):
         self.connection.close()
+
+
+def until(fact, seconds=20.0):
+    """Wait for something to become true; what it was."""
+    end = time.monotonic() + seconds
+    while not (value := fact()) and time.monotonic() < end:
+        time.sleep(0.005)
+    return value

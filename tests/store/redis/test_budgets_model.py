@@ -43,7 +43,7 @@ def slots(now):
     return [
         Slot("day", Decimal(2), True, start, start + DAY, marks=marks),
         Slot("minute", Decimal(1), True, -math.inf, math.inf, 60.0, 1.0, marks),
-        Slot("life", Decimal("9000000000"), True, -math.inf, math.inf),
+        Slot("life", Decimal(9000000000), True, -math.inf, math.inf),
         Slot("soft", Decimal("0.6"), False, start, start + DAY, marks=(Decimal("0.3"), Decimal("0.6"))),
     ]
 
