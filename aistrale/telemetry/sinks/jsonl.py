@@ -127,6 +127,11 @@ class JSONLinesSink:
         with self._lock:
             self._forget()
 
+    def __del__(self) -> None:
+        # Of a client that was forgotten: the number of a descriptor closes nothing by itself.
+        if hasattr(self, "_fd"):
+            self._forget()
+
     def _append(self, data: bytes) -> bool:
         put_aside = False
         for _ in range(_TRIES):

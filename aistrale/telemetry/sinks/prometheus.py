@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -38,6 +39,10 @@ _POLL: Final = 0.1
 # them, and they keep the registry: held weakly here, they go with it.
 _of_registry: weakref.WeakKeyDictionary[CollectorRegistry, weakref.ref[_Delivered]] = weakref.WeakKeyDictionary()
 _register = threading.Lock()
+
+
+class _Forgotten(Exception):  # noqa: N818 - nothing went wrong
+    """The sink whose server this is does not exist any more."""
 
 
 class PrometheusSink:
@@ -175,7 +180,7 @@ class PrometheusSink:
             shown = prometheus.CollectorRegistry()
             shown.register(cast("type[Collector]", MultiProcessCollector)(None))  # type: ignore[call-arg]  # untyped
         try:
-            server = _serving(self._host, self._port, prometheus.MetricsHandler.factory(shown))
+            server = _serving(self._host, self._port, prometheus.MetricsHandler.factory(shown), weakref.ref(self))
         except OSError as error:
             self._again = now + _PATIENCE
             if not self._warned and not _several():
@@ -187,15 +192,20 @@ class PrometheusSink:
                 )  # fmt: skip
             return False
         self._server = server
-        self._thread = threading.Thread(
-            target=server.serve_forever, args=(_POLL,), name="aistrale-prometheus-server", daemon=True
-        )
+        self._thread = threading.Thread(target=_serve, args=(server,), name="aistrale-prometheus-server", daemon=True)
         self._thread.start()
         _log.info("Prometheus can collect from http://%s:%d/metrics", *cast("tuple[str, int]", self.address))
         return True
 
 
-def _serving(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> HTTPServer:
+def _serve(server: HTTPServer) -> None:
+    with server, contextlib.suppress(_Forgotten):
+        server.serve_forever(_POLL)
+
+
+def _serving(
+    host: str, port: int, handler: type[BaseHTTPRequestHandler], owner: weakref.ref[PrometheusSink]
+) -> HTTPServer:
     from http.server import ThreadingHTTPServer
 
     class Server(ThreadingHTTPServer):
@@ -205,6 +215,12 @@ def _serving(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> HTT
             # Not HTTPServer's, which asks a name server what we are called.
             socketserver.TCPServer.server_bind(self)
             self.server_name, self.server_port = host, self.server_address[1]
+
+        def service_actions(self) -> None:
+            # A sink that was forgotten without `close` gives its port back. Nobody else could end this thread without
+            # waiting for it, which a finalizer must not.
+            if owner() is None:
+                raise _Forgotten
 
         def handle_error(self, request: object, client_address: object) -> None:
             # Whoever collects and hangs up is no reason to write to the application's standard error.

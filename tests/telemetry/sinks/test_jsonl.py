@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import gzip
 import json
 import os
@@ -45,6 +46,13 @@ def numbers(*paths) -> list[int]:
 
 def put_aside(folder) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name != "calls.jsonl")
+
+
+def is_open(fd, path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except OSError:
+        return False
 
 
 def test_events_are_lines_that_can_be_read_back(tmp_path):
@@ -277,6 +285,15 @@ def test_a_child_process_opens_the_file_itself(tmp_path):
     sink.write([event(1)])
     sink.close()
     assert numbers(sink.path) == [0, 1]
+
+
+def test_a_sink_that_is_forgotten_keeps_no_descriptor(tmp_path):
+    path = tmp_path / "calls.jsonl"
+    for _ in range(3):
+        JSONLinesSink(path).write([event()])
+    gc.collect()
+    assert len(read(path)) == 3
+    assert not any(is_open(fd, path) for fd in range(1000))
 
 
 def test_an_address_says_everything(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import math
 import os
 import socket
@@ -331,6 +332,20 @@ def test_a_port_that_is_taken_is_one_warning_and_is_tried_again(caplog, monkeypa
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_sink_that_is_forgotten_gives_its_port_and_its_thread_back():
+    sink = PrometheusSink(0)
+    assert sink.start()
+    _, port = sink.address
+    thread = sink._thread
+    del sink
+    gc.collect()
+    thread.join(10.0)
+    assert not thread.is_alive()
+    again = PrometheusSink(port)
+    assert again.start()
+    again.close()
+
+
 def test_a_child_process_begins_at_zero_with_a_port_of_its_own():
     sink = PrometheusSink(0)
     sink.write([CacheLooked(result="hit")])
