@@ -41,7 +41,7 @@ _of_registry: weakref.WeakKeyDictionary[CollectorRegistry, weakref.ref[_Delivere
 _register = threading.Lock()
 
 
-class _Forgotten(Exception):  # noqa: N818 - nothing went wrong
+class _Forgotten(Exception):
     """The sink whose server this is does not exist any more."""
 
 
