@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from aistrale.cost.budgets.store import Slot
-    from aistrale.store.redis.bookkeeping import Batch, Open
+    from aistrale.store.redis.bookkeeping import Batch
     from aistrale.store.redis.budget_wire import Process
     from aistrale.store.redis.money import Stands
 
@@ -46,6 +46,8 @@ _T = TypeVar("_T")
 _FRESH: Final = 1.0
 # Seconds for which a counter is watched after it was used.
 _LATELY: Final = 60.0
+# Seconds after which all who could not reach Redis have reached it again, and told what they spent meanwhile.
+_TOLD_BY: Final = 1.5
 # Seconds between two tries of those that wait for money.
 _TRY: Final = 0.03
 _ALONE: Final = "Redis is away: what other processes spend is not known, and this one keeps to its share"
@@ -82,6 +84,7 @@ class RedisBudgets:
         self._unseeded: set[str] = set()
         self._seeds: OrderedDict[str, tuple[Slot, Sequence[tuple[float, Decimal]], str | None]] = OrderedDict()
         self.epoch = 0
+        self._alone_until: float | None = None
         self._fresh()
         on_fork(self._after_fork)
 
@@ -94,6 +97,7 @@ class RedisBudgets:
     def _after_fork(self) -> None:
         self._fresh()
         self._alone.after_fork()
+        self._alone_until = None
         self._books.forget_process()
         self.epoch += 1
 
@@ -142,6 +146,8 @@ class RedisBudgets:
     def _share(self, hold: SharedHold, theirs: list[int], now: float) -> Short | None:
         slots, amounts = _pick(hold.slots, theirs), _pick(hold.amounts, theirs)
         try:
+            if self._alone_until is not None:
+                raise Away
             stands, short = self._demand(slots, amounts, None, now)
             if short is not None:
                 return short
@@ -190,7 +196,7 @@ class RedisBudgets:
         slots, amounts = _pick(held.slots, theirs), _pick(held.amounts, theirs)
         try:
             # Of one that Redis has not heard of yet it cannot keep more.
-            asked = self._is_told(held)
+            asked = self._is_told(held) and self._alone_until is None
             short = self._demand(slots, more, amounts, now)[1] if asked else None
         except Away:
             asked = False
@@ -318,7 +324,7 @@ class RedisBudgets:
         for index, slot in enumerate(slots):
             if not slot.shared:
                 short = self._own.spent([slot], now)
-            elif self._connection.down:
+            elif self._connection.down or self._alone_until is not None:
                 short = self._alone.spent(slot, now)
             else:
                 short = self._one.run(partial(self._spent, slot))
@@ -337,11 +343,11 @@ class RedisBudgets:
         return Short(0, slot, stands.spent, stands.reserved, ZERO, passing=False, resets=resets_of(slot))
 
     def snapshot(self, slots: Sequence[Slot], now: float) -> list[Balance]:
-        """What each slot stands at; a round trip where Redis has not spoken of one for a second."""
-        stale = [slot for slot in slots if slot.shared and not self._one.run(partial(self._is_fresh, slot))]
-        if stale:
+        """What each slot stands at; a round trip while Redis is there."""
+        theirs = [slot for slot in slots if slot.shared]
+        if theirs:
             with contextlib.suppress(Away):
-                self._learn(stale, self._wire.look(stale, now + self._process.skew))
+                self._learn(theirs, self._wire.look(theirs, now + self._process.skew))
         return [
             self._one.run(partial(self._balance, slot)) if slot.shared else self._own.snapshot([slot], now)[0]
             for slot in slots
@@ -358,10 +364,6 @@ class RedisBudgets:
         slots = self._one.run(lambda: self._books.lately(self._clock() - _LATELY))
         if slots:
             self._learn(slots, self._wire.look(slots, self._wall() + self._process.skew))
-
-    def _is_fresh(self, slot: Slot) -> bool:
-        known = self._books.of(slot)
-        return known is not None and self._clock() - known.at <= _FRESH
 
     def _balance(self, slot: Slot) -> Balance:
         known, seed = self._books.of(slot), self._seeds.get(slot.key)
@@ -398,7 +400,7 @@ class RedisBudgets:
         slot = short.slot
         if not slot.shared:
             self._own.refuse(short, now)
-        elif self._connection.down:
+        elif self._connection.down or self._alone_until is not None:
             self._alone.refuse(short, now)
         else:
             self._one.post(lambda: self._refusals.append((slot, now)))
@@ -481,15 +483,19 @@ class RedisBudgets:
             ticket.short = result
         return True
 
-    def rejoin(self) -> None:
-        """Redis is there, or there again: tell it everything; for whoever makes this process known.
+    def rejoin(self, *, back: bool) -> None:
+        """Redis is there: tell it everything; for whoever makes this process known.
+
+        Args:
+            back: Whether it has been away. Then this process keeps to its share for another moment, until the others
+                have told what they spent meanwhile.
 
         Raises:
-            Away: It is not.
+            Away: It is not there.
         """
         with self._flushing:
             now = self._wall() + self._process.skew
-            self._wire.rejoin(self._one.run(self._come_back), now)
+            self._wire.rejoin(self._one.run(self._books.rejoin), now)
             known = self._one.run(lambda: list(self._books.known.values()))
             self._wire.restore([each for each in known if each.stands.spent and _lasts(each.slot, now)], now)
             for key in list(self._unseeded):
@@ -498,10 +504,21 @@ class RedisBudgets:
                 self._unseeded.discard(key)
             if self._books.batch is not None:
                 self._send(self._books.batch)
+            if back:
+                self._alone_until = self._clock() + _TOLD_BY
 
-    def _come_back(self) -> list[Open]:
-        self._alone.close()
-        return self._books.rejoin()
+    def join_in(self) -> None:
+        """Go by what all have told, if it is time for that; for the thread that keeps this process known.
+
+        Raises:
+            Away: Redis is.
+        """
+        if self._alone_until is None or self._clock() < self._alone_until:
+            return
+        with self._flushing:
+            self._wire.rejoin(self._one.run(self._books.rejoin), self._wall() + self._process.skew)
+            self._alone_until = None
+            self._alone.close()
 
 
 def _pick(values: Sequence[_T], at: Sequence[int]) -> list[_T]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Reply: TypeAlias = "list[object]"
 
 _log = logging.getLogger("aistrale.state")
-_CLUSTER: Final = ("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN")
+# The client library's names for what only a cluster says.
+_CLUSTER: Final = frozenset({"MovedError", "AskError", "ClusterDownError", "ClusterCrossSlotError"})
 
 
 class Away(Exception):
@@ -242,7 +243,7 @@ class Connection:
 
     def _explain(self, error: BaseException) -> str:
         text = str(error)
-        if text.startswith(_CLUSTER):
+        if type(error).__name__ in _CLUSTER:
             text = "Redis Cluster is not supported: give the address of a single Redis"
         elif isinstance(error, self._redis.exceptions.TimeoutError):
             text = f"no answer within {self.address.timeout:g} s; ?timeout= in the address sets another limit"

@@ -49,7 +49,7 @@ _WEEK: Final = 604_800
 _EXIT_SECONDS: Final = 1.0
 
 # KEYS: processes, signs of life. ARGV: process, epoch, "1" to make it known, first part of the keys of slots, seconds
-# until it is not counted, until it is dead, until all is forgotten.
+# until it is not counted, until it is dead, until all is forgotten, channel.
 _BEAT: Final = Script(
     REAP
     + """
@@ -66,6 +66,10 @@ end
 redis.call('EXPIRE', KEYS[1], ARGV[7])
 redis.call('EXPIRE', KEYS[2], ARGV[7])
 local alive = redis.call('ZCOUNT', KEYS[2], now - tonumber(ARGV[5]), '+inf')
+if ARGV[3] == '1' then
+  local at = string.format('%.0f', now * 1000000)
+  redis.call('PUBLISH', ARGV[8], cjson.encode({kind = 'joined', from = ARGV[1], at = at, alive = alive}))
+end
 return {t[1], t[2], alive, known and 1 or 0}
 """
 )
@@ -210,7 +214,7 @@ class Fleet:
         self.epoch += 1
         self._sign(join=True)
         if self._budgets is not None:
-            self._budgets.rejoin()
+            self._budgets.rejoin(back=self.connection.down)
         self._tries = 0
         self._next_beat = self._clock() + BEAT
         self.news.announce()
@@ -219,6 +223,7 @@ class Fleet:
         connection, before = self.connection, self._wall()
         keys = [self.key("procs"), self.key("alive")]
         args: list[object] = [self.id, self.epoch, int(join), self.key("slots", ""), _GONE, _DEAD, _WEEK]
+        args.append(self.news.channel)
         reply = connection.ask(_BEAT, keys, args)
         after = self._wall()
         try:
@@ -236,6 +241,10 @@ class Fleet:
         self._tries = 0
         self._next_try = self._clock() + _TRIES[0]
         self._listener.start()
+
+    def count(self) -> None:
+        """Have the processes counted anew."""
+        self._next_beat = 0.0
 
     def tick(self) -> float:
         """What is due; for the thread that listens. Seconds until something is again."""
@@ -260,6 +269,7 @@ class Fleet:
             if self.connection.joined:
                 self._sign(join=False)
             if self._budgets is not None:
+                self._budgets.join_in()
                 self._budgets.refresh()
             for place in list(self.news.places.values()):
                 if place.limits is not None and place.limits.slow:

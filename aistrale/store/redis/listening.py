@@ -77,23 +77,31 @@ class _Ear:
         self._client: redis.Redis | None = None
         self._era = -1
 
-    def hear(self, fleet: Fleet, seconds: float) -> None:
-        """Heed the news of a while."""
+    def open(self, fleet: Fleet) -> None:
+        """Subscribe, where it is not yet or no more. Raises the client library's errors."""
         connection = fleet.connection
-        if self._pubsub is None or self._era != connection.era:
-            self.close()
-            self._era = connection.era
-            self._client = connection.listener()
-            make = cast("Callable[..., redis.client.PubSub]", self._client.pubsub)
-            self._pubsub = make(ignore_subscribe_messages=True)
-            self._pubsub.subscribe(fleet.news.channel)
-            # After that, so that nothing is told in between.
-            fleet.news.load()
-        message = self._pubsub.get_message(timeout=seconds)
+        if self._pubsub is not None and self._era == connection.era:
+            return
+        self.close()
+        self._era = connection.era
+        self._client = connection.listener()
+        make = cast("Callable[..., redis.client.PubSub]", self._client.pubsub)
+        self._pubsub = make(ignore_subscribe_messages=True)
+        self._pubsub.subscribe(fleet.news.channel)
+        # After that, so that nothing is told in between.
+        fleet.news.load()
+        fleet.count()
+
+    def hear(self, seconds: float) -> list[bytes]:
+        """Wait for news; what there is of it. Raises the client library's errors."""
+        heard: list[bytes] = []
+        pubsub = cast("redis.client.PubSub", self._pubsub)
+        message = pubsub.get_message(timeout=seconds)
         while message is not None:
             if isinstance(message.get("data"), bytes):
-                fleet.news.heard(message["data"])
-            message = self._pubsub.get_message(timeout=0.0)
+                heard.append(message["data"])
+            message = pubsub.get_message(timeout=0.0)
+        return heard
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -108,26 +116,45 @@ class _Ear:
 
 def _loop(reference: weakref.ref[Fleet], stop: threading.Event) -> None:
     ear = _Ear()
-    # Not held on to between two rounds, so that one that is forgotten is gone.
-    while not stop.is_set() and (fleet := reference()) is not None:
-        pause = _round(fleet, ear)
-        del fleet
-        if pause is not None:
+    # While it waits it holds on to nothing, so that a fleet that is forgotten is gone.
+    while not stop.is_set() and (pause := _due(reference, ear)) is not None:
+        if pause < 0.0:
             ear.close()
-            stop.wait(pause)
+            stop.wait(-pause)
+            continue
+        try:
+            heard, failure = ear.hear(pause), None
+        except Exception as error:  # noqa: BLE001 - whatever a library or a server does, this thread goes on
+            heard, failure = [], error
+            ear.close()
+        if heard or failure is not None:
+            _heed(reference, heard, failure)
     ear.close()
 
 
-def _round(fleet: Fleet, ear: _Ear) -> float | None:
-    """Do what is due and listen; seconds to wait where there is nothing to listen to."""
+def _due(reference: weakref.ref[Fleet], ear: _Ear) -> float | None:
+    """Do what is due; seconds to listen, the negative of them to wait where nobody can be heard, None at the end."""
+    fleet = reference()
+    if fleet is None:
+        return None
     pause = _GLANCE
     try:
         pause = min(max(fleet.tick(), _LEAST), _GLANCE)
         if fleet.connection.joined:
-            ear.hear(fleet, pause)
-            return None
+            ear.open(fleet)
+            return pause
     except Away:
-        return pause
-    except Exception as error:  # noqa: BLE001 - whatever a library or a server does, this thread goes on
+        return -pause
+    except Exception as error:  # noqa: BLE001 - as above
         fleet.connection.failed(error)
-    return pause
+    return -pause
+
+
+def _heed(reference: weakref.ref[Fleet], heard: list[bytes], failure: Exception | None) -> None:
+    fleet = reference()
+    if fleet is None:
+        return
+    for text in heard:
+        fleet.news.heard(text)
+    if failure is not None:
+        fleet.connection.failed(failure)

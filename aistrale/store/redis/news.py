@@ -55,6 +55,7 @@ _CHANGE: Final = Script("""
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local kept = redis.call('HGET', KEYS[1], ARGV[3])
+local function nothing(last) return {0, string.format('%.0f', last)} end
 local last, state, till = 0, 'closed', 0
 if kept then
   local k = cjson.decode(kept)
@@ -62,9 +63,9 @@ if kept then
 end
 if ARGV[4] == 'open' then
   local until_ = now + tonumber(ARGV[5]) * 1000000
-  if state == 'open' and till > now and (ARGV[7] ~= '1' or till >= until_) then return {0, string.format('%.0f', last)} end
+  if state == 'open' and till > now and (ARGV[7] ~= '1' or till >= until_) then return nothing(last) end
   till = until_
-elseif state ~= 'open' or tonumber(ARGV[8]) < last then return {0, string.format('%.0f', last)}
+elseif state ~= 'open' or tonumber(ARGV[8]) < last then return nothing(last)
 else till = now end
 local seq = math.max(last + 1, now)
 local told = cjson.encode({
@@ -370,6 +371,11 @@ class News:
         age = max(self._wall() + self.sender.skew - int(cast("str", told["at"])) / 1e6, 0.0)
         if kind == "hold":
             self._heed_hold(told, now, age)
+            return
+        if kind == "joined":
+            # Until the next sign of life tells exactly: whoever shares with too few takes too much.
+            connection = self.sender.connection
+            connection.processes = max(connection.processes, int(_number(told["alive"])))
             return
         place = self.places.get(cast("str", told["place"]))
         if place is None:

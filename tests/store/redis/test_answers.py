@@ -31,7 +31,7 @@ class Processes:
     def client(self):
         return self.fleets[0].connection.client()
 
-    def keys(self):
+    def all_keys(self):
         return self.client.keys(self.fleets[0].key("*"))
 
 
@@ -68,7 +68,7 @@ def test_everything_there_has_an_end(processes):
     one.put("k", entry(lasts=50.0))
     one.put("late", entry(lasts=0.0))
     one.flush()
-    for key in processes.keys():
+    for key in processes.all_keys():
         if b"answer" in key:
             assert 0 < processes.client.ttl(key) <= 50
     assert one.get("late", time.time() - 1.0) is None
@@ -104,7 +104,7 @@ def test_forgetting_is_for_all(processes):
     one.flush()
     two.clear()
     assert one.get("k", time.time()) is None
-    assert not [key for key in processes.keys() if b"answer" in key]
+    assert not [key for key in processes.all_keys() if b"answer" in key]
 
 
 def test_without_redis_there_is_a_memory(frail):

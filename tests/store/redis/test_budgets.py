@@ -355,6 +355,30 @@ def test_what_is_reserved_when_redis_comes_back_is_told(frail):
     assert frail.stands(two, slot()) == (Decimal("0.1875"), 0)
 
 
+def test_who_is_back_first_does_not_spend_what_others_have_spent_meanwhile(frail):
+    (early, one), (late, two) = frail.start(), frail.start()
+    for fleet in (early, late, early):
+        fleet.back()
+        fleet._sign(join=False)
+    frail.server.kill()
+    spend(late, two, slot(), "0.5")
+    taken = reserve(one, slot(), "0.25")
+    frail.server.start()
+    assert early.back()
+    # The other one's half is not known yet; its own share is.
+    assert isinstance(reserve(one, slot(), "0.5"), Short)
+    more = reserve(one, slot(), "0.125")
+    assert isinstance(more, Hold)
+    assert late.back()
+    late.tell()
+    frail.clock.now += 2.0
+    early.back()
+    assert frail.stands(two, slot()) == (Decimal("0.5"), Decimal("0.375"))
+    assert isinstance(reserve(one, slot(), "0.25"), Short)
+    assert isinstance(reserve(one, slot(), "0.125"), Hold)
+    assert taken.done is False
+
+
 def test_the_one_who_knows_most_restores_it(frail):
     (early, one), (late, two) = frail.start(), frail.start()
     spend(early, one, slot(), "0.25")
