@@ -153,7 +153,7 @@ class Breaker:
         """
         self._change(lambda: self._circuit.open_until(until, now, reason))
 
-    def hear_opened(self, until: float, now: float, reason: str, *, told: bool) -> None:
+    def hear_opened(self, until: float, now: float, reason: str, *, told: bool, in_a_row: int = 0) -> None:
         """Another process that shares state found out; the event says `news`. No effect in a state set by hand.
 
         Args:
@@ -162,8 +162,9 @@ class Breaker:
             reason: The other one's.
             told: Whether the provider said so: then it holds as in `open_until`. Else it is another one's judgement,
                 which an open breaker does not heed.
+            in_a_row: How many calls of the other one had failed in a row.
         """
-        self._change(lambda: self._circuit.hear_opened(until, now, reason, told=told))
+        self._change(lambda: self._circuit.hear_opened(until, now, reason, told=told, in_a_row=in_a_row))
 
     def hear_closed(self, now: float) -> None:
         """Another process found it healthy; no effect before an instant that the provider named, or on what was forced.

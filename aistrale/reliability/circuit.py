@@ -238,12 +238,14 @@ class Circuit:
             self._reason = reason
             self._tell("extended", "open", now, reason)
 
-    def hear_opened(self, until: float, now: float, reason: str, *, told: bool) -> None:
+    def hear_opened(self, until: float, now: float, reason: str, *, told: bool, in_a_row: int = 0) -> None:
         """Another process opened."""
         now = self._clock(now)
         self._ripen(now)
         if not now < until < math.inf or self._state in _BY_HAND:
             return
+        # Whoever has nowhere else to go goes by it whether the target answers at all.
+        self._row = max(self._row, in_a_row)
         if told:
             self._barred = max(self._barred, until)
         if self._state == "open":

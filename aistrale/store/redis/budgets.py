@@ -146,8 +146,6 @@ class RedisBudgets:
     def _share(self, hold: SharedHold, theirs: list[int], now: float) -> Short | None:
         slots, amounts = _pick(hold.slots, theirs), _pick(hold.amounts, theirs)
         try:
-            if self._alone_until is not None:
-                raise Away
             stands, short = self._demand(slots, amounts, None, now)
             if short is not None:
                 return short
@@ -170,7 +168,9 @@ class RedisBudgets:
     def _demand(
         self, slots: Sequence[Slot], amounts: Sequence[Decimal], held: Sequence[Decimal] | None, now: float
     ) -> tuple[list[Stands], Short | None]:
-        """Ask Redis for money, or for more of it. Raises Away."""
+        """Ask Redis for money, or for more of it. Raises Away, also for a moment after Redis was."""
+        if self._alone_until is not None:
+            raise Away
         stands, short = self._wire.reserve(slots, amounts, held, now + self._process.skew)
         self._learn(slots if short is None else [short.slot], stands)
         return stands, short
@@ -196,7 +196,7 @@ class RedisBudgets:
         slots, amounts = _pick(held.slots, theirs), _pick(held.amounts, theirs)
         try:
             # Of one that Redis has not heard of yet it cannot keep more.
-            asked = self._is_told(held) and self._alone_until is None
+            asked = self._is_told(held)
             short = self._demand(slots, more, amounts, now)[1] if asked else None
         except Away:
             asked = False

@@ -50,7 +50,8 @@ _GLANCE: Final = 0.25
 _UNKNOWN: Final = 1000
 
 # KEYS: one hash of all breakers. ARGV: channel, process, place, digest, "open" or "closed", seconds from now, reason,
-# "1" if a provider said so, number of the opening that is closed, seconds to keep it. Gives what holds now.
+# "1" if a provider said so, number of the opening that is closed, seconds to keep it, failures in a row. Gives whether
+# that holds now, and the number of what does.
 _CHANGE: Final = Script("""
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -70,7 +71,8 @@ else till = now end
 local seq = math.max(last + 1, now)
 local told = cjson.encode({
   kind = 'breaker', from = ARGV[2], place = ARGV[3], state = ARGV[4], reason = ARGV[6], told = ARGV[7] == '1',
-  seq = string.format('%.0f', seq), at = string.format('%.0f', now), till = string.format('%.0f', till)})
+  seq = string.format('%.0f', seq), at = string.format('%.0f', now), till = string.format('%.0f', till),
+  row = tonumber(ARGV[10])})
 redis.call('HSET', KEYS[1], ARGV[3], told)
 local keep = math.ceil((till - now) / 1000000) + tonumber(ARGV[9])
 if redis.call('TTL', KEYS[1]) < keep then redis.call('EXPIRE', KEYS[1], keep) end
@@ -289,7 +291,8 @@ class News:
         left = until - self.clock()
         if state == "open" and left <= 0.0:
             return
-        args = [self.channel, sender.id, place.name, state, repr(left), reason, int(place.told), place.seq, _AFTER]
+        row = place.state.breaker.snapshot(self.clock()).in_a_row
+        args = [self.channel, sender.id, place.name, state, repr(left), reason, int(place.told), place.seq, _AFTER, row]
         reply = sender.connection.run(_CHANGE, [sender.key("breakers")], args)
         place.seq = max(place.seq, int(cast("bytes", reply[1])))
 
@@ -403,7 +406,8 @@ class News:
             return
         left = int(cast("str", told["till"])) / 1e6 - (self._wall() + self.sender.skew)
         place.told = bool(told["told"])
-        place.state.breaker.hear_opened(now + left, now, str(told["reason"]), told=place.told)
+        row = int(_number(told.get("row", 0)))
+        place.state.breaker.hear_opened(now + left, now, str(told["reason"]), told=place.told, in_a_row=row)
 
     def _heed_hold(self, told: JSONObject, now: float, age: float) -> None:
         error = getattr(errors, str(told["error"]), None)

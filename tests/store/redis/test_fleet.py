@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import os
 import subprocess
 import sys
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
+import httpx
 import pytest
 
 import aistrale
-from aistrale.errors import BudgetExceeded, ConfigurationError
+from aistrale.errors import BudgetExceeded, CircuitOpen, ConfigurationError, ServerError
 from aistrale.store.redis.fleet import Fleet
 from aistrale.testing import simulator
 from tests.servers.redis import RedisServer, needs_redis
@@ -241,6 +245,70 @@ def test_a_replica_that_takes_nothing_is_no_help(clients, lasting, server):
     assert connected(client)
 
 
+# --- breakers, by way of calls ---------------------------------------------------------------------------------------
+
+
+class Provider(httpx.BaseTransport):
+    """Fails, or answers when it is let; counts who is with it."""
+
+    def __init__(self):
+        self.fails, self.lets, self.asked = True, threading.Event(), 0
+
+    def handle_request(self, request):
+        self.asked += 1
+        if self.fails:
+            return httpx.Response(500, json={"error": {"message": "down"}})
+        assert self.lets.wait(20.0)
+        message = {"role": "assistant", "content": "Hello"}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+        body = {"id": "x", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage}
+        return httpx.Response(200, json=body)
+
+
+def test_one_call_of_all_processes_finds_out_whether_a_target_is_back(clients, lasting):
+    url, provider = named(lasting, "&timeout=2"), Provider()
+    settings = {
+        "transport": provider,
+        "http": "httpx",
+        "retry": False,  # who retries also waits for an open breaker
+        "breaker": {"base": 1.0, "cap": 1.0, "trickle": 1000.0},
+        "providers": {"openai": {"api_key": "sk-000000000000000000000000"}},
+    }
+    one, two = clients(url, **settings), clients(url, **settings)
+
+    def ask(client):
+        return client.run("Hello", model="openai/m")
+
+    def state(client):
+        return next((each.state for each in client.breakers().values()), None)
+
+    with pytest.raises(ServerError):
+        ask(two)
+    assert connected(two)
+    while state(one) != "open":
+        with contextlib.suppress(ServerError):
+            ask(one)
+    # It heard it at once, and calls that have nowhere else to go heed it as well.
+    assert until(lambda: state(two) == "open")
+    asked = provider.asked
+    with pytest.raises(CircuitOpen):
+        ask(two)
+    assert provider.asked == asked
+    provider.fails = False
+    assert until(lambda: state(one) == state(two) == "half_open")
+    with ThreadPoolExecutor() as pool:
+        probe = pool.submit(ask, one)
+        assert until(lambda: provider.asked == asked + 1)
+        with pytest.raises(CircuitOpen, match="probed elsewhere"):
+            ask(two)
+        provider.lets.set()
+        assert probe.result().text == "Hello"
+    ask(one)
+    assert until(lambda: state(two) == "closed")
+    assert ask(two).text == "Hello"
+
+
 # --- the end of a client ---------------------------------------------------------------------------------------------
 
 
@@ -274,6 +342,32 @@ def test_one_that_is_forgotten_leaves_no_thread(sim, lasting):
         return fleet() is None and not thread.is_alive()
 
     assert until(gone)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_both_sides_of_a_fork_go_on(clients, lasting):
+    client = clients(named(lasting, "&timeout=2"), **BUDGET, cache=True)
+    client.run("Hello", max_tokens=5)
+    assert connected(client)
+    assert client.flush()
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            client.run("Hello from the child", max_tokens=5)
+            done = client.flush() and until(lambda: client.state().processes == 2)
+            os.write(writing, b"y" if done and client.state().connected and client.budgets()[0].spent > 0 else b"n")
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reading, 1) == b"y"
+    os.close(reading)
+    os.close(writing)
+    before = client.budgets()[0].spent
+    client.run("Hello from the parent", max_tokens=5)
+    assert client.flush()
+    assert client.budgets()[0].spent > before
+    assert client.state().errors == 0
 
 
 def test_without_the_library_the_extra_is_named(sim):

@@ -78,7 +78,7 @@ def url(pack, prefix):
     return f"{pack.server.url}?prefix={prefix}&timeout=1"
 
 
-def test_a_rate_of_fifty_a_second_is_kept_by_all_together(pack):
+def test_a_rate_of_fifty_a_second_is_kept_by_all_together(pack, record_property):
     seconds = 4.0
     pack.all("open", state=url(pack, "rate"), limits={"default": {"rpm": 3000, "burst": 0.1}})
     pack.all("connect")
@@ -89,7 +89,7 @@ def test_a_rate_of_fifty_a_second_is_kept_by_all_together(pack):
     # Whatever was saved up before is gone after a moment.
     steady = [at for at in asked if at >= begins + 0.5]
     rate = len(steady) / (begins + seconds - (begins + 0.5))
-    print(f"{rate:.1f} a second by {PROCESSES} processes, {len(asked)} calls")
+    record_property("rate", f"{rate:.1f} a second by {PROCESSES} processes, {len(asked)} calls")
     assert rate == pytest.approx(50.0, rel=0.05)
     for window in (0.1, 0.5, 1.0):
         most = max(sum(1 for at in asked if begin <= at < begin + window) for begin in asked)
@@ -97,19 +97,19 @@ def test_a_rate_of_fifty_a_second_is_kept_by_all_together(pack):
         assert most <= 50.0 * window + 5 + PROCESSES
 
 
-def test_a_budget_of_one_dollar_is_kept_to_the_cent_and_below(pack):
+def test_a_budget_of_one_dollar_is_kept_to_the_cent_and_below(pack, record_property):
     pack.all("open", state=url(pack, "budget"), budgets=[{"limit": "1", "period": "day"}])
     first = pack.all("connect")
     assert all(first)
     spent = pack.all("spend", threads=2, pause=0.0, seconds=20.0)
     total = sum(Decimal(cost) for cost, _ in spent) + PROCESSES * COST
     told = {(Decimal(cost), Decimal(held)) for cost, held, _ in pack.all("settled")}
-    print(f"{total} dollars by {[calls for _, calls in spent]} calls")
+    record_property("spent", f"{total} dollars by {[calls for _, calls in spent]} calls")
     assert told == {(total, Decimal(0))}
     assert Decimal(1) - 2 * COST < total <= Decimal(1)
 
 
-def test_a_redis_that_is_killed_and_comes_back_costs_a_share_and_no_memory(pack):
+def test_a_redis_that_is_killed_and_comes_back_costs_a_share_and_no_memory(pack, record_property):
     pack.all("open", state=url(pack, "killed"), budgets=[{"limit": "1", "period": "day"}])
     pack.all("connect")
     spending = pack.begin("spend", threads=2, pause=0.08, seconds=30.0)
@@ -123,20 +123,20 @@ def test_a_redis_that_is_killed_and_comes_back_costs_a_share_and_no_memory(pack)
     rest = pack.all("spend", threads=1, pause=0.0, seconds=20.0)
     total = sum(Decimal(cost) for cost, _ in (*spent, *rest)) + PROCESSES * COST
     after = {(Decimal(cost), Decimal(held)) for cost, held, _ in pack.all("settled")}
-    print(f"{total} dollars by {[calls for _, calls in spent]} calls and {[calls for _, calls in rest]} after it")
+    record_property("spent", f"{total} dollars by {[calls for _, calls in (*spent, *rest)]} calls")
     assert all(errors for _, _, errors in told)
     # Nothing that was spent is forgotten although Redis has lost everything.
     assert after == {(total, Decimal(0))}
     assert Decimal("0.98") < total <= Decimal("1.05")
 
 
-def test_a_breaker_that_opens_in_one_is_known_to_all_within_a_tenth_of_a_second(pack):
+def test_a_breaker_that_opens_in_one_is_known_to_all_within_a_tenth_of_a_second(pack, record_property):
     pack.all("open", state=url(pack, "breaker"), retry={"attempts": 1})
     pack.all("connect")
     opened = pack.ask(0, "fail")
     heard = [pack.ask(at, "heard") for at in range(1, PROCESSES)]
     delays = [each[2] - opened[2] for each in heard]
-    print(f"heard after {', '.join(f'{delay * 1000:.1f}' for delay in delays)} ms")
+    record_property("heard", f"after {', '.join(f'{delay * 1000:.1f}' for delay in delays)} ms")
     assert opened[:2] == ["opened", False]
     assert all(each[:2] == ["opened", True] for each in heard)
     assert max(delays) < 0.1

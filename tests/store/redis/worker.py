@@ -5,6 +5,7 @@ The provider is a function in this process, so that nothing but the shared state
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -84,10 +85,8 @@ class Worker:
     def call(self, begins, ends):
         time.sleep(max(begins - time.time(), 0.0))
         while time.time() < ends:
-            try:
+            with contextlib.suppress(AistraleError):
                 self.client.run("Hello", model=MODEL, max_tokens=MOST, deadline=max(ends - time.time(), 0.05))
-            except AistraleError:
-                pass
 
     def spend(self, threads, pause, seconds):
         """Call until there is no money left; what it cost, and how many calls there were."""
@@ -128,10 +127,8 @@ class Worker:
         """Call a provider that fails until the breaker opens; when it did."""
         self.provider.fails = True
         while not self.news:
-            try:
+            with contextlib.suppress(AistraleError):
                 self.client.run("Hello", model=MODEL)
-            except AistraleError:
-                pass
         return self.news[0]
 
     def heard(self):
@@ -152,7 +149,8 @@ def main():
     for line in sys.stdin:
         name, args = json.loads(line)
         result = getattr(worker, name)(**args)
-        print(json.dumps(result), flush=True)
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
     worker.close()
 
 
