@@ -20,7 +20,16 @@ ROOT = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 HOME_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Most vendors' SDKs bring httpx2 with them; the environment without it has only the SDK built on httpx.
-EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2,phone,telemetry,fleet,frameworks,test-frameworks"}
+EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2,phone,telemetry,fleet"}
+# What the frameworks bring with them (aiohttp, plug-ins of pytest) would change what the other tests meet.
+FRAMEWORKS = "test,trio,openai,httpx2,telemetry,frameworks,test-frameworks"
+FRAMEWORK_TESTS = (
+    "tests/integrations",
+    "tests/telemetry/otel",
+    "tests/telemetry/webhooks",
+    "tests/cli/test_examples.py",
+    "tests/test_docs.py",
+)
 # What some tests start themselves, by the Debian package that has it.
 SERVERS = {"redis-server": "redis-server", "initdb": "postgresql"}
 GATED = ("aistrale/core/*", "aistrale/dialects/*", "aistrale/policies/*")
@@ -84,6 +93,7 @@ nox.options.sessions = [
     # own, so that this run stays within a quarter hour.
     f"tests-{HOME_PYTHON}(httpx)",
     f"tests-{HOME_PYTHON}(httpx2)",
+    "frameworks",
 ]
 
 
@@ -111,7 +121,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Types: mypy in strict mode and pyright, on the package and on the typing tests."""
-    session.install("-e", f".[{EXTRAS['httpx2']}]", "mypy>=1.15", "pyright[nodejs]>=1.1.390")
+    session.install("-e", f".[{EXTRAS['httpx2']},frameworks]", "mypy>=1.15", "pyright[nodejs]>=1.1.390")
     targets = ["aistrale", *(["tests/typing"] if (ROOT / "tests" / "typing").is_dir() else [])]
     session.run("mypy", *targets)
     session.run("pyright", *targets)
@@ -143,6 +153,13 @@ def tests(session: nox.Session, http: str) -> None:
     wire = [str(path.relative_to(ROOT)) for pattern in WIRE_TESTS for path in sorted(ROOT.glob(pattern))]
     places = session.posargs or (wire if http == "httpx" else [])
     session.run(*ALL_TESTS, *places, env=hidden_environment())
+
+
+@nox.session
+def frameworks(session: nox.Session) -> None:
+    """LangChain, LlamaIndex, and telemetry beside the instrumentations of others; their examples and documentation."""
+    session.install("-e", f".[{FRAMEWORKS}]")
+    session.run(*ALL_TESTS, *(session.posargs or FRAMEWORK_TESTS), env=hidden_environment())
 
 
 @nox.session

@@ -218,6 +218,7 @@ ROWS = [
     (DecryptionError("sealed"), "internal", "never", "never", "ignore", False),
     (ConfigurationError("what?"), "configuration", "never", "never", "ignore", False),
     (AllTargetsFailed("all", [ServerError("down")]), "internal", "never", "never", "ignore", False),
+    (errors.WebhookVerificationError("stale", reason="stale"), "internal", "never", "never", "ignore", False),
     (Suspended("io"), "internal", "never", "never", "ignore", False),
     (ValueError("bug"), "internal", "never", "never", "ignore", False),
     (TimeoutError("somebody's"), "internal", "never", "never", "ignore", False),
