@@ -169,7 +169,8 @@ class Settings:
             providers; False by default.
         state: What several processes share: "memory" (the default) is nothing, "redis://host:6379/0" (or "rediss://",
             "unix://") shares breakers, rate limits, budgets, health and, where it is on, the cache.
-        ledger: "sqlite:///path", "off", or None for the platform's data directory (AISTRALE_HOME).
+        ledger: "sqlite:///path", "postgresql://user@host/database", "off", or None for the platform's data directory
+            (AISTRALE_HOME).
         http: "auto" takes httpx2 where it is installed, else httpx.
         trust_env: Honour HTTP(S)_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.
         verify: Check certificates: True, False, or a path of a CA bundle.

@@ -71,6 +71,9 @@ def examine() -> JSONObject:
         engine = Engine({})
     except AistraleError as error:
         found.broken(error)
+    except ImportError as error:
+        # A setting asks for a library that an extra brings.
+        found.problems.append(str(error))
     report: JSONObject = {
         "system": _system(engine.settings.http if engine is not None else "auto", found),
         "settings": _settings(found),
@@ -259,23 +262,22 @@ def _money(settings: Settings | None, found: Findings) -> JSONObject:
 
 
 def _ledger(ledger: LedgerHandle | NullLedger, found: Findings) -> JSONObject:
-    from aistrale.store.handle import journal_directory
-
     status = ledger.status()
     report: JSONObject = {"mode": status.mode, "path": status.path}
     if status.mode == "off":
         found.notes.append("the ledger is off: `aistrale cost` has nothing to show")
         return report
-    if status.path is None:
+    if status.journal is None or status.journal.directory is None:
         found.problems.append("ledger: there is no directory for it. Set AISTRALE_HOME.")
         return report
-    path = Path(status.path)
-    reason = unwritable(path.parent)
+    journal = Path(status.journal.directory)
+    reason = unwritable(journal.parent)
     report["writable"] = reason is None
     if reason is not None:
-        found.problems.append(f"ledger: {path.parent} cannot be written ({reason}). Set AISTRALE_HOME or ledger.")
+        found.problems.append(f"ledger: {journal.parent} cannot be written ({reason}). Set AISTRALE_HOME or ledger.")
     report.update(calls=0, attempts=0, unsettled=0)
-    if path.exists() or journal_directory(path).exists():
+    # A database that is no file can only be asked; that creates nothing.
+    if status.mode != "sqlite" or journal.exists() or (status.path is not None and Path(status.path).exists()):
         try:
             kinds = ledger.summary("kind")
             report["calls"] = sum(row.calls for row in kinds)
@@ -287,7 +289,7 @@ def _ledger(ledger: LedgerHandle | NullLedger, found: Findings) -> JSONObject:
     shipper = after.shipper
     # A journal whose rows are all in the database is empty.
     report["journal"] = {
-        "directory": str(journal_directory(path)),
+        "directory": str(journal),
         "waiting_bytes": shipper.backlog_bytes if shipper is not None else 0,
         "damaged": shipper.skipped + shipper.undecodable if shipper is not None else 0,
         "held": shipper.held if shipper is not None else 0,

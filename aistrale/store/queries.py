@@ -8,7 +8,6 @@ stands in `aistrale.store.words`.
 from __future__ import annotations
 
 import calendar
-import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from aistrale.errors import ConfigurationError
 from aistrale.store.protocol import Exchange, SpendRow
 from aistrale.store.records import COLUMNS, TOKEN_BUCKETS, AttemptRow, IntentRow
-from aistrale.store.summary import EXACT, DistinctCount, Spread, added, seconds_of
+from aistrale.store.summary import EXACT, DistinctCount, Spread, added, seconds_in, seconds_of
 from aistrale.store.tables import json_of, load
 from aistrale.store.words import SQLITE, TIMES
 
@@ -286,7 +285,7 @@ def _spend_row(columns: Sequence[Any], keys: int) -> SpendRow:
         tokens={bucket: int(count) for bucket, count in zip(TOKEN_BUCKETS, tokens, strict=True) if count is not None},
     )
     if spread is not None:
-        _, row.latency_p50, row.latency_p95 = json.loads(spread)
+        _, row.latency_p50, row.latency_p95 = seconds_in(spread)
     return row
 
 

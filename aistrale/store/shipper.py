@@ -92,6 +92,7 @@ class FrameShipper(Generic[T]):
         what: What the rows are called in logs.
         clock: Monotonic seconds.
         batch_rows: Rows in one transaction.
+        bound: Told at the start of each pass how many seconds the ledger has; None if as many as it needs.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class FrameShipper(Generic[T]):
         what: str,
         clock: Callable[[], float] = time.monotonic,
         batch_rows: int = BATCH_ROWS,
+        bound: Callable[[float | None], None] | None = None,
     ) -> None:
         self.directory = os.fspath(directory)
         self._ledger = ledger
@@ -110,8 +112,10 @@ class FrameShipper(Generic[T]):
         self._what = what
         self._clock = clock
         self._batch_rows = batch_rows
+        self._bound = bound
         self._status = ShipperStatus()
         self._warned = False
+        self._cursors: dict[str, int] = {}
         self._busy = False
         self._fds: set[int] = set()
         self._lock = threading.Lock()
@@ -180,11 +184,17 @@ class FrameShipper(Generic[T]):
             return False
         self._busy = False
         try:
+            if self._bound is not None:
+                self._bound(None if deadline is None else deadline - self._clock())
             done = self._ship_directory(deadline)
         except (LedgerUnavailable, OSError) as error:
             self._busy = isinstance(error, LedgerUnavailable) and error.busy
             self._status.failures += 1
             self._status.last_error = str(error)
+            with contextlib.suppress(OSError):
+                # As far as this process knows; the ledger cannot be asked.
+                paths = segments_in(self.directory)
+                self._status.backlog_bytes = sum(_size(path) - self._cursors.get(path.stem, 0) for path in paths)
             if self._status.failures == 1:
                 _log.warning("%s stay in the journal %s: %s", self._what, self.directory, error)
             return False
@@ -203,7 +213,7 @@ class FrameShipper(Generic[T]):
                 self._busy = True
                 return False
             paths = segments_in(self.directory)
-            cursors = self._ledger.cursors()
+            cursors = self._cursors = dict(self._ledger.cursors())
             # What a crash left between the deletion of a segment and of its cursor.
             self._ledger.forget(cursors.keys() - {path.stem for path in paths})
             self._status.held = 0
@@ -243,7 +253,7 @@ class FrameShipper(Generic[T]):
                 return False
             self._ledger.write_batch(batch, Cursor(name, reader.next_offset))
             self._status.shipped += len(batch)
-            offset = reader.next_offset
+            offset = self._cursors[name] = reader.next_offset
         if reader.next_offset != offset:
             # Only damage was passed over since.
             self._ledger.write_batch([], Cursor(name, reader.next_offset))
@@ -284,6 +294,7 @@ class Shipper(FrameShipper[Row]):
         ledger: Where rows go. One directory belongs to one ledger.
         clock: Monotonic seconds.
         batch_rows: Rows in one transaction.
+        bound: See `FrameShipper`.
     """
 
     def __init__(
@@ -293,8 +304,16 @@ class Shipper(FrameShipper[Row]):
         *,
         clock: Callable[[], float] = time.monotonic,
         batch_rows: int = BATCH_ROWS,
+        bound: Callable[[float | None], None] | None = None,
     ) -> None:
-        super().__init__(directory, ledger, decode=decode_row, what="ledger rows", clock=clock, batch_rows=batch_rows)
+        super().__init__(
+            directory, ledger, decode=decode_row, what="ledger rows", clock=clock, batch_rows=batch_rows, bound=bound
+        )
+
+
+def _size(path: Path) -> int:
+    found = _where(path)
+    return 0 if found is None else found.stat().st_size
 
 
 def _where(path: Path) -> Path | None:

@@ -95,6 +95,11 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
+def seconds_in(spread: str) -> list[float]:
+    """Mean, median and 95th percentile of a spread; a database may write 1.0 as 1."""
+    return [float(value) for value in json.loads(spread)]
+
+
 def exact_amount(text: object) -> str | None:
     """A cost that can be added up exactly, or None if the text is no such number."""
     try:
@@ -211,7 +216,7 @@ def seconds_of(name: str, moment: datetime | None, default: float) -> float:
 
 def _set_latency(row: SummaryRow, spread: object) -> None:
     if isinstance(spread, str):
-        row.latency_mean, row.latency_p50, row.latency_p95 = json.loads(spread)
+        row.latency_mean, row.latency_p50, row.latency_p95 = seconds_in(spread)
 
 
 def _set_totals(row: SummaryRow, totals: list[Any]) -> None:

@@ -38,19 +38,19 @@ KEYS: Final[dict[RowType, str]] = {
     ScoreRow: "call_id, name",
     CountRow: "call_id, attempt",
 }
-_JSON_COLUMNS: Final = frozenset({"tags", "lossy", "privacy", "optimized", "metered"})
+JSON_COLUMNS: Final = frozenset({"tags", "lossy", "privacy", "optimized", "metered"})
 _LISTS: Final = frozenset({"lossy", "optimized"})
 _EMPTY: Final = frozenset({"{}", "[]"})
 _JSON_PLACES: Final = {
     cls: tuple(
-        (place, list if name in _LISTS else dict) for place, name in enumerate(COLUMNS[cls]) if name in _JSON_COLUMNS
+        (place, list if name in _LISTS else dict) for place, name in enumerate(COLUMNS[cls]) if name in JSON_COLUMNS
     )
     for cls in TABLES
 }
 _COST_PLACES: Final = {cls: COLUMNS[cls].index("cost") for cls in (AttemptRow, CallRow)}
 _AVOIDED_PLACE: Final = COLUMNS[CallRow].index("avoided")
 _ARRAYS: Final = {cls: tuple(name for name in COLUMNS[cls] if name in _LISTS) for cls in TABLES}
-_OBJECTS: Final = {cls: tuple(name for name in COLUMNS[cls] if name in _JSON_COLUMNS - _LISTS) for cls in TABLES}
+_OBJECTS: Final = {cls: tuple(name for name in COLUMNS[cls] if name in JSON_COLUMNS - _LISTS) for cls in TABLES}
 
 
 def names_of(cls: RowType) -> str:
@@ -124,7 +124,7 @@ def dump(row: Row, batch: Batch) -> list[object]:
     return columns
 
 
-def _json_of(value: object, kind: type[list[str] | dict[str, object]]) -> str:
+def _json_of(value: object, kind: type[object]) -> str:
     if not value or not isinstance(value, kind):
         # What a damaged row holds there would stop the questions that look into it.
         return "[]" if kind is list else "{}"

@@ -247,8 +247,8 @@ def test_each_database_has_its_own_journal():
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("postgresql://user:hunter2@host/db", "not supported in this version"),
-        ("postgres://user:hunter2@host/db", "not supported in this version"),
+        ("postgresql://user:hunter2@host:port/db", "port"),
+        ("postgresql:user:hunter2@host/db", "not understood"),
         ("mysql://user:hunter2@host/db", "mysql"),
         ("sqlite://", "sqlite"),
         ("sqlite:///", "no file"),

@@ -72,7 +72,7 @@ def test_a_wrong_address_is_told_in_the_words_of_this_setting(url):
 
 def test_the_secrets_of_an_address_are_not_shown():
     with pytest.raises((ConfigurationError, ImportError)) as caught:
-        open_sink("postgresql://user:canary-password@")
+        open_sink("postgresql://user:canary-password@host:port/database")
     assert "canary-password" not in str(caught.value)
 
 
