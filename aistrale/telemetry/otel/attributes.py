@@ -10,25 +10,26 @@ from aistrale.telemetry.otel import conventions as words
 from aistrale.types import EmbedRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from aistrale.core.call import Attempt, Call, Target
     from aistrale.core.reply import Reply
     from aistrale.store.records import CallRow
     from aistrale.telemetry.otel.conventions import Operation, Profile
-    from aistrale.types import JSON, Choice, Completion, Embeddings, Request, Usage
+    from aistrale.types import Choice, Completion, Embeddings, Usage
 
 Value: TypeAlias = "str | bool | int | float | Sequence[str]"
 Attributes: TypeAlias = dict[str, "Value"]
 
-_CHAT_APIS: Final = {"openai_chat": "chat_completions", "openai_responses": "responses"}
 _OPENAI: Final = frozenset({"openai", "azure.ai.openai"})
+_ERRORS: Final = 400
 _PORTS: Final = {"https": 443, "http": 80}
-_MODALITIES: Final = {"audio": "speech", "image": "image"}
 CANCELLED: Final = "CancelledError"
 """What a cancelled attempt has as its type of error, whichever exception it was that cancelled it."""
 
 OTHER: Final = "_OTHER"
+NO_END: Final = ("error",)
+"""Why a stream ended of which nobody will say it any more."""
 
 
 # --- what is known before anything is sent ---------------------------------------------------------------------------
@@ -65,102 +66,27 @@ def server_of(base_url: str) -> tuple[str, int] | None:
     return parts.hostname, parts.port or _PORTS.get(parts.scheme, 443)
 
 
+def speaks_openai(target: Target) -> bool:
+    """Whether it is one of OpenAI's own services, which have attributes of their own."""
+    return provider_of(target.provider.name, target.base_url) in _OPENAI
+
+
 def identity(call: Call, target: Target) -> Attributes:
     """What spans and metrics share: operation, provider, model, server."""
+    return dict(_identity(operation_of(call, target), target.provider.name, target.base_url, target.model))
+
+
+@lru_cache(maxsize=1024)
+def _identity(operation: Operation, provider: str, base_url: str, model: str) -> Attributes:
     found: Attributes = {
-        words.OPERATION: operation_of(call, target),
-        words.PROVIDER: provider_of(target.provider.name, target.base_url),
-        words.REQUEST_MODEL: target.model,
+        words.OPERATION: operation,
+        words.PROVIDER: provider_of(provider, base_url),
+        words.REQUEST_MODEL: model,
     }
-    server = server_of(target.base_url)
+    server = server_of(base_url)
     if server is not None:
         found[words.SERVER_ADDRESS], found[words.SERVER_PORT] = server
     return found
-
-
-def request_attributes(call: Call, target: Target, profile: Profile) -> Attributes:
-    """What the request asks for."""
-    request = call.request
-    if isinstance(request, EmbedRequest):
-        return _vector_request(request)
-    found: Attributes = {}
-    if call.context.session:
-        found[words.CONVERSATION] = call.context.session
-    limit = call.limit if call.limit is not None else request.max_tokens
-    for name, count in ((words.MAX_TOKENS, limit), (words.SEED, request.seed)):
-        if count is not None:
-            found[name] = count
-    _sampling(request, profile, found)
-    if request.stop:
-        found[words.STOP_SEQUENCES] = tuple(request.stop)
-    if request.n is not None and request.n != 1:
-        found[words.CHOICE_COUNT] = request.n
-    if request.stream and profile.details:
-        found[words.STREAM] = True
-    if (kind := _output_type(request)) is not None:
-        found[words.OUTPUT_TYPE] = kind
-    if profile.renamed:
-        _newer(request, found)
-    _openai_request(request, target, found)
-    return found
-
-
-def _vector_request(request: EmbedRequest) -> Attributes:
-    found: Attributes = {}
-    if request.dimensions is not None:
-        found[words.DIMENSIONS] = request.dimensions
-    if isinstance(form := _field(request, "encoding_format"), str):
-        found[words.ENCODING_FORMATS] = (form,)
-    return found
-
-
-def _sampling(request: Request, profile: Profile, found: Attributes) -> None:
-    for name, number in (
-        (words.TEMPERATURE, request.temperature),
-        (words.TOP_P, request.top_p),
-        (words.FREQUENCY_PENALTY, request.frequency_penalty),
-        (words.PRESENCE_PENALTY, request.presence_penalty),
-    ):
-        if number is not None:
-            found[name] = float(number)
-    if request.top_k is not None:
-        # A number until 1.41, a count since.
-        found[words.TOP_K] = int(request.top_k) if profile.renamed else float(request.top_k)
-
-
-def _newer(request: Request, found: Attributes) -> None:
-    if request.reasoning is not None and request.reasoning.effort:
-        found[words.REASONING_LEVEL] = request.reasoning.effort
-    before = _field(request, "previous_response_id") or _field(request, "previous_interaction_id")
-    if isinstance(before, str):
-        found[words.PREVIOUS_RESPONSE] = before
-
-
-def _output_type(request: Request) -> str | None:
-    """The kind of output that was asked for; None where the request leaves it open."""
-    if request.output is not None:
-        return "text" if request.output.kind == "text" else "json"
-    asked = _field(request, "modalities")
-    for kind in asked if isinstance(asked, list) else ():
-        if isinstance(kind, str) and kind.lower() in _MODALITIES:
-            return _MODALITIES[kind.lower()]
-    return None
-
-
-def _openai_request(request: Request, target: Target, found: Attributes) -> None:
-    if provider_of(target.provider.name, target.base_url) not in _OPENAI:
-        return
-    if (api := _CHAT_APIS.get(target.dialect)) is not None:
-        found[words.OPENAI_API] = api
-    if request.service_tier and request.service_tier != "auto":
-        found[words.OPENAI_REQUEST_TIER] = request.service_tier
-
-
-def _field(request: Request | EmbedRequest, name: str) -> JSON:
-    """A field that the hub has no word for, as the caller wrote it."""
-    if name in request.extra:
-        return request.extra[name]
-    return None if request.wire is None else request.wire.fields.get(name)
 
 
 def attempt_attributes(call: Call, attempt: Attempt) -> Attributes:
@@ -256,15 +182,19 @@ def answer_attributes(call: Call, attempt: Attempt, reply: Reply, profile: Profi
     dialect = attempt.target.dialect
     reasons = [finish_reason(choice, dialect) for choice in answer.choices]
     if not seen.ended and call.stream:
-        # Nobody will say any more why it ended.
-        reasons = reasons or ["error"]
+        reasons = reasons or list(NO_END)
     if reasons:
         found[words.FINISH_REASONS] = tuple(reasons)
     if call.stream and attempt.first_token is not None and profile.details:
         found[words.FIRST_CHUNK] = attempt.first_token
-    if provider_of(attempt.target.provider.name, attempt.target.base_url) in _OPENAI:
+    if speaks_openai(attempt.target):
         _openai_answer(answer, found)
     return found
+
+
+def broke_off(attempt: Attempt) -> bool:
+    """Whether an answer had begun, by its status, of which nothing was handed on."""
+    return attempt.outcome != "success" and attempt.status is not None and attempt.status < _ERRORS
 
 
 def finish_reason(choice: Choice, dialect: str) -> str:
@@ -331,9 +261,18 @@ def cache_names(profile: Profile, cache_tokens: str) -> tuple[str, ...]:
     return (words.CACHE_WRITE_TOKENS if cache_tokens == "write" else words.CACHE_CREATION_TOKENS,)
 
 
-def sendable(attributes: Mapping[str, Value]) -> Attributes:
+def sendable(attributes: Attributes) -> Attributes:
     """The same, without what exporters cannot send: half of a surrogate pair makes them lose whole batches."""
+    if all(_plain(name) and _plain(value) for name, value in attributes.items()):
+        return attributes
     return {_text(name): _sendable(value) for name, value in attributes.items()}
+
+
+def _plain(value: Value) -> bool:
+    """Whether it can be sent as it is; nearly all can, and that is seen at once."""
+    if isinstance(value, str):
+        return value.isascii()
+    return isinstance(value, (int, float)) or all(map(str.isascii, value))
 
 
 def _sendable(value: Value) -> Value:

@@ -19,7 +19,8 @@ from aistrale.telemetry.otel import conventions as words
 from aistrale.telemetry.otel.events import emit_details
 from aistrale.telemetry.otel.flavour import Flavour, Plain
 from aistrale.telemetry.otel.messages import span_content
-from aistrale.telemetry.otel.suppression import beneath, counted_by, muted
+from aistrale.telemetry.otel.requests import request_attributes
+from aistrale.telemetry.otel.suppression import Counter, beneath, counted_by, muted
 from aistrale.types import EmbedRequest
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from aistrale.telemetry.otel.sources import Source
     from aistrale.types import Event
 
+_NEVER = Counter("never", measures=True)
 # Gaps between pieces that one stream keeps; longer ones are a sample of it.
 _MOST_GAPS = 10_000
 
@@ -90,12 +92,14 @@ class SpanMaker:
         if shared and counter is None and muted():
             return None
         parent = otel_context.get_current()
+        if counter is not None and counter.span is not None:
+            parent = set_span_in_context(counter.span, parent)
         if tracer is None:
             return CallSpan(None, parent, counter)
         vectors = isinstance(call.request, EmbedRequest)
         found = reading.call_attributes(call)
         if counter is not None:
-            found[words.COUNTED_BY] = counter
+            found[words.COUNTED_BY] = counter.name
         rooted = not get_current_span(parent).get_span_context().is_valid
         found.update(self.flavour.call(call, rooted=rooted))
         name = f"aistrale {'embeddings' if vectors else 'chat'} {call.asked}"
@@ -110,7 +114,7 @@ class SpanMaker:
         identity = reading.identity(call, attempt.target)
         found = reading.attempt_attributes(call, attempt)
         if counted:
-            found = {**identity, **reading.request_attributes(call, attempt.target, self.profile), **found}
+            found = {**identity, **request_attributes(call, attempt.target, self.profile), **found}
         tracer, span = self.source.tracer(), None
         above = parent.context
         if tracer is not None:
@@ -121,13 +125,13 @@ class SpanMaker:
             span = tracer.start_span(name, above, kind, reading.sendable(found))
             if self.settings.propagate:
                 _propagate(call, attempt, span)
-        own = identity if counted else None
-        return AttemptSpan(self, call, attempt, span=span, above=above, identity=own, begun=found)
+        own = identity if parent.measured else None
+        return AttemptSpan(self, call, attempt, span=span, above=above, counted=counted, identity=own, begun=found)
 
-    def _counter(self, call: Call, *, shared: bool) -> str | None:
+    def _counter(self, call: Call, *, shared: bool) -> Counter | None:
         """Who counts the tokens of a call instead of us."""
         if self.settings.count == "never":
-            return "never"
+            return _NEVER
         if self.settings.count == "always" or not shared:
             return None
         return counted_by(call)
@@ -174,15 +178,22 @@ class CallSpan(_Current):
         call: It.
     """
 
-    __slots__ = ("_call", "_ended", "_parent", "_span", "context", "counter")
+    __slots__ = ("_call", "_ended", "_span", "context", "counter")
 
-    def __init__(self, span: OTelSpan | None, parent: Context, counter: str | None, call: Call | None = None) -> None:
+    def __init__(
+        self, span: OTelSpan | None, parent: Context, counter: Counter | None, call: Call | None = None
+    ) -> None:
         super().__init__()
         self._span = span
         self._call = call
         self._ended = False
         self.counter = counter
         self.context = parent if span is None else set_span_in_context(span, parent)
+
+    @property
+    def measured(self) -> bool:
+        """Whether metrics of its exchanges are ours to give."""
+        return self.counter is None or not self.counter.measures
 
     def make(self) -> Context:
         """The context in which it is current."""
@@ -221,7 +232,8 @@ class AttemptSpan(_Current):
         attempt: It.
         span: None where only metrics are wanted.
         above: The context of the call's span.
-        identity: What its measurements are filed under; None where somebody else counts.
+        counted: Whether its tokens are counted here, and not by somebody above us.
+        identity: What its measurements are filed under; None where somebody else measures.
         begun: The attributes that it began with.
     """
 
@@ -230,6 +242,7 @@ class AttemptSpan(_Current):
         "_begun",
         "_call",
         "_context",
+        "_counted",
         "_ended",
         "_gaps",
         "_identity",
@@ -246,6 +259,7 @@ class AttemptSpan(_Current):
         *,
         span: OTelSpan | None,
         above: Context,
+        counted: bool,
         identity: Attributes | None,
         begun: Attributes,
     ) -> None:
@@ -254,6 +268,7 @@ class AttemptSpan(_Current):
         self._call = call
         self._attempt = attempt
         self._span = span
+        self._counted = counted
         self._identity = identity
         self._begun = begun
         self._context = above if span is None else set_span_in_context(span, above)
@@ -263,7 +278,7 @@ class AttemptSpan(_Current):
 
     def make(self) -> Context:
         """The context in which it is current, and in which nested instrumentations do not count."""
-        if self._identity is None:
+        if not self._counted:
             return self._context
         return beneath(self._context, self._call, mute=self._maker.settings.suppress)
 
@@ -307,10 +322,11 @@ class AttemptSpan(_Current):
         """What is known now and was not before."""
         call, attempt, maker = self._call, self._attempt, self._maker
         found = reading.outcome_attributes(attempt)
-        counted = self._identity is not None
-        if counted:
+        if self._counted:
             if reply is not None:
                 found.update(reading.answer_attributes(call, attempt, reply, maker.profile))
+            elif call.stream and reading.broke_off(attempt):
+                found[words.FINISH_REASONS] = reading.NO_END
             if maker.flavour.usage:
                 vectors = isinstance(call.request, EmbedRequest)
                 tokens = maker.settings.cache_tokens
@@ -319,13 +335,13 @@ class AttemptSpan(_Current):
                     found.update(dict.fromkeys(maker.settings.cost, usd))
         if (failed := reading.error_type(attempt)) is not None:
             found[words.ERROR_TYPE] = failed
-        found.update(maker.flavour.attempt(call, attempt, counted=counted))
+        found.update(maker.flavour.attempt(call, attempt, counted=self._counted))
         return reading.sendable(found)
 
     def _content(self) -> Content | None:
         """What was said, where this sink shows it."""
         said = self._attempt.said
-        if said is None or self._identity is None or self._maker.mode == "off":
+        if said is None or not self._counted or self._maker.mode == "off":
             return None
         return said.content()
 
@@ -341,7 +357,7 @@ class AttemptSpan(_Current):
 
     def _details(self, found: Attributes, content: Content | None) -> None:
         maker = self._maker
-        logger = maker.source.logger() if maker.events and self._identity is not None else None
+        logger = maker.source.logger() if maker.events and self._counted else None
         if logger is not None:
             shown = content if maker.mode in {"event", "span_and_event"} else None
             attributes = {**reading.sendable(self._begun), **found}

@@ -1,25 +1,25 @@
 """Tokens are counted once: who else stands around a call and counts, and what instrumentations beneath ours are told.
 
-Three kinds of vendors' instrumentations may stand around a call of an official SDK beneath which we work: those that
-leave a mark in OpenTelemetry's context (OpenTelemetry's own, by `opentelemetry-util-genai`), those whose span of a
-model call is the current one (Logfire, OpenInference, OpenLLMetry), and Langfuse's, which does neither and is known by
-its frame on the stack.
+Three kinds of vendors' instrumentations may stand around a call: those that leave a mark in OpenTelemetry's context
+(OpenTelemetry's own, by `opentelemetry-util-genai`), those whose span of a model call is the current one (Logfire,
+OpenInference, OpenLLMetry, the anthropic package itself), and those that do neither and are found on the stack.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import get_current_span
 
 from aistrale.telemetry.otel import conventions as words
+from aistrale.telemetry.otel.stack import found_on_stack
 from aistrale.types import EmbedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
@@ -42,8 +42,23 @@ _MODEL_MARKS: Final = (
     "llm.model_name",
     "llm.request.type",
 )
-_LANGFUSE: Final = "langfuse.openai"
-_DEEPEST: Final = 64
+# Those that make spans and no metric of the conventions, by how the names of their scopes begin.
+_UNMEASURED: Final = ("openinference.", "logfire", "langfuse", "com.anthropic.sdk.")
+
+
+@dataclass(slots=True, frozen=True)
+class Counter:
+    """Who counts the tokens of a call instead of us.
+
+    Args:
+        name: Of an instrumentation, or of its mark.
+        measures: Whether it gives metrics too, so that ours would count twice.
+        span: Its span of the call where that is in nobody's context, for ours to stand beneath.
+    """
+
+    name: str
+    measures: bool
+    span: Span | None = None
 
 
 def muted() -> bool:
@@ -51,8 +66,8 @@ def muted() -> bool:
     return any(otel_context.get_value(key) for key in mute_keys())
 
 
-def counted_by(call: Call) -> str | None:
-    """Who counts the tokens of a call that begins, if somebody does: the name of an instrumentation or of its mark."""
+def counted_by(call: Call) -> Counter | None:
+    """Who counts the tokens of a call that begins; None where nobody does."""
     vectors = isinstance(call.request, EmbedRequest)
     key, _ = _EMBEDDING if vectors else _INFERENCE
     span = get_current_span()
@@ -61,12 +76,13 @@ def counted_by(call: Call) -> str | None:
         # A call in the midst of another one of ours, whose marks these are.
         return None
     if otel_context.get_value(key) is not None:
-        return "opentelemetry-util-genai"
+        return Counter("opentelemetry-util-genai", measures=True)
     if _is_model_span(span, vectors=vectors):
-        return scope
-    if call.inbound is not None and _LANGFUSE in sys.modules and _traced_by_langfuse():
-        return _LANGFUSE
-    return None
+        return Counter(scope, measures=not scope.startswith(_UNMEASURED))
+    found = found_on_stack(call)
+    if isinstance(found, str):
+        return Counter(found, measures=False)
+    return None if found is None else Counter(_scope_of(found), measures=False, span=found)
 
 
 def _scope_of(span: Span) -> str:
@@ -86,21 +102,6 @@ def _is_model_span(span: Span, *, vectors: bool) -> bool:
     if kind is not None:
         return bool(kind == ("EMBEDDING" if vectors else "LLM"))
     return any(mark in attributes for mark in _MODEL_MARKS)
-
-
-def _traced_by_langfuse() -> bool:
-    """Whether Langfuse's wrapper is around us, and traces what it wraps; raw streams it passes through."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - its generation is in no context: nothing else tells
-    for _ in range(_DEEPEST):
-        if frame is None:
-            return False
-        if frame.f_globals.get("__name__") == _LANGFUSE and frame.f_code.co_name in {"_wrap", "_wrap_async"}:
-            generation = frame.f_locals.get("generation")
-            span = getattr(generation, "_otel_span", None)
-            # Without keys it makes spans that go nowhere.
-            return generation is not None and (span is None or bool(span.is_recording()))
-        frame = frame.f_back
-    return False
 
 
 def beneath(context: Context, call: Call, *, mute: bool) -> Context:

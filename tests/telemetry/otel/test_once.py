@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import aistrale
 
 ROOT = Path(__file__).resolve().parents[3]
 NEEDED = (
+    "anthropic",
     "openai",
     "langfuse",
     "logfire",
@@ -72,16 +74,27 @@ def test_an_instrumented_sdk_beneath_us_does_not_count(results):
 def test_whoever_stands_above_us_counts_and_we_do_not(results, other):
     own = results[other]
     assert own["shared"] == {"aistrale": [0, 0], OTHERS[other]: own["truth"]}
-    assert total(own["shared"]) == own["truth"]
-    assert "aistrale" not in own["metrics"]
-    assert all(counts == own["truth"] for counts in own["metrics"].values())
+    # The others make spans only, so the metrics are ours.
+    assert own["metrics"] == {OTHERS[other] if other == "opentelemetry" else "aistrale": own["truth"]}
 
 
 def test_logfire_above_us_has_its_own_place(results):
     own = results["logfire"]
     assert own["apart"] == [{"logfire.openai": own["truth"]}]
     assert own["shared"] == {"aistrale": [0, 0]}
-    assert own["metrics"] == {}
+    assert own["metrics"] == {"aistrale": own["truth"]}
+
+
+def test_spans_that_the_anthropic_package_makes_itself_count_and_metrics_are_ours(results):
+    own = results["anthropic"]
+    assert total(own["shared"]) == own["truth"]
+    assert own["metrics"] == {"aistrale": own["truth"]}
+
+
+def test_calls_of_our_own_are_counted_once_with_all_three_at_once(results):
+    own = results["ours"]
+    assert own["shared"] == own["metrics"] == {"aistrale": own["truth"]}
+    assert own["apart"] == [{}]
 
 
 def test_all_three_at_once_count_once_each_and_we_add_nothing(results):
@@ -122,6 +135,61 @@ def test_a_models_span_above_us(client, rig, attributes):
     assert [name for name in attempt.attributes if not name.startswith("aistrale.")] == []
     assert attempt.attributes["aistrale.attempt.number"] == 1
     assert rig.points("gen_ai.client.token.usage") == (None, [])
+
+
+@pytest.mark.parametrize("scope", ["openinference.instrumentation.x", "logfire.openai", "com.anthropic.sdk.python"])
+def test_metrics_are_ours_where_those_above_us_make_spans_only(client, rig, scope):
+    with rig.tracers.get_tracer(scope).start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}):
+        answer = client().run("hi", model="openai/gpt-5-mini")
+    assert "gen_ai.usage.input_tokens" not in rig.attempts[0].attributes
+    _, points = rig.points("gen_ai.client.token.usage")
+    assert sum(point.sum for point in points) == answer.usage.total
+
+
+class CallbackManagerForLLMRun:
+    """As LangChain has it around a model's run."""
+
+    def __init__(self, handler, run_id=1):
+        self.handlers, self.run_id = [handler], run_id
+
+
+@pytest.fixture(params=["openinference.instrumentation.langchain._tracer", "langfuse.langchain.CallbackHandler"])
+def handler(request, monkeypatch):
+    """Like a handler that keeps a run's span where no context leads to it."""
+    module = types.ModuleType(request.param)
+    monkeypatch.setitem(sys.modules, request.param, module)
+    monkeypatch.setitem(sys.modules, request.param.rpartition(".")[0], types.ModuleType("above"))
+
+    def get_span(self, run_id):
+        return self.spans.get(run_id)
+
+    made = type("Handler", (), {"__module__": request.param, "get_span": get_span})()
+    made.spans = {}
+    made._runs = {}
+    return made
+
+
+def generate(client, run_manager):
+    return client.run("hi", model="openai/gpt-5-mini")
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_handler_of_langchains_counts_although_its_span_is_in_no_context(client, rig, handler, ended):
+    span = rig.tracers.get_tracer("someone").start_span("ChatModel")
+    if type(handler).__module__.startswith("langfuse"):
+        handler._runs[1] = types.SimpleNamespace(_otel_span=span)
+    else:
+        handler.spans[1] = span
+    if ended:
+        span.end()
+    answer = generate(client(), CallbackManagerForLLMRun(handler))
+    (attempt,), (call,) = rig.attempts, rig.calls
+    assert ("gen_ai.usage.input_tokens" in attempt.attributes) is ended
+    if not ended:
+        assert call.attributes["aistrale.counted_by"] == "someone"
+        assert call.parent.span_id == span.get_span_context().span_id
+    # They make no metrics.
+    assert sum(point.sum for point in rig.points("gen_ai.client.token.usage")[1]) == answer.usage.total
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections import defaultdict
 
+import anthropic
 import openai
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -111,6 +112,46 @@ def ask(url):
     return truth
 
 
+def ask_anthropic(url):
+    """The same of the anthropic package, whose newer releases make spans themselves."""
+    one = anthropic.Anthropic(base_url=url, api_key="sk-x", max_retries=0)
+    options = {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": MESSAGES}
+    answer = one.messages.create(**options)
+    with one.messages.stream(**options) as events:
+        streamed = events.get_final_message()
+    one.close()
+    return [
+        answer.usage.input_tokens + streamed.usage.input_tokens,
+        answer.usage.output_tokens + streamed.usage.output_tokens,
+    ]
+
+
+def ask_ourselves(_):
+    """By ways of ours, where no package of a vendor's is used."""
+    truth = [0, 0]
+
+    def add(usage):
+        truth[0] += usage.input_total
+        truth[1] += usage.output_total or 0
+
+    @aistrale.llm(name="told")
+    def told(text):
+        return aistrale.run(text, model="anthropic/claude-haiku-4-5")
+
+    async def later():
+        add((await aistrale.run_async("Two.", model=f"openai/{MODEL}")).usage)
+        async with aistrale.stream_async("Three.", model=f"openai/{MODEL}") as events:
+            async for _ in events:
+                pass
+        add(events.completion.usage)
+
+    add(aistrale.run("One.", model=f"openai/{MODEL}").usage)
+    add(told("Four.").usage)
+    add(aistrale.embed(["one"], model="openai/text-embedding-3-small").usage)
+    asyncio.run(later())
+    return truth
+
+
 class Nowhere(SpanExporter):
     """Langfuse's own way out, which is none of ours."""
 
@@ -144,9 +185,9 @@ class Stage:
     def __init__(self, shared, measured):
         self.shared, self.measured = shared, measured
 
-    def run(self, simulated, sinks, others=()):
+    def run(self, simulated, sinks, others=(), *, ask=ask, provider="openai"):
         client = aistrale.init(**simulated.settings(), sinks=sinks, ledger="off")
-        truth = ask(simulated.base_url("openai"))
+        truth = ask(simulated.base_url(provider))
         client.flush(5)
         aistrale.shutdown()
         return {
@@ -182,6 +223,7 @@ def main():
     stage, results = Stage(shared, measured), {}
     with simulator() as simulated:
         results["alone"] = stage.run(simulated, ["otel"])
+        results["anthropic"] = stage.run(simulated, ["otel"], ask=ask_anthropic, provider="anthropic")
 
         from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 
@@ -226,6 +268,7 @@ def main():
         OpenAIInstrumentor().instrument(tracer_provider=application)
         with own.instrument_openai([openai.OpenAI, openai.AsyncOpenAI]):
             results["all"] = stage.run(simulated, ["otel"], [kept])
+            results["ours"] = stage.run(simulated, ["otel"], [kept], ask=ask_ourselves)
             results["all without us"] = stage.run(simulated, [], [kept])
             address = collector.url.replace("://", "://pk:sk@")
             results["places"] = stage.run(simulated, [f"otlp:{collector.url}", f"langfuse:{address}"], [kept])
