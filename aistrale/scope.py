@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import fields, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Final, ParamSpec, TypedDict, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypedDict, TypeVar, cast, overload
 
 from aistrale.core.call import NOBODY, Context
 from aistrale.errors import ConfigurationError
@@ -140,31 +141,30 @@ def current() -> Context:
     return context if context.deadline is not None and context.deadline <= left else replace(context, deadline=left)
 
 
-class Watch:
-    """Sees which call is made by the code that it was begun in, and by tasks and threads that this begins."""
+class Witness(Protocol):
+    """Who wants to know of every call while it is made: in its thread and context, with its callers on the stack."""
 
-    __slots__ = ("call_id",)
-
-    def __init__(self) -> None:
-        self.call_id: str | None = None
-        """The last one; None before the first, and once somebody else watches."""
+    def called(self, call_id: str) -> None:
+        """A call is made; must not raise."""
+        ...
 
 
-_watch: ContextVar[Watch | None] = ContextVar("aistrale_watch", default=None)
+# Changed by single operations only, so that no thread needs a lock.
+_witnesses: Final[dict[int, weakref.ref[Witness]]] = {}
 
 
-def watch() -> Watch:
-    """Watch from here on, in place of whoever did before; need not be ended."""
-    new = Watch()
-    _watch.set(new)
-    return new
+def add_witness(witness: Witness) -> None:
+    """Tell it of all calls from now on, for as long as it lives."""
+    key = id(witness)
+    _witnesses[key] = weakref.ref(witness, lambda _: _witnesses.pop(key, None))
 
 
 def note(call_id: str) -> None:
-    """A call is made here: the functions around it are told, and whoever watches."""
-    watching = _watch.get()
-    if watching is not None:
-        watching.call_id = call_id
+    """A call is made here: the functions around it are told, and the witnesses."""
+    if _witnesses:
+        for reference in list(_witnesses.values()):
+            if (witness := reference()) is not None:
+                witness.called(call_id)
     running = SCOPE.get().running
     while running is not None:
         if not running.over and len(running.calls) < _MOST_CALLS:

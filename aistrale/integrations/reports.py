@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aistrale.errors import AistraleError
 from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
-from aistrale.scope import current, watch
+from aistrale.scope import add_witness, current
 from aistrale.telemetry.events import Content, RunFinished
 from aistrale.types import Usage
 
@@ -31,8 +32,13 @@ _log = logging.getLogger("aistrale.integrations")
 MAX_TEXT: Final = 65_536
 """Most characters of one text that are kept; redaction reads every one of them in the application's thread."""
 _NO_TEXT: Final = frozenset({"type", "role", "id", "name", "modality", "mime_type", "finish_reason", "file_id"})
-_MODELS: Final = frozenset({"llm", "embedding"})
+MODELS: Final = frozenset({"llm", "embedding"})
+"""Types of steps that use tokens."""
 _SAID: Final = frozenset({"arguments", "response", "content"})
+# Where nothing else says who makes a call. An id, not the step: what is said in it must not live as long as a context.
+_begun: ContextVar[str | None] = ContextVar("aistrale_run", default=None)
+# A step that makes more calls than this is none of which a single one could be named.
+_MOST_MADE: Final = 16
 # Seconds until a process-wide client that could not be set up is asked for again.
 _PATIENCE: Final = 60.0
 # How frameworks call the providers of our price book.
@@ -60,6 +66,7 @@ class Reports:
         ttl: Seconds without a sign of life after which a step is given up, as "incomplete".
         limit: Most steps that are followed at once; above it the oldest are given up.
         clock: Monotonic seconds.
+        asking: Which step makes the call that is made just now; None for the model's that began last in the context.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class Reports:
         ttl: float = TTL,
         limit: int = LIMIT,
         clock: Callable[[], float] = time.monotonic,
+        asking: Callable[[], Run | None] | None = None,
     ) -> None:
         self.framework = framework
         self.runs = RunMap(self._lost, ttl=ttl, limit=limit, clock=clock)
@@ -79,8 +87,10 @@ class Reports:
         self._emit = emit
         self._capture = capture
         self._clock = clock
+        self._asking = asking or self.latest
         self._again = 0.0
         self._complained: set[str] = set()
+        add_witness(self)
 
     # --- what frameworks tell ------------------------------------------------------------------------------------
 
@@ -94,9 +104,11 @@ class Reports:
         now = self._clock()
         run = Run(id=run_id, type=type, name=name, parent=parent, tags=tags, started=now, at=time.time())
         run.capture = self._wanted(engine)
-        if type in _MODELS:
-            run.watch = watch()
-        return run if self.runs.start(run) else None
+        if not self.runs.start(run):
+            return None
+        if type in MODELS:
+            _begun.set(run_id)
+        return run
 
     def piece(self, run: Run, *, content: bool) -> None:
         """A piece of a step's answer has come; only the first with content is timed."""
@@ -120,6 +132,26 @@ class Reports:
             outcome = "error" if isinstance(error, Exception) else "cancelled"
         self._tell(run, outcome, self._clock() - run.started, type(error).__name__ if outcome == "error" else None)
 
+    def called(self, call_id: str) -> None:
+        """A call of ours is made: its tokens are those of the model's step that makes it, if one does."""
+        if not len(self.runs):
+            return
+        try:
+            run = self._asking()
+            if run is not None and run.type in MODELS and len(run.made) < _MOST_MADE:
+                run.made.append(call_id)
+        except Exception:  # noqa: BLE001 - this is in the midst of the call
+            self.failed("a call of ours")
+
+    def latest(self) -> Run | None:
+        """The model's step that began last in this context.
+
+        None once its answer comes piece by piece: its call was made, and its reader shares the context with it.
+        """
+        run_id = _begun.get()
+        run = None if run_id is None else self.runs.get(run_id)
+        return None if run is None or run.streamed else run
+
     def failed(self, where: str) -> None:
         """Note, in an except clause, that telling failed; logged once for each place, without what was said."""
         if where not in self._complained:
@@ -140,10 +172,9 @@ class Reports:
         emit = self._sink(engine)
         if emit is None:
             return
-        made = None if run.watch is None else run.watch.call_id
-        if made is not None and run.call_id is None:
+        if run.made and run.call_id is None:
             # Somebody else's model that came to us after all: through the drop-in, or by its own code.
-            run.ours, run.call_id = True, made
+            run.ours, run.call_id = True, run.made[0] if len(run.made) == 1 else None
         # A call of ours is in the ledger and in events of its own: whoever adds up would count it twice. What came out
         # of the framework's cache was counted when it went in.
         usage = RunUsage() if run.ours or run.usage is None or not run.usage.billed else run.usage

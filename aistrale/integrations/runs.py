@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import time
-import weakref
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
-    from aistrale.scope import Watch
     from aistrale.telemetry.events import RunType
     from aistrale.types import JSON
 
@@ -86,7 +84,7 @@ class Run:
         input: Messages that went in.
         output: Messages that came out.
         tools: Definitions of tools.
-        watch: Sees the call of ours that is made inside, of a model's step.
+        made: Ids of the calls that were made inside of a model's step, as far as somebody saw them made there.
         seen: When it last gave a sign of life, in monotonic seconds; the map keeps it.
     """
 
@@ -111,7 +109,7 @@ class Run:
     input: list[JSON] = field(default_factory=list)
     output: list[JSON] = field(default_factory=list)
     tools: list[JSON] = field(default_factory=list)
-    watch: Watch | None = None
+    made: list[str] = field(default_factory=list)
     seen: float = 0.0
 
 
@@ -119,8 +117,9 @@ class RunMap:
     """Runs by id. Every method may be called from any thread, finalizers included: none takes a lock or waits.
 
     A run lives as long as it, or one that stands below it, gives signs of life. A background thread looks for those
-    that do not; it starts with the first run. What is under way when the process exits is given up then. A forked
-    child has none of its parent's runs: the parent ends them.
+    that do not: one for all maps, since applications make a handler for every request. A map lives as long as it has
+    runs. What is under way when the process exits is given up then. A forked child has none of its parent's runs: the
+    parent ends them.
 
     Args:
         given_up: Gets a run that is given up, in whichever thread that is found; an error of it is its own affair.
@@ -146,9 +145,8 @@ class RunMap:
         # Only operations that are atomic by themselves: a finalizer may come in between anywhere, so a lock could be
         # held by the very thread that waits for it.
         self._runs: dict[str, Run] = {}
-        self._worker = Worker(self._look, name="aistrale-runs", delay=min(_LOOK, ttl))
-        _maps.add(self)
-        on_fork(self._after_fork)
+        self.pace = min(_LOOK, ttl)
+        """Seconds between two looks for what is too old."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -165,7 +163,7 @@ class RunMap:
         self._live(run.parent, now)
         if len(self._runs) > self._limit:
             self._shrink()
-        self._worker.wake()
+        _reaper.keep(self)
         return True
 
     def get(self, run_id: str) -> Run | None:
@@ -180,6 +178,8 @@ class RunMap:
         run = self._runs.pop(run_id, None)
         if run is not None:
             self._live(run.parent, self._clock())
+            if not self._runs:
+                _reaper.release(self)
         return run
 
     def reap(self) -> int:
@@ -190,6 +190,10 @@ class RunMap:
     def clear(self) -> int:
         """Give up everything. Returns how many runs that were."""
         return self._give_up(list(self._runs.values()))
+
+    def forget(self) -> None:
+        """Drop everything without a word."""
+        self._runs = {}
 
     def _live(self, run_id: str | None, now: float) -> None:
         for _ in range(_ANCESTORS):
@@ -213,21 +217,51 @@ class RunMap:
                 self._given_up(run)
         return count
 
+
+class _Reaper:
+    """Looks after the maps that have runs, and keeps those alive."""
+
+    def __init__(self) -> None:
+        self._busy: dict[int, RunMap] = {}
+        self._pace = _LOOK
+        self._worker = Worker(self._look, name="aistrale-runs", delay=_LOOK)
+        on_fork(self._after_fork)
+
+    def keep(self, runs: RunMap) -> None:
+        """It has runs."""
+        self._busy[id(runs)] = runs
+        if runs.pace < self._pace:
+            self._pace = self._worker.delay = runs.pace
+            self._worker.hurry()
+        else:
+            self._worker.wake()
+
+    def release(self, runs: RunMap) -> None:
+        """It has none, unless another thread has begun one meanwhile."""
+        self._busy.pop(id(runs), None)
+        if len(runs):
+            self._busy[id(runs)] = runs
+
+    def clear(self) -> None:
+        """Give up everything."""
+        for runs in list(self._busy.values()):
+            runs.clear()
+
     def _look(self) -> float | None:
-        self.reap()
-        return min(_LOOK, self._ttl) if self._runs else None
+        for runs in list(self._busy.values()):
+            runs.reap()
+            if not len(runs):
+                self.release(runs)
+        busy = list(self._busy.values())
+        self._pace = self._worker.delay = min((runs.pace for runs in busy), default=_LOOK)
+        return self._pace if busy else None
 
     def _after_fork(self) -> None:
-        self._runs = {}
+        for runs in self._busy.values():
+            runs.forget()
+        self._busy = {}
 
 
-_maps: weakref.WeakSet[RunMap] = weakref.WeakSet()
-
-
-def _at_exit() -> None:
-    for each in list(_maps):
-        each.clear()
-
-
+_reaper: Final = _Reaper()
 # Registered after the workers' own hook, hence run before it: sinks still deliver what is said here.
-atexit.register(_at_exit)
+atexit.register(_reaper.clear)

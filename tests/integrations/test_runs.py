@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import weakref
 
 import pytest
 
@@ -112,6 +114,24 @@ def test_the_thread_that_looks_gives_up_by_itself():
     runs = RunMap(lambda _: done.set(), ttl=0.01)
     runs.start(run("a"))
     assert done.wait(10)
+
+
+def test_maps_without_end_have_one_thread_and_leave_nothing():
+    """Applications make a handler for every request."""
+    given_up: list[str] = []
+    references = []
+    for number in range(200):
+        runs = RunMap(lambda each: given_up.append(each.id), ttl=60)
+        runs.start(run(str(number)))
+        if number:
+            runs.pop(str(number))
+        references.append(weakref.ref(runs))
+    del runs
+    gc.collect()
+    # What has runs under way is kept until they end or are given up.
+    assert [reference() is not None for reference in references] == [True] + [False] * 199
+    assert len([thread for thread in threading.enumerate() if thread.name == "aistrale-runs"]) == 1
+    references[0]().clear()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from langchain_core.callbacks import BaseCallbackHandler
 
 from aistrale.integrations.langchain import reading
+from aistrale.integrations.langchain.stack import run_on_stack
 from aistrale.integrations.reports import Reports, plain
 from aistrale.integrations.runs import LIMIT, TTL
 
@@ -77,7 +78,14 @@ class AistraleCallbackHandler(BaseCallbackHandler):
     ) -> None:
         super().__init__()
         self.reports = Reports(
-            "langchain", client=client, emit=emit, capture=capture, ttl=ttl, limit=limit, clock=clock
+            "langchain",
+            client=client,
+            emit=emit,
+            capture=capture,
+            ttl=ttl,
+            limit=limit,
+            clock=clock,
+            asking=lambda: run_on_stack(self.reports.runs) or self.reports.latest(),
         )
         """What it follows; `reports.runs` are the steps under way."""
 

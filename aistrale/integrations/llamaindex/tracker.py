@@ -17,11 +17,13 @@ from itertools import count
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from llama_index_instrumentation.span import active_span_id
+
 from aistrale.integrations.llamaindex.asking import followers
 from aistrale.integrations.llamaindex.enclosing import enclosing_call
 from aistrale.integrations.llamaindex.kinds import kind_of, label, name_of, provider_of
 from aistrale.integrations.llamaindex.usage import together, usage_of
-from aistrale.integrations.reports import Reports
+from aistrale.integrations.reports import MODELS, Reports
 from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
 
 if TYPE_CHECKING:
@@ -38,7 +40,6 @@ Pieces: TypeAlias = "GeneratorType[object, object, object] | AsyncGeneratorType[
 _STREAMS: Final = 1024
 _TAG: Final = 200
 _DEPTH: Final = 64
-_MODELS: Final = frozenset({"llm", "embedding"})
 
 
 class UnknownError(Exception):
@@ -97,7 +98,14 @@ class Tracker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.reports = Reports(
-            "llamaindex", client=client, capture=capture, emit=emit, ttl=ttl, limit=limit, clock=clock
+            "llamaindex",
+            client=client,
+            capture=capture,
+            emit=emit,
+            ttl=ttl,
+            limit=limit,
+            clock=clock,
+            asking=self._asking,
         )
         # What nobody is told of needs no word when it is given up; `reports` has the steps themselves.
         self.spans = RunMap(_forget, ttl=ttl, limit=limit, clock=clock)
@@ -192,11 +200,17 @@ class Tracker:
         try:
             step = self._step(span_id)
             host = None if step is None else step.host
-            if host is not None and host.run is not None and host.type in _MODELS and not host.over:
+            if host is not None and host.run is not None and host.type in MODELS and not host.over:
                 host.calls.append(own)
                 _credit(host.run, host.calls)
         except Exception:  # noqa: BLE001
             self.reports.failed("a call of ours")
+
+    def _asking(self) -> Run | None:
+        """The model's step that makes a call just now."""
+        step = self._around(active_span_id.get())
+        host = None if step is None else step.host
+        return host.run if host is not None and not host.over else None
 
     def close(self) -> None:
         """Give up all that is under way."""
@@ -245,7 +259,7 @@ class Tracker:
             shown = name if instance is None else name_of(instance, kind, name)
             step.run = self.reports.begin(span_id, kind, shown, above, _tags(tags))
             step.host = step if step.run is not None else host
-            if step.run is not None and kind in _MODELS:
+            if step.run is not None and kind in MODELS:
                 step.run.provider = provider_of(instance)
         return step
 
@@ -329,8 +343,6 @@ def _belongs(kind: RunType, around: Step | None, owner: int) -> bool:
 def _credit(run: Run, calls: list[OwnCall]) -> None:
     """Say that a step is ours; of one that made several calls no single one can be named."""
     run.ours = True
-    # It is known which calls they are; nobody needs to look out for them.
-    run.watch = None
     first = calls[0]
     run.call_id = first.call_id if len(calls) == 1 else None
     run.provider = first.provider or run.provider
