@@ -84,8 +84,8 @@ class Address:
 
     def key(self, *parts: str) -> str:
         """The name of a key of this fleet."""
-        # In braces, so that a cluster would keep all of them in one place.
-        return ":".join((f"aistrale:{{{self.prefix}}}", *parts))
+        # In braces: what belongs together would stay in one place wherever keys are parted by them.
+        return f"aistrale:{{{self.prefix}}}:{':'.join(parts)}"
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r})"

@@ -66,6 +66,10 @@ class Known:
     stands: Stands
     at: float
 
+    def counts(self, now: float) -> bool:
+        """Whether anything of it was spent that is not forgotten."""
+        return bool(self.stands.spent) and (not self.slot.length or now - self.at < self.slot.length)
+
 
 @dataclass(slots=True)
 class Batch:
@@ -139,14 +143,31 @@ class Bookkeeping:
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
-    def learn(self, slot: Slot, stands: Stands, now: float) -> None:
-        """Redis has spoken of a counter."""
+    def learn(self, slot: Slot, stands: Stands, now: float) -> bool:
+        """Redis has spoken of a counter; whether it has lost what it had known of it.
+
+        What is lost is still known here afterwards, so that it can be restored.
+        """
         if not stands.born:
-            return
+            return False
+        before = self.known.get(slot.key)
+        other = before is not None and before.stands.start == stands.start and before.stands.born != stands.born
+        if before is not None and other and before.counts(now) and before.stands.spent > stands.spent:
+            return True
         self.known[slot.key] = Known(slot, stands, now)
         self.known.move_to_end(slot.key)
         if len(self.known) > KEEP:
             self.known.popitem(last=False)
+        return False
+
+    def to_restore(self, wall: float, now: float) -> list[Known]:
+        """What Redis may have lost: the windows that run and of which something was spent.
+
+        Args:
+            wall: Unix seconds.
+            now: Monotonic seconds.
+        """
+        return [each for each in self.known.values() if each.slot.end > wall and each.counts(now)]
 
     def use(self, slots: Sequence[Slot], now: float) -> None:
         """Counters were used."""

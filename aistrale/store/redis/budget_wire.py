@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from hashlib import blake2b
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -120,15 +121,18 @@ class BudgetWire:
         keys = [self._process.key("procs"), self._slots, *(self._key(own.slot) for own in opened)]
         self._connection.ask(scripts.REJOIN, keys, [self._process.id, self._process.epoch, *args])
 
-    def restore(self, known: Sequence[Known], now: float) -> None:
-        """Bring back what is known of counters, where Redis has lost it."""
+    def restore(self, known: Sequence[Known], now: float) -> list[Stands]:
+        """Bring back what is known of counters, where Redis has lost it; what they stand at."""
+        found: list[Stands] = []
         for at in range(0, len(known), _MANY):
             some = known[at : at + _MANY]
             args: list[object] = [token_hex(8)]
             for each in some:
                 slot, stands = each.slot, each.stands
                 args += [stands.start, *_window(slot, now), step_of(slot, now), stands.born, write(stands.spent)]
-            self._connection.ask(scripts.RESTORE, [self._key(each.slot) for each in some], args)
+            reply = self._connection.ask(scripts.RESTORE, [self._key(each.slot) for each in some], args)
+            found += self._read(partial(balances, reply[1:]))
+        return found
 
     # --- in between --------------------------------------------------------------------------------------------------
 

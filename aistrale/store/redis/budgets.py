@@ -26,6 +26,7 @@ from aistrale.cost.budgets.memory import MemoryStore
 from aistrale.cost.budgets.store import EXACT, ZERO, Balance, Notice, Short
 from aistrale.store.redis.alone import Alone
 from aistrale.store.redis.bookkeeping import KEEP, Bookkeeping, start_of, step_of
+from aistrale.store.redis.budget_line import Line
 from aistrale.store.redis.budget_wire import BudgetWire, resets_of
 from aistrale.store.redis.connection import Away
 from aistrale.store.redis.money import exact
@@ -48,8 +49,6 @@ _FRESH: Final = 1.0
 _LATELY: Final = 60.0
 # Seconds after which all who could not reach Redis have reached it again, and told what they spent meanwhile.
 _TOLD_BY: Final = 1.5
-# Seconds between two tries of those that wait for money.
-_TRY: Final = 0.03
 _ALONE: Final = "Redis is away: what other processes spend is not known, and this one keeps to its share"
 
 
@@ -91,7 +90,7 @@ class RedisBudgets:
     def _fresh(self) -> None:
         self._one = Exclusive()
         self._flushing = threading.Lock()
-        self._line: OrderedDict[Ticket, None] = OrderedDict()
+        self._line = Line(self._stood)
         self._refusals: deque[tuple[Slot, float]] = deque()
 
     def _after_fork(self) -> None:
@@ -120,7 +119,7 @@ class RedisBudgets:
 
     def reserve(self, slots: Sequence[Slot], amounts: Sequence[Decimal], now: float) -> Hold | Short:
         """Set money aside in every slot, or in none; a round trip while Redis is there."""
-        if self._line and (short := self._one.run(lambda: self._behind(slots, amounts))) is not None:
+        if self._line.count and (short := self._line.behind(slots, amounts)) is not None:
             return short
         return self._reserve(slots, [exact(amount) for amount in amounts], now)
 
@@ -196,11 +195,11 @@ class RedisBudgets:
         slots, amounts = _pick(held.slots, theirs), _pick(held.amounts, theirs)
         try:
             # Of one that Redis has not heard of yet it cannot keep more.
-            asked = self._is_told(held)
-            short = self._demand(slots, more, amounts, now)[1] if asked else None
+            if self._is_told(held):
+                short = self._demand(slots, more, amounts, now)[1]
+            else:
+                short = self._grow_alone(held, slots, more, now)
         except Away:
-            asked = False
-        if not asked:
             short = self._grow_alone(held, slots, more, now)
         if short is not None:
             return short
@@ -367,7 +366,7 @@ class RedisBudgets:
 
     def _balance(self, slot: Slot) -> Balance:
         known, seed = self._books.of(slot), self._seeds.get(slot.key)
-        waiting = sum(any(each.key == slot.key for each in ticket.slots) for ticket in self._line)
+        waiting = self._line.waiting(slot)
         note = None if seed is None else seed[2]
         untold = self._books.untold(slot)
         if not self._connection.down:
@@ -420,68 +419,49 @@ class RedisBudgets:
                 self._told(notice)
 
     def _learn(self, slots: Sequence[Slot], stands: Sequence[Stands]) -> None:
+        if self._one.run(lambda: self._note(slots, stands)) and self._connection.joined:
+            # It threw them away, or somebody did: to be brought back.
+            self._connection.failed(LookupError("it has lost what was spent of a budget"))
+
+    def _note(self, slots: Sequence[Slot], stands: Sequence[Stands]) -> bool:
+        """Note what counters stand at; whether Redis has lost one that it knew."""
         now = self._clock()
-
-        def learn() -> None:
-            for slot, each in zip(slots, stands, strict=False):
-                self._books.learn(slot, each, now)
-
-        self._one.run(learn)
+        lost = [self._books.learn(slot, each, now) for slot, each in zip(slots, stands, strict=False)]
+        return any(lost)
 
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def enter(self, slots: Sequence[Slot], amounts: Sequence[Decimal], wake: Callable[[], None], now: float) -> Ticket:
         """Stand in line for money; a thread asks for it again and again, for the first of each line."""
         ticket = Ticket(slots, [exact(amount) for amount in amounts], wake)
-        self._one.run(partial(self._line.__setitem__, ticket, None))
+        self._line.join(ticket)
         self._process.poke(hurry=True)
         return ticket
 
     def leave(self, ticket: Ticket, now: float) -> None:
         """Give up a place in line, and whatever was got there in the last moment."""
-        self._one.post(partial(self._line.pop, ticket, None))
+        self._line.leave(ticket)
         if ticket.hold is not None:
-            self.settle(ticket.hold, [ZERO] * len(ticket.slots), now)
+            self.release(ticket.hold, now)
+
+    def serve(self) -> float | None:
+        """Ask for those who wait; for the thread that does so. Seconds until it should again; None for nobody."""
+        return self._line.serve(lambda slots, amounts: self._reserve(slots, amounts, self._wall()), self._give_back)
+
+    def _give_back(self, held: Hold) -> None:
+        self.release(held, self._wall())
+
+    def _stood(self, slot: Slot) -> tuple[Decimal, Decimal]:
+        """What a slot stood at, spent and reserved, as far as that is known."""
+        known = self._one.run(lambda: self._books.of(slot))
+        return (ZERO, ZERO) if known is None else (known.stands.spent, known.stands.reserved)
+
+    # --- while Redis is away -----------------------------------------------------------------------------------------
 
     def _gone(self, slot: Slot) -> Decimal:
         """What of a budget is not this process's to spend while Redis is away."""
         past = _total(self._seeds.get(slot.key))
         return self._one.run(lambda: self._books.share(slot, self._connection.processes, past))
-
-    def _behind(self, slots: Sequence[Slot], amounts: Sequence[Decimal]) -> Short | None:
-        """Why nothing is to be had before those who wait."""
-        keys = {slot.key for ticket in self._line for slot in ticket.slots if slot.hard}
-        for index, slot in enumerate(slots):
-            if slot.hard and slot.key in keys:
-                known = self._books.of(slot)
-                spent, reserved = (ZERO, ZERO) if known is None else (known.stands.spent, known.stands.reserved)
-                return Short(index, slot, spent, reserved, amounts[index], passing=True)
-        return None
-
-    def serve(self) -> float | None:
-        """Ask for those who wait; for the thread that does so. Seconds until it should again; None for nobody."""
-        taken: set[str] = set()
-        for ticket in self._one.run(lambda: list(self._line)):
-            keys = {slot.key for slot in ticket.slots if slot.hard}
-            if keys & taken:
-                continue
-            result = self._reserve(ticket.slots, list(ticket.amounts), self._wall())
-            if isinstance(result, Short) and result.passing:
-                taken |= keys
-            elif not self._one.run(partial(self._hand, ticket, result)) and isinstance(result, Hold):
-                self.release(result, self._wall())
-            else:
-                ticket.wake()
-        return _TRY if self._line else None
-
-    def _hand(self, ticket: Ticket, result: Hold | Short) -> bool:
-        if self._line.pop(ticket, self) is self:
-            return False
-        if isinstance(result, Hold):
-            ticket.hold = result
-        else:
-            ticket.short = result
-        return True
 
     def rejoin(self, *, back: bool) -> None:
         """Redis is there: tell it everything; for whoever makes this process known.
@@ -496,8 +476,9 @@ class RedisBudgets:
         with self._flushing:
             now = self._wall() + self._process.skew
             self._wire.rejoin(self._one.run(self._books.rejoin), now)
-            known = self._one.run(lambda: list(self._books.known.values()))
-            self._wire.restore([each for each in known if each.stands.spent and _lasts(each.slot, now)], now)
+            known = self._one.run(lambda: self._books.to_restore(now, self._clock()))
+            restored = self._wire.restore(known, now)
+            self._one.run(lambda: self._note([each.slot for each in known], restored))
             for key in list(self._unseeded):
                 slot, spent, _ = self._seeds[key]
                 self._learn([slot], [self._wire.seed(slot, spent, now, joining=True)])
@@ -534,7 +515,3 @@ def _total(seed: tuple[Slot, Sequence[tuple[float, Decimal]], str | None] | None
     for _, amount in seed[1] if seed is not None else ():
         total = EXACT.add(total, amount)
     return total
-
-
-def _lasts(slot: Slot, now: float) -> bool:
-    return slot.end > now

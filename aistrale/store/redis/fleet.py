@@ -7,6 +7,7 @@ away; one tells Redis what happens here. Neither runs before a call needs it, an
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import deque
 from hashlib import blake2b
@@ -42,8 +43,8 @@ _DEAD: Final = 60
 _HEALTH_EVERY: Final = 5.0
 # Seconds between two tries to reach Redis: the first one comes soon, since most outages are a restart.
 _TRIES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
-# Settlements that come within so many seconds are told in one.
-_TOGETHER: Final = 0.003
+# Settlements and answers that come within so many seconds are told in one.
+_TOGETHER: Final = 0.02
 _BACKLOG: Final = 10_000
 _WEEK: Final = 604_800
 _EXIT_SECONDS: Final = 1.0
@@ -301,8 +302,8 @@ class Fleet:
 
     def close(self) -> None:
         """Tell what waits, and let go of threads and sockets; a later call begins anew."""
-        self._exit()
         self._listener.close()
+        self._exit()
         self._worker.close(_EXIT_SECONDS)
         self.connection.close()
 
@@ -310,6 +311,8 @@ class Fleet:
         if not self.connection.joined and not self.pending:
             return
         self.flush(_EXIT_SECONDS)
+        # From here on nobody is to find that it is not known any more.
+        self._next_beat = math.inf
         keys = [self.key("procs"), self.key("alive"), self.key("slots", self.id)]
         holding = self._budgets is not None and self._budgets.holding
         with contextlib.suppress(Away):

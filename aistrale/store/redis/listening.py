@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Final, cast
@@ -11,6 +12,7 @@ from aistrale.core.worker import check_fork, on_fork
 from aistrale.store.redis.connection import Away
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     import redis.client
@@ -33,16 +35,22 @@ class Listener:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = weakref.ref(fleet)
         self._reset()
-        on_fork(self._reset)
+        self._ear = _Ear()
+        on_fork(self._after_fork)
 
     def _reset(self) -> None:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._starting = threading.Lock()
 
+    def _after_fork(self) -> None:
+        # Or the child would hold the parent's subscription open, and never read it.
+        self._ear.abandon()
+        self._reset()
+
     def start(self) -> None:
         """Have it run; never blocks."""
-        if self._thread is not None:
+        if self._thread is not None or sys.is_finalizing():
             return
         check_fork()
         # Whoever finds it taken need not wait: it is being started.
@@ -50,10 +58,9 @@ class Listener:
             return
         try:
             if self._thread is None:
-                self._stop = threading.Event()
-                thread = threading.Thread(
-                    target=_loop, args=(self._fleet, self._stop), name="aistrale-fleet", daemon=True
-                )
+                self._stop, self._ear = threading.Event(), _Ear()
+                work = (self._fleet, self._ear, self._stop)
+                thread = threading.Thread(target=_loop, args=work, name="aistrale-fleet", daemon=True)
                 # Not at the end of the interpreter, nor where there are no more threads: nothing depends on it.
                 with contextlib.suppress(RuntimeError):
                     thread.start()
@@ -103,6 +110,13 @@ class _Ear:
             message = pubsub.get_message(timeout=0.0)
         return heard
 
+    def abandon(self) -> None:
+        """Close the socket in a child that has inherited it; takes no lock, and tells Redis nothing."""
+        with contextlib.suppress(Exception):
+            connection = getattr(self._pubsub, "connection", None)
+            # Any other way takes locks.
+            cast("socket.socket", getattr(connection, "_sock", None)).close()
+
     def close(self) -> None:
         """Let go of the socket."""
         pubsub, self._pubsub = self._pubsub, None
@@ -114,8 +128,7 @@ class _Ear:
                 client.connection_pool.disconnect()
 
 
-def _loop(reference: weakref.ref[Fleet], stop: threading.Event) -> None:
-    ear = _Ear()
+def _loop(reference: weakref.ref[Fleet], ear: _Ear, stop: threading.Event) -> None:
     # While it waits it holds on to nothing, so that a fleet that is forgotten is gone.
     while not stop.is_set() and (pause := _due(reference, ear)) is not None:
         if pause < 0.0:

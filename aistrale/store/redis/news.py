@@ -10,6 +10,7 @@ closes; where another one has begun meanwhile, closing says nothing. Older numbe
 from __future__ import annotations
 
 import json
+import math
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -392,8 +393,9 @@ class News:
         elif kind == "left":
             place.state.gate.headers(_limits(cast("JSONObject", told["windows"])), now)
         elif kind == "health":
-            good, samples, errors_, whole, first = cast("list[float | None]", told["seen"])
-            seen = Digest(_number(good), int(_number(samples)), _number(errors_), whole, first)
+            good, samples, weight, whole, first = cast("list[float | None]", told["seen"])
+            means = [None if mean is None else _number(mean) for mean in (whole, first)]
+            seen = Digest(_number(good), int(_number(samples)), _number(weight), *means)
             place.state.stats.hear(seen, now)
 
     def _heed_breaker(self, place: Place, told: JSONObject, now: float) -> None:
@@ -441,7 +443,7 @@ def _limits(windows: JSONObject) -> RateLimits:
 
 
 def _number(value: JSON) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < math.inf:
         raise TypeError(value)
     return float(value)
 

@@ -407,6 +407,23 @@ def test_data_that_is_flushed_away_is_restored_as_well(frail):
     assert kept.done is False
 
 
+def test_a_counter_that_redis_throws_away_is_missed(frail):
+    (fleet, one), (other, two) = frail.start(), frail.start()
+    spend(fleet, one, slot(), "0.75")
+    frail.stands(two, slot())
+    client = fleet.connection.client()
+    client.delete(*client.keys(fleet.key("budget", "*")))
+    # The first to be asked for is given once too often; then it is noticed.
+    reserve(one, slot(), "0.125")
+    assert fleet.connection.down
+    assert fleet.back()
+    fleet.tell()
+    for store in (one, two):
+        assert frail.stands(store, slot()) == (Decimal("0.75"), 0)
+    reserve(two, slot(), "0.125")
+    assert not other.connection.down
+
+
 def test_a_past_that_could_not_be_told_is_told_later(frail):
     fleet, one = frail.start()
     frail.server.kill()
