@@ -68,11 +68,10 @@ class SQLitePlace:
         path: Where; None when there is no place for one.
     """
 
-    mode: Final = "sqlite"
-    remote: Final = False
-
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self.mode: Literal["sqlite", "postgresql"] = "sqlite"
+        self.remote = False
 
     @property
     def shown(self) -> str | None:
@@ -104,11 +103,9 @@ class PostgresPlace:
         home: The directory of what this machine keeps; None when there is none.
     """
 
-    mode: Final = "postgresql"
-    remote: Final = True
-    path: Final = None
-
     def __init__(self, address: Address, home: Path | None) -> None:
+        self.mode: Literal["sqlite", "postgresql"] = "postgresql"
+        self.remote = True
         self._address = address
         self._home = home
 

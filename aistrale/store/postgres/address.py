@@ -96,7 +96,7 @@ class Address:
         """
         say = self._say
         parts = (
-            say("host", "PGHOST") or say("hostaddr", "PGHOSTADDR"),
+            (say("host", "PGHOST") or say("hostaddr", "PGHOSTADDR")).lower(),
             say("port", "PGPORT") or "5432",
             say("dbname", "PGDATABASE") or say("user", "PGUSER"),
             say("service", "PGSERVICE"),
@@ -105,7 +105,7 @@ class Address:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def _say(self, option: str, variable: str) -> str:
-        return (self.options.get(option) or os.environ.get(variable) or "").lower()
+        return self.options.get(option) or os.environ.get(variable) or ""
 
     def hide(self, text: str) -> str:
         """A text, such as an error of the driver, without what is secret in this address."""

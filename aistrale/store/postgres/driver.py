@@ -97,14 +97,14 @@ def connect(options: Mapping[str, str], seconds: int) -> Connection:
     return connection
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """What an error says, in one line; not its details, which quote rows."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     text = " ".join((primary or str(error) or type(error).__name__).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def hint_of(error: Exception) -> str:
+def hint_of(error: BaseException) -> str:
     """What to do about it."""
     state = error.sqlstate if isinstance(error, psycopg.Error) else None
     # Of connections: class 08, and 28 and 3D for who and what is not there.
@@ -112,12 +112,12 @@ def hint_of(error: Exception) -> str:
     return _HINTS.get(state or "", other)
 
 
-def is_busy(error: Exception) -> bool:
+def is_busy(error: BaseException) -> bool:
     """Whether somebody else holds what is needed, so that the next moment may be better."""
     return isinstance(error, psycopg.Error) and error.sqlstate in _BUSY
 
 
-def is_stale(error: Exception) -> bool:
+def is_stale(error: BaseException) -> bool:
     """Whether a new connection may work where this old one did not."""
     if isinstance(error, LateError) or not isinstance(error, psycopg.Error):
         return False
@@ -127,11 +127,11 @@ def is_stale(error: Exception) -> bool:
     return state.startswith("08") or state in _STALE
 
 
-def is_bad_value(error: Exception) -> bool:
+def is_bad_value(error: BaseException) -> bool:
     """Whether a row cannot be stored as it is, as opposed to the state of the database."""
     if isinstance(error, psycopg.Error):
         state = error.sqlstate
         if state is None:
             return isinstance(error, (psycopg.DataError, psycopg.ProgrammingError))
         return state.startswith(_OF_VALUES)
-    return isinstance(error, (ValueError, OverflowError, TypeError))
+    return isinstance(error, (UnicodeError, OverflowError))

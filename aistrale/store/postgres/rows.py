@@ -92,9 +92,20 @@ def _columns(row: Row, batch: Batch, installation: str) -> list[object]:
 
 
 def _copy(cursor: Cursor, cls: RowType, lines: Sequence[Sequence[object]]) -> None:
-    with cursor.copy(_COPIES[cls]) as copy:
-        for line in lines:
-            copy.write_row(line)
+    broken: Exception | None = None
+    try:
+        with cursor.copy(_COPIES[cls]) as copy:
+            for line in lines:
+                try:
+                    copy.write_row(line)
+                except Exception as error:
+                    broken = error
+                    raise
+    except Exception:
+        if broken is not None:
+            # Before 3.2 psycopg says here that the copy was cancelled.
+            raise broken from None
+        raise
 
 
 _COPIES: Final = {cls: f"COPY {TABLES[cls]} ({_names(cls)}) FROM STDIN".encode() for cls in TABLES}

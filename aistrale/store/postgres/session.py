@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from aistrale.core.worker import check_fork, importing, on_fork
 from aistrale.store.postgres.schema import bring_up_to_date, name_of
@@ -147,10 +147,10 @@ class Session:
                 raise self._unavailable(driver, error, began, unbound=unbound) from None
 
     def _transact(self, driver: ModuleType, work: Callable[[Cursor], T], deadline: float, *, write: bool) -> T | None:
-        if self._connection is None:
-            seconds = min(_CONNECT_SECONDS, max(_LEAST_CONNECT_SECONDS, math.ceil(deadline - time.monotonic())))
-            self._connection = driver.connect(self.address.options, seconds)
         connection = self._connection
+        if connection is None:
+            seconds = min(_CONNECT_SECONDS, max(_LEAST_CONNECT_SECONDS, math.ceil(deadline - time.monotonic())))
+            self._connection = connection = cast("Connection", driver.connect(self.address.options, seconds))
         connection.deadline = deadline + _GRACE_SECONDS
         with connection.cursor() as cursor:
             if not self._prepared:
@@ -192,7 +192,9 @@ class Session:
 
     # -- when it does not work -----------------------------------------------------------------------------------------
 
-    def _unavailable(self, driver: ModuleType, error: Exception, began: float, *, unbound: bool) -> LedgerUnavailable:
+    def _unavailable(
+        self, driver: ModuleType, error: BaseException, began: float, *, unbound: bool
+    ) -> LedgerUnavailable:
         busy = driver.is_busy(error)
         now = self._clock()
         self._why = (driver.reason_of(error), driver.hint_of(error))

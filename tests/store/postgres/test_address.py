@@ -85,7 +85,7 @@ def test_a_journal_belongs_to_one_schema_of_one_database_whoever_asks_for_it():
     ]  # fmt: skip
     assert len({Address.parse(text).identity for text in same}) == 1
     others = [
-        "postgresql://db.example/books", "postgresql://db.example/books?schema=other", "postgresql://db.example/cooks",
+        "postgresql://db.example/books", "postgresql://db.example/books?schema=other", "postgresql://db.example/Books",
         "postgresql://db2.example/books", "postgresql://db.example:5433/books", "postgresql:///books",
     ]  # fmt: skip
     for first, second in itertools.combinations(others, 2):

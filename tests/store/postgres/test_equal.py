@@ -127,7 +127,7 @@ def both(ledger, tmp_path, query):
         each.close()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     written=st.lists(rows, min_size=1, max_size=3),
     by=st.lists(st.sampled_from(BY), unique=True, max_size=3),
