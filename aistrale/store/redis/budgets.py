@@ -4,6 +4,9 @@ With Redis, what all processes have spent and reserved never exceeds a hard limi
 is one script over all counters of the attempt. What an attempt cost is told soon after by a thread, which until then
 leaves its reservation standing.
 
+Longer than a file should be: it is one interface, each of whose operations has to do the same for counters in Redis,
+for those of this process, and for the share while Redis is away.
+
 Without Redis each process keeps to its share: what was neither spent nor reserved when Redis last answered, divided by
 the number of processes. What it spends is told when Redis is back, together with what it has reserved then; where
 Redis has lost its data, the processes bring back what they knew of it.
@@ -14,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -25,11 +28,12 @@ from aistrale.cost.budgets.hold import Hold, Ticket
 from aistrale.cost.budgets.memory import MemoryStore
 from aistrale.cost.budgets.store import EXACT, ZERO, Balance, Notice, Short
 from aistrale.store.redis.alone import Alone
-from aistrale.store.redis.bookkeeping import KEEP, Bookkeeping, start_of, step_of
+from aistrale.store.redis.bookkeeping import Bookkeeping, start_of, step_of
 from aistrale.store.redis.budget_line import Line
 from aistrale.store.redis.budget_wire import BudgetWire, resets_of
 from aistrale.store.redis.connection import Away
 from aistrale.store.redis.money import exact
+from aistrale.store.redis.past import Past
 from aistrale.store.redis.shared_hold import SharedHold
 
 if TYPE_CHECKING:
@@ -80,8 +84,7 @@ class RedisBudgets:
         self._alone = Alone(self._gone, lambda notice: None if notice.mark else self._tell(notice))
         self._books = Bookkeeping()
         self._wire = BudgetWire(process)
-        self._unseeded: set[str] = set()
-        self._seeds: OrderedDict[str, tuple[Slot, Sequence[tuple[float, Decimal]], str | None]] = OrderedDict()
+        self._past = Past()
         self.epoch = 0
         self._alone_until: float | None = None
         self._fresh()
@@ -303,20 +306,14 @@ class RedisBudgets:
         if not slot.shared:
             self._own.seed(slot, spent, note)
             return
-        self._one.run(partial(self._remember, slot, spent, note))
+        self._past.add(slot, spent, note)
         with contextlib.suppress(Away):
             self._learn([slot], [self._wire.seed(slot, spent, self._wall())])
-            self._unseeded.discard(slot.key)
-
-    def _remember(self, slot: Slot, spent: Sequence[tuple[float, Decimal]], note: str | None) -> None:
-        self._seeds[slot.key] = (slot, spent, note)
-        self._unseeded.add(slot.key)
-        while len(self._seeds) > KEEP:
-            self._unseeded.discard(self._seeds.popitem(last=False)[0])
+            self._past.told(slot.key)
 
     def seeded(self, key: str) -> bool:
         """Whether this process has brought in the past of a counter."""
-        return key in self._seeds or self._own.seeded(key)
+        return self._past.has(key) or self._own.seeded(key)
 
     def spent(self, slots: Sequence[Slot], now: float) -> Short | None:
         """The first hard slot of which nothing is left, as far as that is known without asking."""
@@ -365,9 +362,9 @@ class RedisBudgets:
             self._learn(slots, self._wire.look(slots, self._wall() + self._process.skew))
 
     def _balance(self, slot: Slot) -> Balance:
-        known, seed = self._books.of(slot), self._seeds.get(slot.key)
+        known = self._books.of(slot)
         waiting = self._line.waiting(slot)
-        note = None if seed is None else seed[2]
+        note = self._past.note(slot.key)
         untold = self._books.untold(slot)
         if not self._connection.down:
             if known is None:
@@ -376,7 +373,7 @@ class RedisBudgets:
             reserved = max(EXACT.subtract(stands.reserved, untold.released), ZERO)
             in_flight = max(stands.in_flight - untold.count, 0)
             return Balance(EXACT.add(stands.spent, untold.spent), reserved, in_flight, waiting, note)
-        spent = known.stands.spent if known is not None else _total(seed)
+        spent = known.stands.spent if known is not None else self._past.total(slot.key)
         own = self._books.open.get((slot.key, start_of(slot)))
         reserved, count = (ZERO, 0) if own is None else (own.amount, own.count)
         return Balance(EXACT.add(spent, untold.spent), reserved, count, waiting, _ALONE)
@@ -460,7 +457,7 @@ class RedisBudgets:
 
     def _gone(self, slot: Slot) -> Decimal:
         """What of a budget is not this process's to spend while Redis is away."""
-        past = _total(self._seeds.get(slot.key))
+        past = self._past.total(slot.key)
         return self._one.run(lambda: self._books.share(slot, self._connection.processes, past))
 
     def rejoin(self, *, back: bool) -> None:
@@ -479,10 +476,9 @@ class RedisBudgets:
             known = self._one.run(lambda: self._books.to_restore(now, self._clock()))
             restored = self._wire.restore(known, now)
             self._one.run(lambda: self._note([each.slot for each in known], restored))
-            for key in list(self._unseeded):
-                slot, spent, _ = self._seeds[key]
+            for slot, spent in self._past.untold():
                 self._learn([slot], [self._wire.seed(slot, spent, now, joining=True)])
-                self._unseeded.discard(key)
+                self._past.told(slot.key)
             if self._books.batch is not None:
                 self._send(self._books.batch)
             if back:
@@ -508,10 +504,3 @@ def _pick(values: Sequence[_T], at: Sequence[int]) -> list[_T]:
 
 def _balance(stands: Stands) -> Balance:
     return Balance(stands.spent, stands.reserved, stands.in_flight)
-
-
-def _total(seed: tuple[Slot, Sequence[tuple[float, Decimal]], str | None] | None) -> Decimal:
-    total = ZERO
-    for _, amount in seed[1] if seed is not None else ():
-        total = EXACT.add(total, amount)
-    return total
