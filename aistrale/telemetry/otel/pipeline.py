@@ -11,19 +11,18 @@ import sys
 import threading
 import time
 import weakref
-from collections import Counter, deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.sdk._logs import LoggerProvider as SDKLoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider as SDKMeterProvider
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace import TracerProvider as SDKTracerProvider
 
 from aistrale.core.worker import Worker, on_fork
 from aistrale.telemetry.otel.suppression import mute_keys
+from aistrale.telemetry.otel.waiting import EndedSpans, Line, Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,139 +31,15 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-    from opentelemetry.sdk.trace import Span
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import TracerProvider
 
     from aistrale.telemetry.otel.exporters import Exporters
 
-T = TypeVar("T")
-
-MOST_WAITING: Final = 2048
-"""Spans, and log records, that wait to be sent."""
-
-MOST_BYTES: Final = 32 * 1024 * 1024
-"""About the bytes of content that they may have."""
-
-_BATCH: Final = 512
 _DELAY: Final = 1.0
 _EVERY: Final = 60.0
-# A batch that was refused so often will be refused for ever.
-_MOST_TRIES: Final = 5
 _LONGEST_PAUSE: Final = 60.0
 _EXIT: Final = 2.0
-
-
-class _Line(Generic[T]):
-    """Things that wait to be sent, bounded by number and size.
-
-    Args:
-        name: For the counts of what is lost.
-        export: Sends a batch; False when that failed.
-        wake: Is called when something has come.
-    """
-
-    def __init__(self, name: str, export: Callable[[list[T]], bool], wake: Callable[[], None]) -> None:
-        self.name = name
-        self.dropped: Counter[str] = Counter()
-        self._export = export
-        self._wake = wake
-        self._waiting: deque[tuple[T, int]] = deque()
-        self._size = self._tries = self._out = 0
-        self.renew()
-
-    def renew(self) -> None:
-        """Forget what waits: in a child process it is the parent's."""
-        self._lock = threading.Lock()
-        self._waiting.clear()
-        self._size = self._tries = self._out = 0
-
-    def __len__(self) -> int:
-        # What is under way has not arrived.
-        return len(self._waiting) + self._out
-
-    def put(self, item: T, size: int) -> None:
-        """Take something; never waits, never raises."""
-        with self._lock:
-            if len(self) >= MOST_WAITING or self._size + size > MOST_BYTES:
-                self.dropped["full"] += 1
-                return
-            self._waiting.append((item, size))
-            self._size += size
-        self._wake()
-
-    def send(self) -> bool:
-        """Send a batch; False when it could not be sent and waits again."""
-        with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
-            self._out = len(batch)
-        if not batch:
-            return True
-        done = False
-        try:
-            done = self._export([item for item, _ in batch])
-        finally:
-            with self._lock:
-                self._settle(batch, done=done)
-        return done
-
-    def _settle(self, batch: list[tuple[T, int]], *, done: bool) -> None:
-        self._out = 0
-        if done:
-            self._tries = 0
-        elif self._tries + 1 < _MOST_TRIES:
-            self._tries += 1
-            self._waiting.extendleft(reversed(batch))
-            return
-        else:
-            self._tries = 0
-            self.dropped["failed"] += len(batch)
-        self._size -= sum(size for _, size in batch)
-
-
-class _Spans(SpanProcessor):
-    """Puts spans that have ended in line."""
-
-    def __init__(self, line: _Line[ReadableSpan]) -> None:
-        self._line = line
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Nothing yet."""
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """It is complete."""
-        if span.context is not None and span.context.trace_flags.sampled:
-            self._line.put(span, _size_of(span))
-
-    def shutdown(self) -> None:
-        """The pipeline does that."""
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """The pipeline does that."""
-        return True
-
-
-class _Records:
-    """Puts log records in line. Of no class of the SDK's, whose methods have changed their names between releases."""
-
-    def __init__(self, line: _Line[object]) -> None:
-        self._line = line
-
-    def on_emit(self, log_record: object) -> None:
-        """It is complete."""
-        self._line.put(log_record, _record_size(log_record))
-
-    emit = on_emit
-
-    def enabled(self, *_: object, **__: object) -> bool:
-        """Whether anybody listens."""
-        return True
-
-    def shutdown(self) -> None:
-        """The pipeline does that."""
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """The pipeline does that."""
-        return True
 
 
 class _Outlet:
@@ -187,11 +62,16 @@ class _Outlet:
         self._busy = threading.Lock()
         self._told = threading.Condition()
         self._begun = self._ended = self._failures = 0
+        self._late = False
 
     @property
     def failing(self) -> bool:
-        """Whether the last time nothing could be sent."""
-        return self._failures > 0
+        """Whether the last time nothing could be sent, or not in time."""
+        return self._failures > 0 or self._late
+
+    def hurry(self) -> None:
+        """Send now, and wait for nothing."""
+        self._worker.hurry()
 
     def flush(self, timeout: float) -> bool:
         """Send now; whether all was sent within some seconds.
@@ -205,7 +85,8 @@ class _Outlet:
         if not self._worker.alive:
             self._step()
         with self._told:
-            return self._told.wait_for(lambda: self._ended >= wanted, timeout) and not self._failures
+            self._late = not self._told.wait_for(lambda: self._ended >= wanted, timeout)
+            return not self.failing
 
     def close(self) -> None:
         """End the thread; it is not waited for long."""
@@ -224,6 +105,7 @@ class _Outlet:
                 with self._told:
                     self._ended = self._begun
                     self._failures = 0 if sent else self._failures + 1
+                    self._late = self._late and not sent
                     self._told.notify_all()
         return None if sent else float(min(2**self._failures, _LONGEST_PAUSE))
 
@@ -242,10 +124,11 @@ class Pipeline:
         self._resource = dict(resource or {})
         self._sending = _Outlet(f"aistrale-{name}", _DELAY, self._send)
         self._measuring = _Outlet(f"aistrale-{name}-metrics", _interval(), self._measure)
-        self._spans: _Line[ReadableSpan] = _Line("spans", exporters.spans, self._sending.wake)
-        self._records: _Line[object] = _Line("records", exporters.records, self._sending.wake)
+        self._spans: Line[ReadableSpan] = Line("spans", exporters.spans, self._sending.wake)
+        self._records: Line[object] = Line("records", exporters.records, self._sending.wake)
         self._make()
         on_fork(self.after_fork)
+        _pipelines.add(self)
         # At the end of the process, whoever else flushes.
         self._ending = Worker(lambda: None, name=f"aistrale-{name}-exit", at_exit=_weakly(self._exit))
 
@@ -263,7 +146,7 @@ class Pipeline:
             with self._lock:
                 if self._tracers is None:
                     made = SDKTracerProvider(resource=self._described(), shutdown_on_exit=False)
-                    made.add_span_processor(_Spans(self._spans))
+                    made.add_span_processor(EndedSpans(self._spans))
                     self._tracers = made
         return self._tracers
 
@@ -287,7 +170,7 @@ class Pipeline:
             with self._lock:
                 if self._loggers is None:
                     made = SDKLoggerProvider(resource=self._described(), shutdown_on_exit=False)
-                    processor: Any = _Records(self._records)
+                    processor: Any = Records(self._records)
                     made.add_log_record_processor(processor)
                     self._loggers = made
         return self._loggers
@@ -304,7 +187,7 @@ class Pipeline:
     @property
     def dropped(self) -> dict[str, int]:
         """What was lost, by kind and reason."""
-        lines: tuple[_Line[Any], ...] = (self._spans, self._records)
+        lines: tuple[Line[Any], ...] = (self._spans, self._records)
         return {f"{line.name}.{reason}": count for line in lines for reason, count in line.dropped.items()}
 
     @property
@@ -333,6 +216,7 @@ class Pipeline:
 
     def after_fork(self) -> None:
         """Forget what belongs to the parent process."""
+        _exit_until.clear()
         self._make()
         for part in (self._spans, self._records, self._sending, self._measuring, self._exporters):
             part.renew()
@@ -352,11 +236,34 @@ class Pipeline:
         return data is None or self._exporters.metrics(data)
 
     def _exit(self) -> None:
-        if self.waiting or self._meters is not None:
-            # A process that ends waits no second time for an endpoint that is known to be down.
-            patience = _EXIT if not self._sending.failing else _EXIT / 4
-            self._exporters.hurry(patience)
-            self.flush(patience)
+        """All pipelines have the same seconds, and use them at the same time."""
+        if not _exit_until:
+            _exit_until.append(time.monotonic() + _EXIT)
+            for pipeline in list(_pipelines):
+                pipeline.hurry_out()
+        if self._unsent:
+            self.flush(min(self._patience, max(_exit_until[0] - time.monotonic(), 0.0)))
+
+    def hurry_out(self) -> None:
+        """Begin to send what waits, for the last time."""
+        if self._unsent:
+            self._exporters.hurry(self._patience)
+            self._sending.hurry()
+            if self._meters is not None:
+                self._measuring.hurry()
+
+    @property
+    def _unsent(self) -> bool:
+        return bool(self.waiting) or self._meters is not None
+
+    @property
+    def _patience(self) -> float:
+        # A process that ends waits no second time for an endpoint that is known to be down.
+        return _EXIT / 4 if self._sending.failing else _EXIT
+
+
+_pipelines: Final[weakref.WeakSet[Pipeline]] = weakref.WeakSet()
+_exit_until: Final[list[float]] = []
 
 
 def _weakly(method: Callable[[], None]) -> Callable[[], None]:
@@ -383,13 +290,3 @@ def _silent() -> Context:
     for key in mute_keys():
         context = otel_context.set_value(key, True, context)  # noqa: FBT003 - a value
     return context
-
-
-def _size_of(span: ReadableSpan) -> int:
-    return 1024 + sum(len(value) for value in (span.attributes or {}).values() if isinstance(value, str))
-
-
-def _record_size(record: object) -> int:
-    own = getattr(record, "log_record", record)
-    attributes = getattr(own, "attributes", None) or {}
-    return 1024 + sum(len(str(value)) for value in attributes.values())

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from aistrale.telemetry.events import TelemetryEvent
     from aistrale.telemetry.otel.exporters import Endpoint
+    from aistrale.telemetry.otel.flavour import Flavour
     from aistrale.telemetry.otel.pipeline import Pipeline
-    from aistrale.telemetry.otel.spans import Flavour
 
 SIGNALS: Final = ("traces", "metrics", "logs")
 

@@ -12,8 +12,9 @@ pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the OTLP e
 
 from opentelemetry import trace
 
-from aistrale.telemetry.otel import pipeline as module
-from aistrale.telemetry.otel.pipeline import MOST_WAITING, Pipeline
+from aistrale.telemetry.otel import waiting as module
+from aistrale.telemetry.otel.pipeline import Pipeline
+from aistrale.telemetry.otel.waiting import MOST_WAITING
 
 MODEL = "openai/gpt-5-mini"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -169,3 +172,29 @@ client.run("hi", model="openai/gpt-5-mini")
     assert done.returncode == 0, done.stderr
     assert len(collector.spans()) == 2
     assert "gen_ai.client.token.usage" in collector.metrics()
+
+
+@pytest.mark.parametrize("last", ["", "client.flush(0.3)"], ids=["just ends", "flushed first"])
+def test_process_ends_in_time_although_several_collectors_answer_nothing(sim, last):
+    """All of them together have the patience that one has."""
+    source = f"""
+import aistrale
+client = aistrale.Client(providers={sim.settings()["providers"]!r}, ledger="off", sinks=ADDRESSES)
+client.run("hi", model="openai/gpt-5-mini")
+{last}
+print("done", flush=True)
+"""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        addresses = [f"otlp:http://{where}", f"langfuse:http://pk:sk@{where}", f"datadog:http://{where}"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", source.replace("ADDRESSES", repr(addresses))],
+            cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "DD_API_KEY": "key"},
+        )  # fmt: skip
+        with process:
+            assert process.stdout.readline().strip() == b"done"
+            began = time.monotonic()
+            assert process.wait(60) == 0
+            took = time.monotonic() - began
+    # Two seconds for what the sinks were told, two for what they have; the rest is a busy machine's.
+    assert took < 6.5
