@@ -281,6 +281,7 @@ class Call:
         "streaming",
         "target",
         "targets",
+        "told",
         "vault",
     )
 
@@ -361,6 +362,8 @@ class Call:
         """What follows the call while it runs, one for each instrument."""
         self.over = False
         """Whether the call's own row is written, so that no next one will come."""
+        self.told = False
+        """Whether sinks know of its end."""
 
     def leg(self, target: Target | None = None) -> Call:
         """A view of this call for a second attempt beside the first, or for another target's part of the answer.

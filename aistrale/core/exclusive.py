@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+_NOT_WAITING: Final = (False,)
 
 
 class Exclusive:
@@ -42,11 +44,18 @@ class Exclusive:
 
     def _settle(self) -> None:
         # Looked at again after each release: what was posted while the lock was held has nobody else.
-        while self._inbox and self._lock.acquire(blocking=False):
+        while self._inbox:
+            # Ctrl-C comes between two calls, so that taking the lock and knowing of it must be one: else it could stay
+            # locked for ever.
+            held: list[bool] = []
             try:
+                held.extend(map(self._lock.acquire, _NOT_WAITING))
+                if not held[0]:
+                    return
                 self._work_off()
             finally:
-                self._lock.release()
+                if held and held[0]:
+                    self._lock.release()
 
     def _work_off(self) -> None:
         while self._inbox:

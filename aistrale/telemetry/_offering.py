@@ -133,9 +133,11 @@ class Offering:
     def _enter(self, action: Callable[[], object]) -> object:
         ident = threading.get_ident()
         outer = inside.get(ident)
-        inside[ident] = self
-        self._began = self._clock()
         try:
+            # Nothing that can be interrupted stands between them and `try`, or after `finally` and before they are taken
+            # back: a thread that was interrupted there would for ever be taken for one that is inside.
+            inside[ident] = self
+            self._began = self._clock()
             return action()
         finally:
             self._began = None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aistrale.errors import AistraleError
     from aistrale.privacy.event import PrivacyEvent
     from aistrale.reliability.breaker_types import BreakerEvent
-    from aistrale.store.records import CallRow
+    from aistrale.store.records import AttemptRow, CallRow
     from aistrale.telemetry.content import Capture, Said
     from aistrale.telemetry.events import TelemetryEvent
     from aistrale.types import Lossy
@@ -74,12 +74,16 @@ class Observer:
         )
 
     def call_finished(self, call: Call) -> None:
-        """Its row is written; attempts that nobody told of are told of now."""
+        """Its row is written; attempts that nobody told of are told of now. Only the first time counts."""
         for attempt in call.attempts:
             self.attempt_finished(call, attempt, None)
         row = call.row
-        if row is not None:
-            self.emit(CallFinished(call_id=call.id, at=row.at + row.latency, row=row, streamed=call.stream))
+        if row is None or call.told:
+            return
+        event = CallFinished(call_id=call.id, at=row.at + row.latency, row=row, streamed=call.stream)
+        # Before it is told: who is interrupted by Ctrl-C in the midst of that comes here a second time.
+        call.told = True
+        self.emit(event)
 
     def refused(self, row: CallRow) -> None:
         """A call could not even begin."""
@@ -110,6 +114,14 @@ class Observer:
         if row is None or attempt.told:
             return
         attempt.told = True
+        try:
+            event = self._attempt(call, attempt, row, reply)
+        except BaseException:
+            attempt.told = False
+            raise
+        self.emit(event)
+
+    def _attempt(self, call: Call, attempt: Attempt, row: AttemptRow, reply: Reply | None) -> AttemptFinished:
         reasons: tuple[str, ...] = ()
         response_id = None
         if reply is not None and not isinstance(call.request, EmbedRequest):
@@ -119,15 +131,13 @@ class Observer:
         content = None
         if attempt.said is not None and self._capture is not None and self._capture.wanted(call.context):
             content = attempt.said.content()
-        self.emit(
-            AttemptFinished(
-                call_id=call.id,
-                at=row.at + row.latency,
-                row=row,
-                finish_reasons=reasons,
-                response_id=response_id,
-                content=content,
-            )
+        return AttemptFinished(
+            call_id=call.id,
+            at=row.at + row.latency,
+            row=row,
+            finish_reasons=reasons,
+            response_id=response_id,
+            content=content,
         )
 
     # --- what policies did -------------------------------------------------------------------------------------

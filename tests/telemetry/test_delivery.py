@@ -107,6 +107,24 @@ def test_what_ends_the_host_passes_through_an_inline_sink(error):
         delivery(sink).put(event())
 
 
+def test_who_is_interrupted_on_the_way_into_a_sink_is_not_taken_for_one_that_is_inside():
+    sink = Place()
+    sink.inline = True
+    interrupts = [KeyboardInterrupt()]
+
+    def clock():
+        if interrupts:
+            raise interrupts.pop()
+        return 0.0
+
+    sent = Delivery(sink, SinkSettings(to=sink), clock=clock, background=False)
+    with pytest.raises(KeyboardInterrupt):
+        sent.put(event())
+    ids = send(sent, events(2))
+    assert sink.ids == ids
+    assert not sent.status().dropped
+
+
 def test_a_sink_that_is_durable_itself_is_written_to_inline_and_kept_in_memory_while_it_fails(tmp_path):
     sink = Place(None, OSError("x"))
     sink.durable = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import logging
 import os
 import threading
@@ -132,6 +133,38 @@ def test_one_end_for_each_begin_whatever_happens():
     assert len(sink.of("call.started")) == len(sink.of("call.finished")) == len(sink.of("attempt.finished")) == 5
     assert [event.row.outcome for event in sink.of("call.finished")] == ["error"] * 4 + ["success"]
     assert sink.of("call.started")[-1].operation == "embed"
+
+
+class Interrupting:
+    """A sink in whose midst Ctrl-C comes, once for each of some kinds of events."""
+
+    name = "interrupting"
+    inline = True
+
+    def __init__(self, *kinds):
+        self.left = set(kinds)
+
+    def write(self, batch, /):
+        for event in batch:
+            if event.kind in self.left:
+                self.left.discard(event.kind)
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("kinds", [("attempt.finished",), ("call.finished",), ("attempt.finished", "call.finished")])
+def test_one_end_where_ctrl_c_comes_in_the_midst_of_telling_it(kinds, streamed):
+    sink = MemorySink()
+    with simulator() as sim, aistrale.Client(**sim.settings(), sinks=[sink, Interrupting(*kinds)]) as client:
+        with pytest.raises(KeyboardInterrupt):
+            if streamed:
+                list(client.stream("Hello", model=MODEL))
+            else:
+                client.run("Hello", model=MODEL)
+        gc.collect()
+        client.flush()
+        assert [event.kind for event in sink.events] == ["call.started", "attempt.finished", "call.finished"]
+        assert [row.call_id for row in client.ledger.calls()] == [sink.events[0].call_id]
 
 
 def test_memory_can_be_waited_for():
