@@ -134,8 +134,8 @@ class Offering:
         ident = threading.get_ident()
         outer = inside.get(ident)
         try:
-            # Nothing that can be interrupted stands between them and `try`, or after `finally` and before they are taken
-            # back: a thread that was interrupted there would for ever be taken for one that is inside.
+            # Ctrl-C may come after any call. There is none between `try` and this, nor between `finally` and its being
+            # taken back: who was interrupted there would for ever be taken for one that is inside.
             inside[ident] = self
             self._began = self._clock()
             return action()

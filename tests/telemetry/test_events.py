@@ -156,11 +156,13 @@ class Interrupting:
 def test_one_end_where_ctrl_c_comes_in_the_midst_of_telling_it(kinds, streamed):
     sink = MemorySink()
     with simulator() as sim, aistrale.Client(**sim.settings(), sinks=[sink, Interrupting(*kinds)]) as client:
+        ask = (
+            (lambda: list(client.stream("Hello", model=MODEL)))
+            if streamed
+            else (lambda: client.run("Hello", model=MODEL))
+        )
         with pytest.raises(KeyboardInterrupt):
-            if streamed:
-                list(client.stream("Hello", model=MODEL))
-            else:
-                client.run("Hello", model=MODEL)
+            ask()
         gc.collect()
         client.flush()
         assert [event.kind for event in sink.events] == ["call.started", "attempt.finished", "call.finished"]
