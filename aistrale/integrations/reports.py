@@ -98,7 +98,7 @@ class Reports:
         self, run_id: str, type: RunType, name: str, parent: str | None = None, tags: tuple[str, ...] = ()
     ) -> Run | None:
         """A step begins; None where nobody wants to know, or it is followed already."""
-        engine = self._engine()
+        engine = self.engine()
         if self._sink(engine) is None:
             return None
         now = self._clock()
@@ -168,7 +168,7 @@ class Reports:
             self.failed("a step that never ended")
 
     def _tell(self, run: Run, outcome: RunOutcome, latency: float, error: str | None) -> None:
-        engine = self._engine()
+        engine = self.engine()
         emit = self._sink(engine)
         if emit is None:
             return
@@ -223,7 +223,8 @@ class Reports:
 
     # --- whose -------------------------------------------------------------------------------------------------------
 
-    def _engine(self) -> Engine | None:
+    def engine(self) -> Engine | None:
+        """Of the client that is told, at this moment; None where there is none."""
         client = self._client
         if client is None:
             if self._clock() < self._again:

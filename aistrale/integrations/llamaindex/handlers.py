@@ -89,6 +89,10 @@ class AistraleEventHandler(BaseEventHandler):
         """As the framework asks for it."""
         return "AistraleEventHandler"
 
+    def engine(self) -> Engine | None:
+        """Of the client whose sinks are told, at this moment; None where there is none."""
+        return self._tracker.reports.engine()
+
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:  # noqa: ANN401 - the framework's signature
         """Take in an event.
 
@@ -245,6 +249,13 @@ def instrument(client: Client | AsyncClient | None = None, *, capture: bool | No
         root.span_handlers = [*root.span_handlers, made.span_handler]
         _installed.append(made)
         return made
+
+
+def is_instrumented(engine: Engine | None) -> bool:
+    """Whether the steps of LlamaIndex are told to this client's sinks already."""
+    if engine is None:
+        return False
+    return any(known.event_handler.engine() is engine for known in list(_installed))
 
 
 def uninstrument(handle: Instrumentation | None = None) -> None:

@@ -15,7 +15,8 @@ from aistrale.integrations.llamaindex.content import (
     tool_input,
     tool_output,
 )
-from aistrale.integrations.llamaindex.enclosing import enclosing_call
+from aistrale.integrations.llamaindex.enclosing import calls_on_stack, enclosing_call
+from aistrale.integrations.llamaindex.handlers import is_instrumented
 from aistrale.integrations.llamaindex.kinds import provider_of_class
 from aistrale.integrations.llamaindex.usage import field, together, usage_of
 from aistrale.integrations.reports import Reports
@@ -48,8 +49,8 @@ _INNER: Final = 10_000
 class AistraleLegacyCallbackHandler(BaseCallbackHandler):
     """Tells sinks what LlamaIndex's callback manager says. Nothing that goes wrong in it reaches the application.
 
-    For applications that hand a `CallbackManager` around; elsewhere `instrument` sees more. Use one of them, not both:
-    each tells of the same steps.
+    For applications that hand a `CallbackManager` around; elsewhere `instrument` sees more. Where both are there for one
+    client, this one is silent: each would tell of the same steps.
 
     Args:
         client: Whose sinks, prices and redaction are used; None for the process-wide client at the time.
@@ -67,7 +68,7 @@ class AistraleLegacyCallbackHandler(BaseCallbackHandler):
         limit: int = LIMIT,
     ) -> None:
         super().__init__(event_starts_to_ignore=[], event_ends_to_ignore=[])
-        self._reports = Reports("llamaindex", client=client, capture=capture, ttl=ttl, limit=limit)
+        self._reports = Reports("llamaindex", client=client, capture=capture, ttl=ttl, limit=limit, asking=self._asking)
         self._capture = capture
         self._inner: dict[str, str] = {}
         self._used: dict[str, list[RunUsage]] = {}
@@ -136,7 +137,7 @@ class AistraleLegacyCallbackHandler(BaseCallbackHandler):
         model = payload.get(EventPayload.SERIALIZED)
         class_name = field(model, "class_name")
         # Around another model, whose call is told of itself.
-        if kind is None or class_name == "structured_llm":
+        if kind is None or class_name == "structured_llm" or is_instrumented(self._reports.engine()):
             return
         if kind == "llm" and self._belongs(event_id):
             return
@@ -148,6 +149,16 @@ class AistraleLegacyCallbackHandler(BaseCallbackHandler):
         _model(run, kind, model)
         if run.capture:
             _input(run, payload)
+
+    def _asking(self) -> Run | None:
+        """The model's step that makes a call just now."""
+        for call in calls_on_stack():
+            run = None if call.event_id is None else self._reports.runs.get(call.event_id)
+            if run is not None:
+                return run
+        # Embeddings have no such wrappers. A stream that is not read yet is no reason to take what its owner does.
+        latest = self._reports.latest()
+        return latest if latest is not None and latest.type == "embedding" else None
 
     def _belongs(self, event_id: str) -> bool:
         """Whether a model's call is a part of another one, which is told of in its place."""
