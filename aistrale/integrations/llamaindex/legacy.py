@@ -49,8 +49,8 @@ _INNER: Final = 10_000
 class AistraleLegacyCallbackHandler(BaseCallbackHandler):
     """Tells sinks what LlamaIndex's callback manager says. Nothing that goes wrong in it reaches the application.
 
-    For applications that hand a `CallbackManager` around; elsewhere `instrument` sees more. Where both are there for one
-    client, this one is silent: each would tell of the same steps.
+    For applications that hand a `CallbackManager` around; elsewhere `instrument` sees more. Where both are there for
+    one client this one is silent, since each would tell of the same steps.
 
     Args:
         client: Whose sinks, prices and redaction are used; None for the process-wide client at the time.
