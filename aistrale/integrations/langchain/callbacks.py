@@ -14,7 +14,7 @@ from aistrale.integrations.reports import Reports, plain
 from aistrale.integrations.runs import LIMIT, TTL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from langchain_core.agents import AgentAction, AgentFinish
@@ -367,7 +367,21 @@ def tell_call(run_manager: object, call_id: str) -> None:
         run_manager: LangChain's; None where it gives none.
         call_id: Our id of the call.
     """
+    for _, run in _followed(run_manager):
+        run.ours, run.call_id = True, call_id
+
+
+def tell_end(run_manager: object, error: BaseException) -> None:
+    """Tell them that it is over, where LangChain does not; what it tells later is the second time."""
+    for reports, run in _followed(run_manager):
+        try:
+            reports.end(run.id, error)
+        except Exception:  # noqa: BLE001 - it must not take the place of what ended the run
+            reports.failed("a cancellation")
+
+
+def _followed(run_manager: object) -> Iterator[tuple[Reports, Run]]:
     run_id = str(getattr(run_manager, "run_id", None))
     for handler in getattr(run_manager, "handlers", ()):
         if isinstance(handler, AistraleCallbackHandler) and (run := handler.reports.runs.get(run_id)) is not None:
-            run.ours, run.call_id = True, call_id
+            yield handler.reports, run

@@ -13,7 +13,7 @@ from aistrale.client import AsyncClient, Client
 from aistrale.core.runtime import run_sync
 from aistrale.errors import AistraleError
 from aistrale.integrations.langchain.answers import PROVIDER, Pieces, chat_result
-from aistrale.integrations.langchain.callbacks import tell_call
+from aistrale.integrations.langchain.callbacks import tell_call, tell_end
 from aistrale.integrations.langchain.errors import standardise
 from aistrale.integrations.langchain.messages import messages_from
 from aistrale.integrations.langchain.options import FIELDS, call_options, tool_choice, tool_table
@@ -231,6 +231,10 @@ class ChatAistrale(BaseChatModel):
             return chat_result(await engine.complete(call))
         except AistraleError as error:
             standardise(error, call.id)
+            raise
+        except BaseException as error:
+            # LangChain tells nobody of a cancellation here.
+            tell_end(run_manager, error)
             raise
 
     def _stream(
