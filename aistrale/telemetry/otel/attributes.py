@@ -263,16 +263,15 @@ def cache_names(profile: Profile, cache_tokens: str) -> tuple[str, ...]:
 
 def sendable(attributes: Attributes) -> Attributes:
     """The same, without what exporters cannot send: half of a surrogate pair makes them lose whole batches."""
-    if all(_plain(name) and _plain(value) for name, value in attributes.items()):
-        return attributes
-    return {_text(name): _sendable(value) for name, value in attributes.items()}
-
-
-def _plain(value: Value) -> bool:
-    """Whether it can be sent as it is; nearly all can, and that is seen at once."""
-    if isinstance(value, str):
-        return value.isascii()
-    return isinstance(value, (int, float)) or all(map(str.isascii, value))
+    # Nearly all can be sent as they are, and that is seen at once.
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            plain = value.isascii()
+        else:
+            plain = isinstance(value, (int, float)) or all(map(str.isascii, value))
+        if not (plain and name.isascii()):
+            return {_text(name): _sendable(value) for name, value in attributes.items()}
+    return attributes
 
 
 def _sendable(value: Value) -> Value:
