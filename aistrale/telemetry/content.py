@@ -42,9 +42,11 @@ MOST_TEXT: Final = 32_768
 MOST_TOTAL: Final = 262_144
 """Characters of all texts of one exchange; those that come when it is used up are left empty but for the ellipsis."""
 
+MARGIN: Final = 256
+"""Characters beyond a cut that redaction sees: more than anything that a recognizer looks for, which would not be
+recognised any more where it is cut in its middle."""
+
 _MOST_ANSWER: Final = MOST_TOTAL
-# Longer than anything that a recognizer looks for: what is cut off in its middle would not be recognised any more.
-_MARGIN: Final = 256
 _DEPTH: Final = 32
 _ELLIPSIS: Final = "…"
 # A number of fewer digits is nobody's card or telephone.
@@ -107,9 +109,9 @@ class Capture:
             return Content()
 
     def _content(self, request: Request, dialect: str, choices: Sequence[Choice]) -> Content:
-        room = _Room(MOST_TOTAL)
-        asked = _Writer(None if self._screened else self._redact, room)
-        said = _Writer(self._redact, room)
+        room = Room(MOST_TOTAL)
+        asked = Writer(None if self._screened else self._redact, room)
+        said = Writer(self._redact, room)
         # The answer first: when room runs short, it is what nobody can look up elsewhere.
         output = tuple(said.answer(choice) for choice in choices)
         system, messages = _apart(request.messages, dialect)
@@ -177,7 +179,7 @@ def _apart(messages: list[Message], dialect: str) -> tuple[list[Message], list[M
     return messages[:leading], messages[leading:]
 
 
-class _Room:
+class Room:
     """How many characters may still be kept."""
 
     __slots__ = ("left",)
@@ -186,7 +188,7 @@ class _Room:
         self.left = left
 
 
-class _Writer:
+class Writer:
     """Writes messages, parts and tools as the conventions have them.
 
     Args:
@@ -194,7 +196,7 @@ class _Writer:
         room: What may still be kept; shared.
     """
 
-    def __init__(self, redact: Clean | None, room: _Room) -> None:
+    def __init__(self, redact: Clean | None, room: Room) -> None:
         self._redact = redact
         self._room = room
 
@@ -232,12 +234,12 @@ class _Writer:
         limit = min(MOST_TEXT, self._room.left)
         long = len(text) > limit
         if long:
-            text = text[: limit + _MARGIN] if limit else ""
+            text = text[: limit + MARGIN] if limit else ""
         if self._redact is not None and text:
             text = self._redact(text)
         if long:
             # Redaction changes lengths: what it saw the cut end of must be gone whatever else has become shorter.
-            text = text[:-_MARGIN][:limit] + _ELLIPSIS
+            text = text[:-MARGIN][:limit] + _ELLIPSIS
         if not text.isascii():
             # Half of a surrogate pair can stand in JSON, but not in what exporters send.
             text = text.encode("utf-8", "replace").decode()
