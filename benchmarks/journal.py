@@ -1,10 +1,11 @@
 """What recording costs: the journal's append against `json.dumps` + `os.write` of the same row in the same run.
 
-    python benchmarks/journal.py [--rounds 15] [--rows 5000] [--directory DIR]
+    python benchmarks/journal.py [--rounds 15] [--rows 5000] [--directory DIR] [--postgres ADDRESS]
 
 The rounds of all candidates are interleaved, so that a busy machine disturbs all of them; the median and the
 best round are printed, and the ratio of the medians. The baseline writes the bare row: no frame, no checksum,
-no segment, no counts.
+no segment, no counts. Then how many rows a second reach SQLite and, with an address of it, PostgreSQL, where a
+schema is made for it and dropped again.
 """
 
 from __future__ import annotations
@@ -86,9 +87,12 @@ def microseconds(action: Callable[[], object], rows: int) -> float:
     return (time.perf_counter() - start) / rows * 1e6
 
 
-def shipping_rate(directory: Path, rows: int) -> float:
-    """Rows that reach SQLite in a second."""
-    ledger = open_ledger(f"sqlite:///{directory}/ledger.sqlite3")
+def shipping_rate(address: str, rows: int) -> float:
+    """Rows that reach the database in a second."""
+    ledger = open_ledger(address)
+    # The driver is loaded and the tables are made before the clock runs.
+    ledger.append(CALL)
+    assert ledger.flush(60.0)
     for number in range(rows):
         call_id = f"call-{number}"
         ledger.append(replace(ATTEMPT, call_id=call_id), replace(CALL, call_id=call_id))
@@ -96,9 +100,24 @@ def shipping_rate(directory: Path, rows: int) -> float:
     assert ledger.flush(120.0)
     taken = time.perf_counter() - start
     # The background thread may have moved some before the flush; what is counted is what is there.
-    assert len(ledger.calls(limit=rows + 1)) == rows
+    assert len(ledger.calls(limit=rows + 2)) == rows + 1
     ledger.close()
     return 2 * rows / taken
+
+
+def postgres_rate(address: str, rows: int) -> float:
+    """Rows that reach PostgreSQL in a second."""
+    from aistrale.store.postgres import driver
+    from aistrale.store.postgres.address import Address
+
+    schema = f"benchmark_{os.getpid()}"
+    own = f"{address}{'&' if '?' in address else '?'}schema={schema}"
+    try:
+        return shipping_rate(own, rows)
+    finally:
+        connection = driver.connect(Address.parse(own).options, 5)
+        connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+        connection.close()
 
 
 def main() -> None:
@@ -107,6 +126,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--rows", type=int, default=5000)
     parser.add_argument("--directory", help="where to write; the default is a temporary directory")
+    parser.add_argument("--postgres", help="address of a PostgreSQL database, without a schema")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(dir=options.directory))
     journal = Journal(directory / "journal")
@@ -130,8 +150,10 @@ def main() -> None:
         for name, found in figures.items():
             median = statistics.median(found)
             print(f"{name:24}{median:9.2f}{min(found):9.2f}   ratio {median / base:.2f}")
-        rate = shipping_rate(directory / "shipping", 5000)
+        rate = shipping_rate(f"sqlite:///{directory}/shipping/ledger.sqlite3", 10_000)
         print(f"shipping into SQLite    {rate:9,.0f} rows a second")
+        if options.postgres:
+            print(f"shipping into PostgreSQL{postgres_rate(options.postgres, 10_000):9,.0f} rows a second")
     finally:
         os.close(plain)
         shutil.rmtree(directory)

@@ -1,7 +1,7 @@
 """The ledger: the durable record of calls, attempts, tokens and money.
 
-Rows are appended to a journal in the calling thread (`journal`), moved into SQLite in the background
-(`shipper`, `ledger`) and asked for through a handle (`open_ledger`).
+Rows are appended to a journal in the calling thread (`journal`), moved into SQLite or PostgreSQL in the background
+(`shipper`, `ledger`, `postgres`) and asked for through a handle (`open_ledger`).
 """
 
 from __future__ import annotations

@@ -139,7 +139,8 @@ class Session:
             except BaseException as error:
                 connecting = self._connection is None
                 self._drop()
-                if not isinstance(error, (driver.Error, OSError)):
+                # Whatever a driver or the libraries below it find wrong with a connection is no fault of ours.
+                if not isinstance(error, Exception if connecting else (driver.Error, OSError)):
                     raise
                 if kept and driver.is_stale(error):
                     continue
@@ -174,6 +175,8 @@ class Session:
             "idle_in_transaction_session_timeout": int(self._seconds * 1000),
             # Seconds come back as they went.
             "extra_float_digits": 1,
+            # Compiling takes longer than any of these questions, of whose tags the planner expects a hundred each.
+            "jit": "off",
         }
         if write and self._durable:
             settings["synchronous_commit"] = "on"

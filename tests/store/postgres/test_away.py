@@ -206,6 +206,22 @@ began = time.monotonic()
     assert len(list((tmp_path / "home").glob("journal-*/*.seal"))) == 2
 
 
+def test_whatever_is_wrong_with_a_connection_is_said(ledger, call, monkeypatch):
+    def connect(*_):
+        raise RuntimeWarning("a library below complains")
+
+    monkeypatch.setattr("aistrale.store.postgres.driver.connect", connect)
+    with pytest.raises(LedgerUnavailable, match="a library below complains"):
+        ledger.write_batch([call()], CURSOR)
+
+
+def test_a_mistake_of_ours_is_no_outage(ledger, call):
+    ledger.write_batch([call()], CURSOR)
+    with pytest.raises(ZeroDivisionError):
+        ledger._writing.run(lambda cursor: 1 // 0, write=True)
+    assert len(ledger.calls()) == 1
+
+
 def test_a_driver_that_cannot_be_loaded_leaves_rows_in_the_journal(handle, call, monkeypatch):
     import sys
 
