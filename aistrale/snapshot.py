@@ -45,15 +45,21 @@ _BIGGEST_NUMBER: Final = 64
 _SPOKEN: Final = frozenset({Decimal, Fraction, UUID, datetime, date, time, timedelta})
 
 
-def snapshot(value: object) -> JSON:
-    """A value as JSON, cut where it is long or deep; not redacted yet."""
-    return _Snapshot().take(value, 0)
+def snapshot(value: object, longest: int = MOST_TEXT + _SEEN) -> JSON:
+    """A value as JSON, cut where it is long or deep; not redacted yet.
+
+    Args:
+        value: Anything.
+        longest: Characters that are kept of one text: more than are shown, since what is cut in two is not recognised.
+    """
+    return _Snapshot(longest).take(value, 0)
 
 
 class _Snapshot:
     """Counts what one value has used of the bounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
         self._values = _MOST_VALUES
         self._texts = _MOST_TEXTS
 
@@ -113,7 +119,7 @@ class _Snapshot:
     def _text(self, value: str) -> str:
         if self._texts <= 0:
             return _CUT
-        kept = str.__str__(value)[: MOST_TEXT + _SEEN]
+        kept = str.__str__(value)[: self._longest]
         self._texts -= len(kept)
         return kept
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aistrale.errors import AistraleError
+from aistrale.integrations.content import content_of
 from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
 from aistrale.scope import add_witness, current
-from aistrale.telemetry.events import Content, RunFinished
+from aistrale.telemetry.events import RunFinished
 from aistrale.types import Usage
 
 if TYPE_CHECKING:
@@ -24,17 +25,11 @@ if TYPE_CHECKING:
 
     from aistrale.client import AsyncClient, Client
     from aistrale.engine import Engine
-    from aistrale.telemetry.events import RunOutcome, RunType, TelemetryEvent
-    from aistrale.types import JSON
-
+    from aistrale.telemetry.events import Content, RunOutcome, RunType, TelemetryEvent
 _log = logging.getLogger("aistrale.integrations")
 
-MAX_TEXT: Final = 65_536
-"""Most characters of one text that are kept; redaction reads every one of them in the application's thread."""
-_NO_TEXT: Final = frozenset({"type", "role", "id", "name", "modality", "mime_type", "finish_reason", "file_id"})
 MODELS: Final = frozenset({"llm", "embedding"})
 """Types of steps that use tokens."""
-_SAID: Final = frozenset({"arguments", "response", "content"})
 # Where nothing else says who makes a call. An id, not the step: what is said in it must not live as long as a context.
 _begun: ContextVar[str | None] = ContextVar("aistrale_run", default=None)
 # A step that makes more calls than this is none of which a single one could be named.
@@ -208,7 +203,7 @@ class Reports:
 
     def _content(self, run: Run, engine: Engine | None) -> Content | None:
         try:
-            return _content(run, engine)
+            return content_of(run, engine)
         except Exception:  # noqa: BLE001 - the step is told of without it
             self.failed("what was said")
             return None
@@ -273,60 +268,6 @@ def _buckets(usage: RunUsage) -> Usage:
 
 def _rest(whole: int | None, *parts: int | None) -> int | None:
     return None if whole is None else max(whole - sum(part or 0 for part in parts), 0)
-
-
-# --- content ---------------------------------------------------------------------------------------------------------
-
-
-def _content(run: Run, engine: Engine | None) -> Content | None:
-    if not (run.system or run.input or run.output or run.tools):
-        return None
-    redact = _redactor(engine)
-    return Content(
-        system=tuple(_redacted(item, redact) for item in run.system),
-        input=tuple(_redacted(item, redact) for item in run.input),
-        output=tuple(_redacted(item, redact) for item in run.output),
-        tools=tuple(_redacted(item, redact) for item in run.tools),
-    )
-
-
-def _redactor(engine: Engine | None) -> Callable[[str], str]:
-    from aistrale.privacy.single import default_protection, redact_text
-
-    protection = (None if engine is None else engine.protection) or default_protection()
-    return lambda text: redact_text(protection, text).text
-
-
-def _redacted(value: JSON, redact: Callable[[str], str], *, said: bool = False) -> JSON:
-    """The same with every text redacted, but for what names things; in what was said, nothing is a mere name."""
-    if isinstance(value, str):
-        return redact(value[:MAX_TEXT]) if value else value
-    if isinstance(value, dict):
-        return {
-            key: item if key in _NO_TEXT and not said else _redacted(item, redact, said=said or key in _SAID)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_redacted(item, redact, said=said) for item in value]
-    return value
-
-
-def plain(value: object, depth: int = 8) -> JSON:
-    """Anything as JSON that nobody else holds: a copy, with bounds, in which strange objects are their class's name."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, str):
-        return value[:MAX_TEXT]
-    if depth == 0:
-        return "..."
-    if isinstance(value, dict):
-        return {str(key): plain(item, depth - 1) for key, item in list(value.items())[:256]}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item, depth - 1) for item in list(value)[:256]]
-    dump = getattr(value, "model_dump", None)
-    if callable(dump) and not isinstance(value, type):
-        return plain(dump(), depth - 1)
-    return f"<{type(value).__name__}>"
 
 
 def merged(usages: list[RunUsage]) -> RunUsage | None:

@@ -10,7 +10,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from aistrale.integrations.langchain import reading
 from aistrale.integrations.langchain.stack import run_on_stack
-from aistrale.integrations.reports import Reports, plain
+from aistrale.integrations.reports import Reports
 from aistrale.integrations.runs import LIMIT, TTL
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         kind: RunType = "agent" if reading.is_agent(metadata or {}, kwargs) else "chain"
         run = self._begin(kind, serialized, kwargs, run_id, parent_run_id, tags)
         if run is not None and run.capture:
-            run.input = [reading.said("user", plain(inputs))]
+            run.input = [reading.said("user", reading.data(inputs))]
 
     @_guarded
     def on_chain_end(
@@ -230,7 +230,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         run = self.reports.runs.get(str(run_id))
         if run is not None:
             if run.capture:
-                run.output = [reading.said("assistant", plain(outputs))]
+                run.output = [reading.said("assistant", reading.data(outputs))]
             self.reports.end(run.id)
 
     @_guarded

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from langchain_core.messages import BaseMessage
+from langchain_core.prompt_values import PromptValue
+
+from aistrale.integrations.content import copied, cut
 from aistrale.integrations.langchain.answers import PROVIDER
 from aistrale.integrations.langchain.spoken import spoken
 from aistrale.integrations.langchain.state import KEY
-from aistrale.integrations.reports import merged, plain
+from aistrale.integrations.reports import merged
 from aistrale.integrations.runs import RunUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from langchain_core.messages import BaseMessage
 
     from aistrale.integrations.runs import Run
     from aistrale.types import JSON
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 _PAUSES: Final = frozenset({"GraphBubbleUp", "GraphInterrupt", "NodeInterrupt", "ParentCommand"})
 # Deltas of langchain_protocol's MessagesData, each with the field that holds what it adds.
 _DELTAS: Final = {"text-delta": "text", "reasoning-delta": "reasoning", "tool-call-delta": "args", "data-delta": "data"}
+# How far messages are looked for in the states of graphs, and how many items of each list.
+_DEPTH: Final = 4
+_MOST: Final = 101
 _CALLS: Final = frozenset({"tool_call", "tool_call_chunk", "server_tool_call", "server_tool_call_chunk"})
 
 
@@ -76,12 +82,29 @@ def conversation(run: Run, messages: Iterable[BaseMessage], told: Mapping[str, A
     params = told.get("invocation_params")
     tools = params.get("tools") if isinstance(params, dict) else None
     if isinstance(tools, list):
-        run.tools = [plain(tool) for tool in tools]
+        run.tools = [copied(tool) for tool in tools]
 
 
 def _parts(message: JSON) -> list[JSON]:
     parts = message.get("parts") if isinstance(message, dict) else None
     return parts if isinstance(parts, list) else []
+
+
+def data(value: object) -> JSON:
+    """What goes in and out of a step, copied; messages in it as messages, without what providers say around them."""
+    return copied(_with_messages(value, _DEPTH))
+
+
+def _with_messages(value: object, depth: int) -> object:
+    if isinstance(value, BaseMessage):
+        return spoken(value)
+    if isinstance(value, PromptValue):
+        value = value.to_messages()
+    if depth and isinstance(value, dict):
+        return {key: _with_messages(item, depth - 1) for key, item in islice(value.items(), _MOST)}
+    if depth and isinstance(value, (list, tuple)):
+        return [_with_messages(item, depth - 1) for item in islice(value, _MOST)]
+    return value
 
 
 def said(role: str, content: JSON) -> JSON:
@@ -91,13 +114,13 @@ def said(role: str, content: JSON) -> JSON:
 
 def tool_asked(name: str, arguments: object) -> JSON:
     """A tool's arguments."""
-    return {"role": "assistant", "parts": [{"type": "tool_call", "name": name, "arguments": plain(arguments)}]}
+    return {"role": "assistant", "parts": [{"type": "tool_call", "name": name, "arguments": copied(arguments)}]}
 
 
 def tool_answered(output: object) -> JSON:
     """A tool's result."""
     content = getattr(output, "content", output)
-    part: dict[str, JSON] = {"type": "tool_call_response", "response": plain(content)}
+    part: dict[str, JSON] = {"type": "tool_call_response", "response": data(content)}
     if call_id := _text(getattr(output, "tool_call_id", None)):
         part["id"] = call_id
     return {"role": "tool", "parts": [part]}
@@ -172,7 +195,7 @@ def answered(run: Run, response: object) -> None:
 def _output(generation: object) -> JSON:
     message = getattr(generation, "message", None)
     if message is None:
-        return said("assistant", plain(getattr(generation, "text", "")))
+        return said("assistant", cut(getattr(generation, "text", "")))
     told = spoken(message)
     reason = (getattr(message, "response_metadata", None) or {}).get("finish_reason")
     return {**told, "finish_reason": reason} if isinstance(told, dict) and isinstance(reason, str) else told

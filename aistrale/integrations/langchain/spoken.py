@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aistrale.integrations.reports import plain
+from aistrale.integrations.content import copied, cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ def spoken(message: BaseMessage) -> JSON:
     kind = message.type
     if kind == "tool":
         call_id = getattr(message, "tool_call_id", None)
-        part = {"type": "tool_call_response", "id": plain(call_id), "response": plain(message.content)}
+        part = {"type": "tool_call_response", "id": copied(call_id), "response": _response(message.content)}
         return {"role": "tool", "parts": [part]}
     parts = [_part(block) for block in _blocks(message)]
     known = [part.get("id") for part in parts if part["type"] == "tool_call"]
@@ -39,6 +39,10 @@ def spoken(message: BaseMessage) -> JSON:
     if message.name:
         told["name"] = message.name
     return told
+
+
+def _response(content: object) -> JSON:
+    return cut(content) if isinstance(content, str) else copied(content)
 
 
 def _blocks(message: BaseMessage) -> list[Mapping[str, Any]]:
@@ -53,15 +57,15 @@ def _blocks(message: BaseMessage) -> list[Mapping[str, Any]]:
 def _part(block: Mapping[str, Any]) -> dict[str, JSON]:
     kind = str(block.get("type"))
     if kind in {"text", "reasoning"}:
-        return {"type": kind, "content": plain(block.get(kind, ""))}
+        return {"type": kind, "content": cut(block.get(kind))}
     if kind == "refusal":
-        return {"type": "text", "content": plain(block.get("refusal", ""))}
+        return {"type": "text", "content": cut(block.get("refusal"))}
     if kind == "tool_call":
         return {
             "type": "tool_call",
-            "id": plain(block.get("id")),
-            "name": plain(block.get("name")),
-            "arguments": plain(block.get("args")),
+            "id": copied(block.get("id")),
+            "name": copied(block.get("name")),
+            "arguments": copied(block.get("args")),
         }
     if kind in _MODALITIES:
         return _media(_MODALITIES[kind], block)

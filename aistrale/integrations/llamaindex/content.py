@@ -20,8 +20,8 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
+from aistrale.integrations.content import copied, cut
 from aistrale.integrations.llamaindex.usage import field
-from aistrale.integrations.reports import MAX_TEXT, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def text_content(role: str, text: object) -> list[JSON]:
 
 def tool_input(name: str, arguments: object) -> list[JSON]:
     """What a tool was called with."""
-    return [{"role": "assistant", "parts": [{"type": "tool_call", "name": name, "arguments": plain(arguments)}]}]
+    return [{"role": "assistant", "parts": [{"type": "tool_call", "name": name, "arguments": copied(arguments)}]}]
 
 
 def tool_output(response: object) -> list[JSON]:
@@ -89,16 +89,11 @@ def tools_content(tools: object) -> list[JSON]:
                 {
                     "type": "function",
                     "name": name,
-                    "description": plain(field(function, "description")),
-                    "parameters": plain(field(function, "parameters")),
+                    "description": copied(field(function, "description")),
+                    "parameters": copied(field(function, "parameters")),
                 }
             )
     return made
-
-
-def cut(text: object) -> str:
-    """A text of bounded length."""
-    return text[:MAX_TEXT] if isinstance(text, str) else ""
 
 
 def _part(block: object) -> JSONObject | None:
@@ -133,7 +128,7 @@ def _call(block: ToolCallBlock) -> JSONObject:
             given = json.loads(given)
         except ValueError:
             given = cut(given)
-    part: JSONObject = {"type": "tool_call", "name": block.tool_name, "arguments": plain(given)}
+    part: JSONObject = {"type": "tool_call", "name": block.tool_name, "arguments": copied(given)}
     if block.tool_call_id:
         part["id"] = block.tool_call_id
     return part
