@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import Span
 
+from aistrale.types import EmbedRequest
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -27,7 +29,8 @@ _DEEPEST: Final = 128
 def found_on_stack(call: Call) -> Span | str | None:
     """Who counts a call: its span of it, or its name where it shows none; None where nobody does."""
     wrapped = call.inbound is not None and _LANGFUSE in sys.modules
-    handled = any(name in sys.modules for name in _HANDLERS)
+    # LangChain tells no handler of vectors: those that a model has made in the midst of its run are nobody's but ours.
+    handled = not isinstance(call.request, EmbedRequest) and any(name in sys.modules for name in _HANDLERS)
     frame: FrameType | None = sys._getframe(1) if wrapped or handled else None  # noqa: SLF001 - nothing else tells
     for _ in range(_DEEPEST):
         if frame is None:

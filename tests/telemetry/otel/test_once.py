@@ -18,6 +18,7 @@ import aistrale
 ROOT = Path(__file__).resolve().parents[3]
 NEEDED = (
     "anthropic",
+    "langchain_core",
     "openai",
     "langfuse",
     "logfire",
@@ -88,6 +89,12 @@ def test_logfire_above_us_has_its_own_place(results):
 def test_spans_that_the_anthropic_package_makes_itself_count_and_metrics_are_ours(results):
     own = results["anthropic"]
     assert total(own["shared"]) == own["truth"]
+    assert own["metrics"] == {"aistrale": own["truth"]}
+
+
+def test_langfuses_handler_of_langchain_counts_in_tasks_too(results):
+    own = results["langchain"]
+    assert own["shared"] == {"aistrale": [0, 0], "langfuse-sdk": own["truth"]}
     assert own["metrics"] == {"aistrale": own["truth"]}
 
 
@@ -170,6 +177,7 @@ def handler(request, monkeypatch):
 
 
 def generate(client, run_manager):
+    client.embed(["one"], model="openai/text-embedding-3-small")
     return client.run("hi", model="openai/gpt-5-mini")
 
 
@@ -183,13 +191,20 @@ def test_a_handler_of_langchains_counts_although_its_span_is_in_no_context(clien
     if ended:
         span.end()
     answer = generate(client(), CallbackManagerForLLMRun(handler))
-    (attempt,), (call,) = rig.attempts, rig.calls
+    (vectors, attempt), (_, call) = rig.attempts, rig.calls
+    # Handlers are told of no vectors.
+    assert vectors.attributes["gen_ai.usage.input_tokens"] > 0
     assert ("gen_ai.usage.input_tokens" in attempt.attributes) is ended
     if not ended:
         assert call.attributes["aistrale.counted_by"] == "someone"
         assert call.parent.span_id == span.get_span_context().span_id
     # They make no metrics.
-    assert sum(point.sum for point in rig.points("gen_ai.client.token.usage")[1]) == answer.usage.total
+    told = [
+        point
+        for point in rig.points("gen_ai.client.token.usage")[1]
+        if "gpt" in point.attributes["gen_ai.request.model"]
+    ]
+    assert sum(point.sum for point in told) == answer.usage.total
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,24 @@ def ask_ourselves(_):
     return truth
 
 
+def ask_langchain(_):
+    """By LangChain's model of ours, with Langfuse's handler, whose span is in no context of a task's."""
+    from langfuse.langchain import CallbackHandler
+
+    from aistrale.integrations.langchain import ChatAistrale
+
+    model, told = ChatAistrale(model=f"openai/{MODEL}", callbacks=[CallbackHandler()]), []
+    told.append(model.invoke("One."))
+
+    async def later():
+        told.append(await model.ainvoke("Two."))
+        pieces = [piece async for piece in model.astream("Three.")]
+        told.extend(piece for piece in pieces if piece.usage_metadata)
+
+    asyncio.run(later())
+    return [sum(each.usage_metadata[name] for each in told) for name in ("input_tokens", "output_tokens")]
+
+
 class Nowhere(SpanExporter):
     """Langfuse's own way out, which is none of ours."""
 
@@ -263,6 +281,7 @@ def main():
             span_exporter=Nowhere(),
         )
         results["langfuse"] = stage.run(simulated, ["otel"])
+        results["langchain"] = stage.run(simulated, ["otel"], ask=ask_langchain)
 
         # All three at once.
         OpenAIInstrumentor().instrument(tracer_provider=application)
