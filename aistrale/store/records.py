@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
+from aistrale.core.compact import compact_encoder
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -260,8 +262,7 @@ _GETTERS: dict[type, tuple[str, Callable[[object], tuple[object, ...]]]] = {
     cls: (kind, cast("Callable[[object], tuple[object, ...]]", attrgetter(*COLUMNS[cls])))
     for kind, cls in _KINDS.items()
 }
-# One encoder for all rows: json.dumps with separators would build a new one for each.
-_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_to_json = compact_encoder()
 # Rows are written without blanks around them, so there are none to look for.
 _from_json = json.JSONDecoder().raw_decode
 

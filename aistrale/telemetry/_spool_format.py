@@ -14,6 +14,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
+from aistrale.core.compact import compact_encoder
 from aistrale.store.reader import MAX_PAYLOAD
 from aistrale.store.records import COLUMNS, SCHEMA_VERSION, AttemptRow, CallRow, NewerRowError, values
 from aistrale.telemetry.encoding import decode_line, encode_line
@@ -50,7 +51,7 @@ def _said(value: object) -> object:
     raise TypeError(type(value).__name__)
 
 
-_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_said).encode
+_to_json = compact_encoder(_said)
 
 
 def encode(event: TelemetryEvent) -> bytes:

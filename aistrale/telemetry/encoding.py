@@ -19,6 +19,7 @@ from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from aistrale.core.compact import compact_encoder
 from aistrale.store.records import AttemptRow, CallRow
 from aistrale.telemetry.events import EVENTS, Content, TelemetryEvent
 
@@ -37,7 +38,7 @@ _EMPTY: Final = object()
 _DEEPEST: Final = 100
 # Python refuses to write longer numbers than 4,300 digits.
 _LONGEST_NUMBER: Final = 14_000
-_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_to_json = compact_encoder()
 
 
 def encode_event(event: TelemetryEvent) -> JSONObject:
