@@ -11,6 +11,7 @@ import ast
 import asyncio
 import importlib.util
 import inspect
+import os
 import re
 import traceback
 import types
@@ -84,9 +85,13 @@ def simulated(monkeypatch, tmp_path):
     # Synchronous code of some libraries asks for the loop of the thread, and would make one that nobody closes.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    before = dict(os.environ)
     with simulator(environ=True):
         yield
         aistrale.shutdown()
+    # What a page sets is not for the next test.
+    os.environ.clear()
+    os.environ.update(before)
     asyncio.set_event_loop(None)
     loop.close()
 

@@ -13,7 +13,7 @@ import click
 
 from aistrale._version import __version__
 from aistrale.cli import _screen
-from aistrale.errors import AistraleError
+from aistrale.errors import AistraleError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,12 @@ class Commands(click.Group):
         except AistraleError as error:
             _screen.error(error)
             code = error.exit_code
+        except ImportError as error:
+            # Of a library that an extra brings; what else cannot be imported is a defect.
+            if "pip install" not in str(error):
+                raise
+            _screen.note(f"error: {error}")
+            code = ConfigurationError.exit_code
         sys.exit(code if isinstance(code, int) else 0)
 
 

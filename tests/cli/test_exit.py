@@ -92,6 +92,16 @@ def test_an_unknown_exception_is_not_hidden():
         group.main([])
 
 
+def test_a_missing_library_is_named_without_a_traceback():
+    wanted = ImportError('ledger="postgresql://..." needs the package psycopg: pip install "aistrale[postgres]"')
+    group = Commands("x", invoke_without_command=True, callback=lambda: raise_(wanted))
+    result = CliRunner().invoke(group, [])
+    assert result.exit_code == 2
+    assert 'pip install "aistrale[postgres]"' in result.stderr
+    group = Commands("x", invoke_without_command=True, callback=lambda: raise_(ImportError("cannot import name 'x'")))
+    assert isinstance(CliRunner().invoke(group, []).exception, ImportError)
+
+
 def test_usage_errors_end_with_2(cli):
     assert cli("--nonsense").exit_code == 2
     assert cli("run", "--json=maybe").exit_code == 2
