@@ -153,7 +153,8 @@ class _Making:
 
 def _has_its_own(function: Function) -> str | None:
     """Why a function is no prompt function; None if it is one."""
-    if not isinstance(function, FunctionType) or not is_empty(function):
+    # What we made of a generator function says that it is one, and has its code.
+    if type(function) is not FunctionType or not is_empty(function):
         return "it has a body"
     if return_annotation(function) is None:
         return "it has no return annotation"

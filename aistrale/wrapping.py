@@ -11,18 +11,21 @@ import inspect
 import sys
 from collections.abc import Callable
 from functools import partial
-from types import MethodType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from aistrale.errors import ConfigurationError
 from aistrale.scope import SCOPE, Scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
-    from types import CodeType
+    from types import CellType, CodeType
 
 Function: TypeAlias = Callable[..., Any]
 Kind: TypeAlias = Literal["plain", "coroutine", "generator", "async generator"]
+
+# What functools.cache gives besides the function, which does not stand in its `__dict__`.
+_OF_CACHES: Final = ("cache_info", "cache_clear", "cache_parameters")
 
 
 class Execution:
@@ -141,6 +144,9 @@ def _dress(wrapper: Any, function: Function) -> None:  # noqa: ANN401 - anything
     functools.update_wrapper(wrapper, function)
     wrapper.__name__ = name_of(function)
     wrapper.__qualname__ = getattr(function, "__qualname__", wrapper.__name__)
+    for name in _OF_CACHES:
+        if hasattr(function, name):
+            setattr(wrapper, name, getattr(function, name))
 
 
 # Ctrl-C may come after every call of a function: what is set is set within a `try`, and what is put back is put back by
@@ -194,7 +200,8 @@ class LazyFunction:
     """A generator function with something around it.
 
     Calling it takes what holds there and then, however much later and wherever the generator is advanced; a function of
-    Python's own could not, since nothing of it runs before that. It has what `inspect` knows a function by.
+    Python's own could not, since nothing of it runs before that. It has what `inspect` knows a function by, and passes
+    for one where that is asked with `isinstance`: pydantic takes any other attribute of a model for a field.
 
     Args:
         function: Whose looks it has.
@@ -227,6 +234,10 @@ class LazyFunction:
     def __get__(self, instance: object, owner: type | None = None) -> object:
         return self if instance is None else MethodType(self, instance)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return FunctionType
+
     def _of_function(self, name: str) -> object:
         return getattr(innermost(self.__wrapped__), name)
 
@@ -241,6 +252,10 @@ class LazyFunction:
     @property
     def __kwdefaults__(self) -> dict[str, object] | None:
         return cast("dict[str, object] | None", self._of_function("__kwdefaults__"))
+
+    @property
+    def __closure__(self) -> tuple[CellType, ...] | None:
+        return cast("tuple[CellType, ...] | None", self._of_function("__closure__"))
 
     @property
     def __globals__(self) -> dict[str, object]:

@@ -531,6 +531,16 @@ def test_generators_may_be_annotated_as_such(sim):
     assert [*blocking()] == asyncio.run(whole()) == WORDS
 
 
+def test_a_stream_that_is_decorated_twice_is_asked_once_with_its_own_options(sim):
+    @aistrale.llm(user="ada")
+    @aistrale.llm(model="anthropic/claude-haiku-4-5")
+    def words(text: str) -> Iterator[str]:
+        """Say {text}."""
+
+    assert "Say hello." in "".join(words("hello"))
+    assert [each.provider for each in sim.requests] == ["anthropic"]
+
+
 @pytest.mark.parametrize("annotation", ["Iterator[int]", typing.AsyncIterator[bytes], "typing.Iterator[City]"])
 def test_only_text_is_streamed(annotation):
     with pytest.raises(ConfigurationError, match="only text can be streamed"):

@@ -853,3 +853,51 @@ def test_a_function_that_leaves_contexts_open_does_not_leave_them_to_its_caller(
         return user()
 
     assert (careless(), user()) == ("left", None)
+
+
+# --- inside of other libraries' classes ---------------------------------------------------------------------------------
+
+
+def test_models_of_pydantic_take_any_kind_of_method_for_one():
+    """Whatever is no function of Python's own in the body of a model is taken for a field without an annotation."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Model(pydantic.BaseModel):
+        x: int
+
+        @aistrale.llm
+        def plain(self, y: int) -> int:
+            return self.x + y
+
+        @aistrale.llm
+        def pieces(self):
+            yield self.x
+
+        @aistrale.context(user="ada")
+        async def pieces_async(self):
+            yield self.x, user()
+
+    async def first():
+        return [item async for item in Model(x=1).pieces_async()]
+
+    assert list(Model.model_fields) == ["x"]
+    assert (Model(x=1).plain(2), list(Model(x=1).pieces()), asyncio.run(first())) == (3, [1], [(1, "ada")])
+
+
+def test_a_generator_function_passes_for_a_function():
+    made = aistrale.llm(generator)
+    assert inspect.isfunction(made)
+    assert inspect.isgeneratorfunction(made)
+    assert inspect.getclosurevars(made).unbound == set()
+
+
+def test_a_cache_below_can_be_asked_and_cleared():
+    @aistrale.llm
+    @functools.cache
+    def cached(x):
+        return x
+
+    cached(1), cached(1)
+    assert cached.cache_info().hits == 1
+    cached.cache_clear()
+    assert cached.cache_info().hits == 0
