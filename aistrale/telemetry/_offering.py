@@ -121,7 +121,8 @@ class Offering:
         if cause is None:
             return False
         cause._emits = True  # noqa: SLF001 - one of us
-        if cause is self or self._emits:
+        # The sink may be that of another client, too.
+        if cause._sink is self._sink or self._emits:  # noqa: SLF001 - one of us
             self.dropped.add("echo")
             return True
         return False

@@ -74,16 +74,27 @@ def read_cursors(directory: Path) -> dict[str, int]:
 
 
 class Cursors:
-    """Remembers how far each segment was delivered; used by one process at a time, the one that holds the lock."""
+    """Remembers how far each segment was delivered; used by one process at a time, the one that holds the lock.
+
+    What the disk does not take is remembered in memory: a full disk must not keep from being delivered what fills it.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._known: dict[str, int] = {}
+        self._stored = True
+        self.trouble: str | None = None
+        """Why the disk did not take it; None once it does."""
 
     def cursors(self) -> dict[str, int]:
         """The offset of every segment that is remembered."""
-        self._known = read_cursors(self._directory)
-        return dict(self._known)
+        found = read_cursors(self._directory)
+        if not self._stored:
+            found |= {name: max(offset, found.get(name, 0)) for name, offset in self._known.items()}
+        self._known = found
+        sizes = {path.stem: _size(path) for path in _segments(self._directory)}
+        # One behind the end says nothing about what stands before it.
+        return {name: 0 if offset > sizes.get(name, offset) else offset for name, offset in found.items()}
 
     def move(self, segment: str, offset: int) -> None:
         """Everything up to there is delivered."""
@@ -96,7 +107,13 @@ class Cursors:
             self._store()
 
     def _store(self) -> None:
-        _write(self._directory / CURSORS, dict(self._known))
+        self._stored = False
+        try:
+            _write(self._directory / CURSORS, dict(self._known))
+        except OSError as error:
+            self.trouble = f"how far it got is not stored: {error.strerror or type(error).__name__}"
+        else:
+            self._stored, self.trouble = True, None
 
 
 def say_trouble(directory: Path, error: str | None, at: float) -> None:
@@ -152,12 +169,7 @@ def spool_status(name: str, directory: Path) -> SpoolStatus:
 def waiting_bytes(directory: Path) -> int:
     """How many bytes of a spool are not delivered."""
     cursors = read_cursors(directory)
-    total = 0
-    with contextlib.suppress(OSError):
-        for path in segments_in(str(directory)):
-            with contextlib.suppress(OSError):
-                total += max(0, path.stat().st_size - cursors.get(path.stem, 0))
-    return total
+    return sum(max(0, _size(path) - cursors.get(path.stem, 0)) for path in _segments(directory))
 
 
 def waiting_events(directory: Path) -> Iterator[TelemetryEvent]:
@@ -178,6 +190,13 @@ def _segments(directory: Path) -> list[Path]:
         return segments_in(str(directory))
     except OSError:
         return []
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _events(path: Path, offset: int) -> Iterator[TelemetryEvent]:

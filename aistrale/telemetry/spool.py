@@ -9,6 +9,7 @@ sink took: who dies in between leaves one batch that is delivered once more, wit
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -98,9 +99,10 @@ class Spool:
         self._limit = limit
         self._clock = clock
         self._log = _EventLog(directory, memory, clock)
+        self._cursors = Cursors(directory)
         self._shipper = FrameShipper(
             directory,
-            _Destination(Cursors(directory), deliver),
+            _Destination(self._cursors, deliver),
             decode=decode,
             what="events",
             clock=clock,
@@ -152,17 +154,23 @@ class Spool:
         self._begun += 1
         number, last_put = self._begun, self._last_put
         done = False
-        try:
-            written = self._log.retry()
-            done = self._shipper.ship(until) and written
-        except Refused:
-            pass
+        with contextlib.suppress(Refused):
+            done = self._deliver(until)
         if done:
             self._complete = number
             self._delivered_to = last_put
         if self._is_full:
             self._look()
         return done
+
+    def _deliver(self, until: float | None) -> bool:
+        written = self._log.retry()
+        done = self._shipper.ship(until)
+        if written or not done:
+            return done and written
+        # The disk takes nothing more. What fills it may be what is delivered by now, in a segment that is still open.
+        self._log.close()
+        return self._shipper.ship(until) and self._log.retry() and self._shipper.ship(until)
 
     @property
     def pause(self) -> float:
@@ -196,7 +204,8 @@ class Spool:
     def last_error(self) -> str | None:
         """What is wrong with the disk; None if nothing is."""
         status = self._log.status()
-        return self._shipper.status().last_error or (status.last_error if status.waiting else None)
+        waits = status.last_error if status.waiting else None
+        return self._shipper.status().last_error or waits or self._cursors.trouble
 
     def say_trouble(self, error: str | None) -> None:
         """Leave word of what is in the way."""

@@ -615,6 +615,16 @@ def test_what_a_sink_tells_of_itself_comes_to_the_others_but_not_to_it():
     hub.close(LONG)
 
 
+def test_what_a_sink_of_two_clients_tells_of_itself_does_not_come_back_by_the_other():
+    sink = Telling()
+    first, second = delivery(sink), delivery(sink)
+    sink.attach(second.put)
+    first.put(event())
+    first.step()
+    second.step()
+    assert (len(sink.ids), second.status().dropped) == (1, {"echo": 1})
+
+
 @pytest.mark.parametrize("inline", [False, True])
 def test_two_that_tell_of_each_other_come_to_an_end(inline):
     sinks = [Telling(), Telling()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -292,6 +293,90 @@ def test_a_broken_cursor_means_once_more(tmp_path, left):
     sent.step()
     assert sink.ids == [*ids, *ids, *more]
     sent.close(1.0)
+
+
+def test_a_cursor_behind_the_end_is_not_believed(tmp_path):
+    sink = Place()
+    sent = durable(sink, tmp_path)
+    ids = send(sent, events(3))
+    (segment,) = place_of(tmp_path).glob("*.open")
+    (place_of(tmp_path) / CURSORS).write_text(json.dumps({segment.stem: 10**9}))
+    sent.step()
+    assert sink.ids == ids
+    sent.close(1.0)
+
+
+def test_where_no_cursor_can_be_stored_it_goes_on_all_the_same(tmp_path):
+    sink = Place()
+    sent = durable(sink, tmp_path, batch=2)
+    in_the_way = place_of(tmp_path) / CURSORS / "x"
+    in_the_way.mkdir(parents=True)
+    ids = send(sent, events(5))
+    sent.step()
+    ids += send(sent, events(3))
+    sent.step()
+    assert sink.ids == ids
+    assert "not stored" in sent.status().last_error
+    in_the_way.rmdir()
+    in_the_way.parent.rmdir()
+    ids += send(sent, events(1))
+    sent.step()
+    assert sink.ids == ids
+    assert sent.status().last_error is None
+    assert sum(read_cursors(place_of(tmp_path)).values()) == sum(
+        path.stat().st_size for path in place_of(tmp_path).glob("*.open")
+    )
+    sent.close(1.0)
+
+
+FULL = """
+import sys
+from pathlib import Path
+from tests.telemetry.places import Place, delivery, events
+
+sink = Place(OSError())
+sent = delivery(sink, None, Path(sys.argv[1]), guarantee="durable", queue=100, batch=1000)
+ids = []
+while not sent._spool.dropped():
+    for item in events(100):
+        ids.append(item.id)
+        sent.put(item)
+# What did not fit is the last that came, and no more than that.
+del ids[-sent.status().dropped["ENOSPC"]:]
+sent._sink.retry.succeeded()
+sink.script.clear()
+assert sent.flush(30.0)
+assert sink.ids == ids, (len(sink.ids), len(ids))
+assert len(ids) > 3000
+assert sum(path.stat().st_size for path in Path(sys.argv[1]).rglob("*.open")) < 100_000
+more = events(10)
+for item in more:
+    sent.put(item)
+assert sent.flush(30.0)
+assert sink.ids == ids + [item.id for item in more]
+assert sent.status().last_error is None
+sent.close(1.0)
+"""
+
+
+def test_a_full_disk_is_emptied_by_what_is_delivered_from_it(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs -o size=2m tmpfs '{disk}' && exec \"$@\"", "sh"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*mounted, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no small disk can be mounted here")
+    done = subprocess.run(
+        [*mounted, sys.executable, "-c", FULL, str(disk)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # --- several ----------------------------------------------------------------------------------------------------------
