@@ -33,8 +33,8 @@ class Sink(Protocol):
         """Take a batch, all of it or none.
 
         Args:
-            events: In the order in which they happened in this process. All sinks get the same objects, with the same rows:
-                they are not to be changed.
+            events: In the order in which they happened in this process. All sinks get the same objects: neither they
+                nor their rows are to be changed.
 
         Raises:
             Exception: They could not be taken; they are offered again later, with the same ids. An error with an
