@@ -7,7 +7,9 @@ step is current: who stands around whom is told by the framework's own ids.
 from __future__ import annotations
 
 import logging
+import sys
 import time
+import traceback
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -152,7 +154,7 @@ class Reports:
         if where not in self._complained:
             self._complained.add(where)
             _log.warning("%s: %s cannot be told to sinks; further cases are not logged", self.framework, where)
-            _log.debug("%s: %s", self.framework, where, exc_info=True)
+            _log.debug("%s: %s", self.framework, _way_to(sys.exception()))
 
     # --- what sinks get --------------------------------------------------------------------------------------------
 
@@ -268,6 +270,13 @@ def _buckets(usage: RunUsage) -> Usage:
 
 def _rest(whole: int | None, *parts: int | None) -> int | None:
     return None if whole is None else max(whole - sum(part or 0 for part in parts), 0)
+
+
+def _way_to(error: BaseException | None) -> str:
+    """The way to an error, and its class; its text may quote what was said."""
+    if error is None:
+        return ""
+    return "".join((*traceback.format_tb(error.__traceback__), type(error).__name__))
 
 
 def merged(usages: list[RunUsage]) -> RunUsage | None:

@@ -456,15 +456,18 @@ def test_a_handler_that_fails_fails_alone(client, caplog):
     """A handler's error that reached the user's call."""
 
     def broken(event):
-        raise RuntimeError("full")
+        raise RuntimeError(f"full of sk-live-{event.outcome}-canary")
 
     handler = AistraleCallbackHandler(client=client, emit=broken)
     chain = FakeChat() | RunnableLambda(lambda message: message.text)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.DEBUG, "aistrale"):
         for _ in range(3):
             assert chain.invoke("hi", {"callbacks": [handler]}) == "one two three"
     # Once for each place, not once for each event.
-    assert len([record for record in caplog.records if record.name == "aistrale.integrations"]) == 2
+    told = [record for record in caplog.records if record.name == "aistrale.integrations"]
+    assert [record.levelname for record in told] == ["WARNING", "DEBUG"] * 2
+    assert "RuntimeError" in caplog.text
+    assert "success-canary" not in caplog.text
 
 
 def test_a_graph_that_stops_to_ask_has_not_failed(handler, told):
