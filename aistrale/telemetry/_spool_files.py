@@ -225,6 +225,7 @@ def _read(path: Path) -> JSON:
 
 def _write(path: Path, value: JSON) -> None:
     """Replace a file, so that who dies in the midst of it leaves the old one."""
-    other = path.with_name(f".{path.name}.{os.getpid()}")
+    # One name for all processes: only the one that holds the lock writes, and those that die leave no more than one.
+    other = path.with_name(f".{path.name}.new")
     other.write_text(json.dumps(value), encoding="ascii")
     other.replace(path)

@@ -49,6 +49,8 @@ _SPECIAL6: Final = tuple(
 )
 # What stands in the last 32 bits is where packets end.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# There, too, where networks do so among themselves.
+_EMBEDDING: Final = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 # Never meant, whatever is allowed: everybody, nobody, and where clouds keep the secrets of their machines.
 _NEVER: Final[tuple[Network, ...]] = (
     *map(ipaddress.IPv4Network, ("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32")),
@@ -190,11 +192,24 @@ def refusal(address: Address, host: str, rules: Rules, *, plain: bool) -> str | 
         return None
     if is_public(own):
         return None
-    if own in _METADATA or any(own in network for network in _NEVER if network.version == own.version):
+    if any(_is_never_meant(each) for each in (own, *_carried(own))):
         return "not one of a host"
     if rules.private or host.rstrip(".") in rules.hosts:
         return None
     return "not public"
+
+
+def _is_never_meant(address: Address) -> bool:
+    return address in _METADATA or any(address in network for network in _NEVER if network.version == address.version)
+
+
+def _carried(address: Address) -> Iterable[Address]:
+    """The IPv4 addresses to which older ways between the two networks bring packets for an IPv6 one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.sixtofour is not None:
+            yield address.sixtofour
+        if not address.is_loopback and any(address in network for network in _EMBEDDING):
+            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def inner(address: Address) -> Address:

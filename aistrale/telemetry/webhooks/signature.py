@@ -297,7 +297,8 @@ def verify(
     message_id, timestamp, signatures = _three(headers)
     instant = time.time() if now is None else now
     away = instant - timestamp
-    if abs(away) > tolerance:
+    # So that no time passes that is no number.
+    if not abs(away) <= tolerance:
         where = f"{abs(away):.0f} s in the {'past' if away > 0 else 'future'}"
         hint = "Look at the clocks of both machines." if abs(away) < 24 * 3600 else None
         raise WebhookVerificationError(
@@ -367,15 +368,16 @@ def _read(raw: bytes, message_id: str, timestamp: int) -> WebhookMessage:
         at = datetime.fromisoformat(str(payload["timestamp"]))
         if not isinstance(kind, str) or not isinstance(data, dict) or at.tzinfo is None:
             raise ValueError  # noqa: TRY301 - one message for all that it can be
-    except (ValueError, KeyError, TypeError, RecursionError):
+        at, sent_at = at.astimezone(UTC), datetime.fromtimestamp(timestamp, UTC)
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
         raise WebhookVerificationError(
             "the webhook is authentic, but not a JSON object of type, timestamp and data", reason="payload"
         ) from None
     return WebhookMessage(
         id=message_id,
         type=kind,
-        timestamp=at.astimezone(UTC),
-        sent_at=datetime.fromtimestamp(timestamp, UTC),
+        timestamp=at,
+        sent_at=sent_at,
         data=data,
         test=payload.get("test") is True,
     )

@@ -144,7 +144,8 @@ def test_everything_private_can_be_allowed_but_not_what_is_no_host():
     for address in ("127.0.0.1", "10.0.0.1", "100.64.0.1", "fc00::1", "::1", "::ffff:192.168.1.1"):
         assert not refused(address, rules)
     for address in ("169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "224.0.0.1", "0.1.2.3", "255.255.255.255",
-                    "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16"):  # fmt: skip
+                    "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16",
+                    "2002:a9fe:a9fe::1", "::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "64:ff9b::a9fe:a9fe"):  # fmt: skip
         assert refused(address, rules)
 
 

@@ -107,6 +107,13 @@ def test_five_minutes_are_allowed_in_both_directions(away, fresh):
     assert verify(BODY, headers, SECRET, now=NOW, tolerance=10**9).id == "msg_1"
 
 
+@pytest.mark.parametrize("more", [{"now": float("nan")}, {"tolerance": float("nan")}])
+def test_a_time_that_is_no_number_lets_nothing_pass(more):
+    with pytest.raises(WebhookVerificationError) as caught:
+        verify(BODY, signed(), SECRET, **{"now": NOW, **more})
+    assert caught.value.reason == "stale"
+
+
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 def test_a_header_that_is_missing_or_empty_is_named(name):
     headers = signed()
@@ -198,7 +205,7 @@ def test_a_header_with_two_values_is_refused():
     "body",
     [b"", b"{}", b"[]", b"null", b"\xff", b'{"type":1,"timestamp":"2026-11-19T01:46:40Z","data":{}}', b"[" * 100_000,
      b'{"type":"a","timestamp":"2026-11-19T01:46:40","data":{}}', b'{"type":"a","timestamp":"soon","data":{}}',
-     b'{"type":"a","timestamp":"2026-11-19T01:46:40Z","data":[]}'],
+     b'{"type":"a","timestamp":"2026-11-19T01:46:40Z","data":[]}', b'{"type":"a","timestamp":"0001-01-01T00:00:00+14:00","data":{}}'],
 )  # fmt: skip
 def test_what_is_authentic_but_no_message_says_so(body):
     assert reason(body, signed(body)) == "payload"
