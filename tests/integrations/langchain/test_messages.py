@@ -17,12 +17,13 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from langchain_core.prompt_values import ChatPromptValue
 
 from aistrale.errors import InvalidRequestError
 from aistrale.integrations.langchain.answers import usage_metadata
 from aistrale.integrations.langchain.messages import messages_from
-from aistrale.integrations.langchain.reading import usage_of
-from aistrale.integrations.reports import _buckets, merged, plain
+from aistrale.integrations.langchain.reading import data, usage_of
+from aistrale.integrations.reports import _buckets, merged
 from aistrale.types import (
     CacheHint,
     MediaPart,
@@ -252,15 +253,13 @@ def test_alternatives_with_usage_of_their_own_are_summed():
     assert merged([]) is None
 
 
-def test_plain_copies_within_bounds():
-    class Strange:
-        pass
-
-    deep: dict = {}
-    for _ in range(30):
-        deep = {"inner": deep}
-    assert "..." in repr(plain(deep))
-    assert len(plain("x" * 10**6)) == 65_536
-    assert len(plain(list(range(1000)))) == 256
-    assert plain({1: Strange(), "b": (1, {2})}) == {"1": "<Strange>", "b": [1, [2]]}
-    assert plain(HumanMessage("hi"))["content"] == "hi"
+def test_data_is_a_copy_in_which_messages_are_messages():
+    """A graph's state holds messages, and around them what providers said besides: headers, bodies."""
+    message = AIMessage("hi", response_metadata={"headers": {"x-secret": "sk"}}, additional_kwargs={"raw": "sk"})
+    told = {"role": "assistant", "parts": [{"type": "text", "content": "hi"}]}
+    assert data({"messages": [message], "deep": {"a": ({"b": message},)}}) == {
+        "messages": [told],
+        "deep": {"a": [{"b": told}]},
+    }
+    assert data(ChatPromptValue(messages=[message])) == [told]
+    assert data(iter([1])) == "<list_iterator>"
