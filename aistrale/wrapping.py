@@ -234,9 +234,11 @@ class LazyFunction:
     def __get__(self, instance: object, owner: type | None = None) -> object:
         return self if instance is None else MethodType(self, instance)
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return FunctionType
+    if not TYPE_CHECKING:  # checkers know of no such property that cannot be set
+
+        @property
+        def __class__(self) -> type:
+            return FunctionType
 
     def _of_function(self, name: str) -> object:
         return getattr(innermost(self.__wrapped__), name)
