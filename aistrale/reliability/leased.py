@@ -81,13 +81,26 @@ class LeasedBucket(TokenBucket):
         fleet: Whether that can be reached.
     """
 
-    __slots__ = ("_alone", "_coming", "_era", "_fleet", "_last", "_not_before", "_ready", "_since", "_sum", "_use")
+    __slots__ = (
+        "_alone",
+        "_coming",
+        "_era",
+        "_fleet",
+        "_last",
+        "_not_before",
+        "_ready",
+        "_rest",
+        "_since",
+        "_sum",
+        "_use",
+    )
 
     def __init__(self, rate: float, capacity: float, fleet: Fleet) -> None:
         super().__init__(rate, capacity, level=0.0)
         self._fleet = fleet
         self._era = -1
         self._alone: TokenBucket | None = None
+        self._rest: TokenBucket | None = None
         self._coming, self._ready = 0.0, -math.inf
         self._not_before = -math.inf
         self._use = self._sum = 0.0
@@ -105,15 +118,25 @@ class LeasedBucket(TokenBucket):
         self._not_before = -math.inf
         if self._fleet.down:
             if self._alone is None:
-                parts = max(self._fleet.processes, 1)
-                known, self._coming = self._level + self._coming, 0.0
-                capacity = max(self.capacity / parts, 1.0)
-                self._alone = TokenBucket(self.rate / parts, capacity, level=min(known, capacity), now=now)
+                self._part(now)
         else:
             # A debt is a debt with anybody. What was saved up alone was never leased, and what a parent leased is the
             # parent's.
             level = self._level if self._alone is None else self._alone.level(now)
+            self._rest = self._alone or self._rest
             self._level, self._coming, self._alone = min(level, 0.0), 0.0, None
+
+    def _part(self, now: float) -> None:
+        """Go on alone, with a share."""
+        parts = max(self._fleet.processes, 1)
+        # What was promised for later is let go: whoever forgets all limits forgets its promises, too.
+        known, self._coming = self._level, 0.0
+        if self._rest is not None and self._rest.rate == self.rate / parts and known >= 0.0:
+            # It was back and gave nothing: what was saved up alone is not to be begun anew each time.
+            self._alone, self._rest = self._rest, None
+            return
+        capacity = max(self.capacity / parts, 1.0)
+        self._alone = TokenBucket(self.rate / parts, capacity, level=min(known, capacity), now=now)
 
     def level(self, now: float) -> float:
         """Tokens that may be taken at once; negative for a debt."""
@@ -168,6 +191,7 @@ class LeasedBucket(TokenBucket):
         self._look(now)
         if self._alone is not None:
             return
+        self._rest = None
         if wait <= 0.0:
             self._level += amount
         else:

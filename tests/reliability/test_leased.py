@@ -131,3 +131,33 @@ def test_what_is_taken_and_given_back_is_what_was_leased(steps):
             bucket.take(amount, now)
             used += amount
     assert bucket.level(now) == pytest.approx(leased - used, abs=1e-6)
+
+
+def test_what_was_promised_is_let_go_when_nobody_can_be_asked(fleet):
+    bucket = LeasedBucket(8.0, 8.0, fleet)
+    bucket.granted(1.0, 0.5, 0.0)
+    fleet.goes(down=True)
+    # Whoever forgot the limit has forgotten the promise as well, and gives as much again.
+    assert bucket.level(0.0) == 0.0
+    assert bucket.level(10.0) == 2.0
+
+
+def test_one_who_is_back_and_gives_nothing_does_not_take_what_was_saved_up_alone(fleet):
+    bucket = LeasedBucket(0.4, 40.0, fleet)
+    now = 0.0
+    for _ in range(10):
+        fleet.goes(down=True)
+        bucket.level(now)
+        now += 1.0
+        bucket.level(now)
+        fleet.goes(down=False)
+        assert bucket.level(now) == 0.0
+    fleet.goes(down=True)
+    assert bucket.level(now) == pytest.approx(1.0)
+    fleet.goes(down=False)
+    bucket.level(now)
+    bucket.granted(1.0, 0.0, now)
+    fleet.goes(down=True)
+    assert bucket.level(now) == 1.0
+    bucket.take(1.0, now)
+    assert bucket.level(now) == 0.0

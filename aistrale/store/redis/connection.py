@@ -6,6 +6,7 @@ One failure is enough to leave Redis alone: everything goes on without it, and w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import threading
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 Reply: TypeAlias = "list[object]"
 
 _log = logging.getLogger("aistrale.state")
+# Seconds that the first call waits for a connection, where the timeout is short: a process that starts is slow.
+_FIRST: Final = 0.25
+# Seconds in which the log tells of one outage; a Redis that comes and goes would fill it.
+_QUIET: Final = 10.0
 # The client library's names for what only a cluster says.
 _CLUSTER: Final = frozenset({"MovedError", "AskError", "ClusterDownError", "ClusterCrossSlotError"})
 
@@ -101,6 +106,8 @@ class Connection:
         self.errors = 0
         self.last_error: str | None = None
         self.since: float | None = None
+        self._warned = -_QUIET
+        self._quiet = False
         self.lost: Callable[[], None] = lambda: None
         """Is told when Redis is left alone; must not block."""
         with importing():
@@ -123,7 +130,7 @@ class Connection:
     # --- asking ------------------------------------------------------------------------------------------------------
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[object]) -> Reply:
-        """Run a script; for at most about the timeout, twice that for the first one.
+        """Run a script; for at most about the timeout, and the first time a quarter second or twice that.
 
         Raises:
             Away: Redis is left alone, or has just failed.
@@ -140,6 +147,26 @@ class Connection:
         if self.down:
             raise Away
         if not self.joined:
+            self._join_in_time()
+
+    def _join_in_time(self) -> None:
+        """Join, but wait for it no longer than a call may: looking up a name takes as long as the system likes."""
+        joining = threading.Thread(target=self._try_to_join, name="aistrale-join", daemon=True)
+        try:
+            joining.start()
+        except RuntimeError:
+            # At the end of the interpreter, or where there are no more threads.
+            self.rejoin()
+            return
+        limit = max(2 * self.address.timeout, _FIRST)
+        joining.join(limit)
+        if joining.is_alive() and not self.joined:
+            self.failed(TimeoutError(f"no connection within {limit:g} s"))
+        if not self.joined:
+            raise Away
+
+    def _try_to_join(self) -> None:
+        with contextlib.suppress(Away):
             self.rejoin()
 
     def ask(self, script: Script, keys: Sequence[str], args: Sequence[object]) -> Reply:
@@ -190,7 +217,7 @@ class Connection:
                 self.era += 1
                 self.since = time.time()
         if back:
-            _log.info("shared state: Redis is back")
+            _log.log(logging.DEBUG if self._quiet else logging.INFO, "shared state: Redis is back")
 
     def client(self) -> redis.Redis:
         """The client library's client. Raises its errors."""
@@ -238,7 +265,12 @@ class Connection:
                 self.era += 1
                 self.since = time.time()
         if news:
-            _log.warning("shared state: going on without Redis (%s)", text)
+            now = time.monotonic()
+            self._quiet = now - self._warned < _QUIET
+            self._warned = self._warned if self._quiet else now
+            _log.log(
+                logging.DEBUG if self._quiet else logging.WARNING, "shared state: going on without Redis (%s)", text
+            )
             self.lost()
 
     def _explain(self, error: BaseException) -> str:

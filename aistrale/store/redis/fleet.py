@@ -41,8 +41,13 @@ BEAT: Final = 1.0
 _GONE: Final = 5
 _DEAD: Final = 60
 _HEALTH_EVERY: Final = 5.0
-# Seconds between two tries to reach Redis: the first one comes soon, since most outages are a restart.
-_TRIES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+# Seconds between two tries to reach Redis: the first one comes soon, since most outages are a restart. The last ones
+# are near, too: as long as some are back and others are not, rates of both add up.
+_TRIES: Final = (0.05, 0.1, 0.25)
+# Where Redis is there and fails again within so many seconds, the next try comes later each time, up to so many
+# seconds: whoever changes sides all the time has neither the fleet's limits nor its own.
+_STEADY: Final = 5.0
+_LONGEST: Final = 2.0
 # Settlements and answers that come within so many seconds are told in one.
 _TOGETHER: Final = 0.02
 _BACKLOG: Final = 10_000
@@ -121,8 +126,9 @@ class Fleet:
         self.skew = 0.0
         self._outbox: deque[Callable[[], object]] = deque(maxlen=_BACKLOG)
         self._rung = False
-        self._tries = 0
+        self._tries = self._relapses = 0
         self._next_try = self._next_beat = self._next_health = 0.0
+        self._joined_at = -math.inf
 
     # --- what shares -------------------------------------------------------------------------------------------------
 
@@ -216,8 +222,8 @@ class Fleet:
         self._sign(join=True)
         if self._budgets is not None:
             self._budgets.rejoin(back=self.connection.down)
-        self._tries = 0
-        self._next_beat = self._clock() + BEAT
+        self._tries, self._joined_at = 0, self._clock()
+        self._next_beat = self._joined_at + BEAT
         self.news.announce()
 
     def _sign(self, *, join: bool) -> None:
@@ -233,14 +239,18 @@ class Fleet:
             connection.failed(error)
             raise Away from error
         self.skew = seconds + micros / 1e6 - (before + after) / 2
-        connection.processes = max(alive, 1)
+        # Those that have not found back yet will: a share of few would be too large for all.
+        settled = not join and self._clock() - self._joined_at > _GONE
+        connection.processes = max(alive, 1) if settled else max(alive, connection.processes)
         if not known:
             connection.failed(LookupError("it does not know this process any more"))
             raise Away
 
     def _lost(self) -> None:
+        now = self._clock()
         self._tries = 0
-        self._next_try = self._clock() + _TRIES[0]
+        self._relapses = self._relapses + 1 if now - self._joined_at < _STEADY else 0
+        self._next_try = now + min(_TRIES[0] * 2**self._relapses, _LONGEST)
         self._listener.start()
 
     def count(self) -> None:

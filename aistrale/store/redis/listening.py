@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Longest wait for a message, in seconds: whoever closes the client waits for as long.
 _GLANCE: Final = 0.2
+# Most seconds to wait for the end of the thread.
+_END: Final = 1.0
 # Shortest, so that nothing that is due at once makes the thread spin.
 _LEAST: Final = 0.002
 
@@ -69,11 +71,13 @@ class Listener:
             self._starting.release()
 
     def close(self) -> None:
-        """End it, and wait for that."""
-        thread, self._thread = self._thread, None
+        """End it, and wait for that; for a moment only, should it be held up where nothing can be ended."""
+        thread = self._thread
         self._stop.set()
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(_END)
+        # Not before: what it does last would start another one.
+        self._thread = None
 
 
 class _Ear:
