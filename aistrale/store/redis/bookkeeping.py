@@ -199,8 +199,8 @@ class Bookkeeping:
     def share(self, slot: Slot, processes: int, past: Decimal) -> Decimal:
         """What is taken to be spent or others' to spend, once nobody can be asked.
 
-        What nobody had spent or reserved when Redis last answered is shared equally; what was spent here and not told
-        is this process's own.
+        What nobody had spent or reserved when Redis last answered is shared equally, without what was spent here since
+        and could not be told; of what was reserved there, that is a part already.
 
         Args:
             slot: Which counter.
@@ -211,5 +211,7 @@ class Bookkeeping:
         gone = past if known is None else EXACT.add(known.stands.spent, known.stands.reserved)
         if not slot.hard:
             return past if known is None else known.stands.spent
+        untold = self.untold(slot)
+        gone = EXACT.add(gone, max(EXACT.subtract(untold.spent, untold.released), ZERO))
         left = max(EXACT.subtract(slot.limit, gone), ZERO)
         return EXACT.subtract(slot.limit, EXACT.divide(left, max(processes, 1)))

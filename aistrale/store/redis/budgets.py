@@ -87,6 +87,8 @@ class RedisBudgets:
         self._past = Past()
         self.epoch = 0
         self._alone_until: float | None = None
+        self._outage = -1
+        self._parts = 0
         self._fresh()
         on_fork(self._after_fork)
 
@@ -153,7 +155,7 @@ class RedisBudgets:
                 return short
             hold.starts, hold.told = [each.start for each in stands], True
         except Away:
-            result, hold.alone_in = self._alone.reserve(slots, amounts, now)
+            result, hold.alone_in = self._share_alone().reserve(slots, amounts, now)
             if isinstance(result, Short):
                 return result
             hold.alone = result
@@ -210,7 +212,7 @@ class RedisBudgets:
         return None
 
     def _grow_alone(self, held: SharedHold, slots: list[Slot], more: list[Decimal], now: float) -> Short | None:
-        store = self._alone.store
+        store = self._share_alone().store
         if held.alone is not None and held.alone_in is store:
             short = store.grow(held.alone, more, now)
             return None if short is None else replace(short, slot=slots[short.index])
@@ -321,7 +323,7 @@ class RedisBudgets:
             if not slot.shared:
                 short = self._own.spent([slot], now)
             elif self._connection.down or self._alone_until is not None:
-                short = self._alone.spent(slot, now)
+                short = self._share_alone().spent(slot, now)
             else:
                 short = self._one.run(partial(self._spent, slot))
             if short is not None:
@@ -397,7 +399,7 @@ class RedisBudgets:
         if not slot.shared:
             self._own.refuse(short, now)
         elif self._connection.down or self._alone_until is not None:
-            self._alone.refuse(short, now)
+            self._share_alone().refuse(short, now)
         else:
             self._one.post(lambda: self._refusals.append((slot, now)))
             self._process.poke()
@@ -454,6 +456,14 @@ class RedisBudgets:
         return (ZERO, ZERO) if known is None else (known.stands.spent, known.stands.reserved)
 
     # --- while Redis is away -----------------------------------------------------------------------------------------
+
+    def _share_alone(self) -> Alone:
+        """This process's share; a new one for another outage, and where there are more processes than it knew."""
+        connection = self._connection
+        if (connection.down and self._outage != connection.era) or connection.processes > self._parts:
+            self._outage, self._parts = connection.era, connection.processes
+            self._alone.close()
+        return self._alone
 
     def _gone(self, slot: Slot) -> Decimal:
         """What of a budget is not this process's to spend while Redis is away."""

@@ -30,7 +30,7 @@ Reply: TypeAlias = "list[object]"
 
 _log = logging.getLogger("aistrale.state")
 # Seconds that the first call waits for a connection, where the timeout is short: a process that starts is slow.
-_FIRST: Final = 0.25
+_FIRST: Final = 1.0
 # Seconds in which the log tells of one outage; a Redis that comes and goes would fill it.
 _QUIET: Final = 10.0
 # The client library's names for what only a cluster says.
@@ -130,7 +130,7 @@ class Connection:
     # --- asking ------------------------------------------------------------------------------------------------------
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[object]) -> Reply:
-        """Run a script; for at most about the timeout, and the first time a quarter second or twice that.
+        """Run a script; for at most about the timeout, and the first time a second, or twice the timeout.
 
         Raises:
             Away: Redis is left alone, or has just failed.
@@ -147,16 +147,23 @@ class Connection:
         if self.down:
             raise Away
         if not self.joined:
-            self._join_in_time()
+            self.join_in_time()
 
-    def _join_in_time(self) -> None:
-        """Join, but wait for it no longer than a call may: looking up a name takes as long as the system likes."""
-        joining = threading.Thread(target=self._try_to_join, name="aistrale-join", daemon=True)
+    def join_in_time(self, *, again: bool = False) -> None:
+        """Join, but wait for it no longer than a call may: looking up a name takes as long as the system likes.
+
+        Args:
+            again: Whether also while Redis is left alone.
+
+        Raises:
+            Away: It cannot be reached.
+        """
+        joining = threading.Thread(target=self._try_to_join, kwargs={"again": again}, name="aistrale-join", daemon=True)
         try:
             joining.start()
         except RuntimeError:
             # At the end of the interpreter, or where there are no more threads.
-            self.rejoin()
+            self.rejoin(again=again)
             return
         limit = max(2 * self.address.timeout, _FIRST)
         joining.join(limit)
@@ -165,9 +172,9 @@ class Connection:
         if not self.joined:
             raise Away
 
-    def _try_to_join(self) -> None:
+    def _try_to_join(self, *, again: bool) -> None:
         with contextlib.suppress(Away):
-            self.rejoin()
+            self.rejoin(again=again)
 
     def ask(self, script: Script, keys: Sequence[str], args: Sequence[object]) -> Reply:
         """The same without asking whether Redis is left alone; for those who find out.

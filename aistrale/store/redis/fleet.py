@@ -320,6 +320,10 @@ class Fleet:
     def _exit(self) -> None:
         if not self.connection.joined and not self.pending:
             return
+        if self.connection.down:
+            # What is reserved and not told of would be kept from the others for a minute.
+            with contextlib.suppress(Away):
+                self.connection.join_in_time(again=True)
         self.flush(_EXIT_SECONDS)
         # From here on nobody is to find that it is not known any more.
         self._next_beat = math.inf

@@ -545,3 +545,39 @@ def test_a_forked_child_is_a_process_of_its_own(processes):
     one.settle(hold, usd("0.125"), NOW)
     fleet.tell()
     assert processes.stands(one, slot()) == (Decimal("0.75"), 0)
+
+
+def test_who_thought_to_be_alone_has_a_share_as_soon_as_it_knows_better(frail):
+    others = [frail.start() for _ in range(3)]
+    for fleet, _ in others:
+        fleet.back()
+        fleet._sign(join=False)
+    frail.server.hang()
+    fleet, one = frail.start(f"{frail.url}&timeout=0.2")
+    spend(fleet, one, slot(), "0.2")
+    assert isinstance(reserve(one, slot(), "0.9"), Short)
+    frail.server.go_on()
+    assert fleet.back()
+    fleet.tell()
+    # Four share the 0.8 that are left; the others have not had time to tell what they spent.
+    assert isinstance(reserve(one, slot(), "0.25"), Short)
+    taken = reserve(one, slot(), "0.2")
+    assert isinstance(taken, Hold)
+    assert isinstance(reserve(one, slot(), "0.01"), Short)
+
+
+def test_a_redis_that_comes_and_goes_gives_no_share_twice(frail):
+    fleets = [frail.start() for _ in range(2)]
+    for fleet, _ in (*fleets, fleets[0]):
+        fleet.back()
+        fleet._sign(join=False)
+    fleet, one = fleets[0]
+    spent = Decimal(0)
+    for _ in range(6):
+        fleet.connection.failed(ConnectionError())
+        while isinstance(taken := reserve(one, slot(), "0.0625"), Hold):
+            one.settle(taken, usd("0.0625"), NOW)
+            spent += Decimal("0.0625")
+        # It makes itself known, and fails again before it was told what was spent.
+        assert fleet.back()
+    assert spent == Decimal("0.9375")

@@ -102,3 +102,24 @@ def test_what_the_listening_thread_does_last_starts_no_other_one(tmp_path):
     assert begun.wait(10.0)
     fleet.close()
     assert not [each for each in set(threading.enumerate()) - before if each.name == "aistrale-fleet"]
+
+
+def test_who_ends_while_redis_is_left_alone_tells_it_all_the_same(server):
+    url = f"{server.url}?prefix=end&timeout=2"
+    with simulator() as sim:
+        settings = {**sim.settings(), "ledger": "off", "budgets": [{"limit": "5", "period": "day"}], "state": url}
+        one = aistrale.Client(**settings)
+        one.run("Hello", max_tokens=5)
+        assert until(lambda: one.state().connected)
+        fleet = one._engine.fleet
+        fleet._listener.close()
+        fleet._listener.start = lambda: None
+        one.run("Hello", max_tokens=5)
+        fleet.connection.failed(ConnectionError("for a moment"))
+        spent = one.budgets()[0].spent
+        one.close()
+        assert one.state().pending == 0
+        with aistrale.Client(**settings) as two:
+            two.run("Hello", max_tokens=5)
+            assert two.budgets()[0].spent >= spent
+            assert two.budgets()[0].in_flight <= 1
