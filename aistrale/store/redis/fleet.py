@@ -80,13 +80,13 @@ return {t[1], t[2], alive, known and 1 or 0}
 """
 )
 
-# KEYS: processes, signs of life, where it has reserved. ARGV: process, "1" if something is still reserved: then it
+# KEYS: processes, signs of life, where it has reserved, its last batch. ARGV: process, "1" if something is still reserved: then it
 # stays until it is dead, unless it comes back.
 _LEAVE: Final = Script("""
 if ARGV[2] == '1' then return {0} end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('DEL', KEYS[3])
+redis.call('DEL', KEYS[3], KEYS[4])
 return {1}
 """)
 
@@ -132,7 +132,7 @@ class Fleet:
 
     # --- what shares -------------------------------------------------------------------------------------------------
 
-    def lessor(self, place: str, _limits: LimitSettings | None) -> SharedLimits:
+    def lessor(self, place: str) -> SharedLimits:
         """What shares the limits of a target."""
         digest = blake2b(place.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
         return SharedLimits(self, place, digest, self._clock)
@@ -327,7 +327,7 @@ class Fleet:
         self.flush(_EXIT_SECONDS)
         # From here on nobody is to find that it is not known any more.
         self._next_beat = math.inf
-        keys = [self.key("procs"), self.key("alive"), self.key("slots", self.id)]
+        keys = [self.key("procs"), self.key("alive"), self.key("slots", self.id), self.key("batch", self.id)]
         holding = self._budgets is not None and self._budgets.holding
         with contextlib.suppress(Away):
             self.connection.run(_LEAVE, keys, [self.id, int(holding)])

@@ -302,6 +302,7 @@ def test_nothing_of_a_process_stays_where_it_reserved_nothing(processes):
     client = processes.start()[0].connection.client()
     assert client.hlen(fleet.key("procs")) == 0
     assert client.zcard(fleet.key("alive")) == 0
+    assert not client.keys(fleet.key("batch", "*"))
     assert all(client.ttl(key) > 0 for key in client.keys(fleet.key("*")))
 
 
