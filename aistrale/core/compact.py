@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import json.encoder
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Encoder: TypeAlias = Callable[[object], str]
+
+# sort_keys, skipkeys and allow_nan, as JSONEncoder has them by default; the encoder in C takes them by their place.
+_FLAGS: Final = (False, False, True)
 
 
 def compact_encoder(default: Callable[[object], object] | None = None) -> Encoder:
@@ -30,9 +33,7 @@ def compact_encoder(default: Callable[[object], object] | None = None) -> Encode
             None,
             ":",
             ",",
-            False,
-            False,
-            True,  # noqa: FBT003
+            *_FLAGS,
         )
         "".join(inner({"a": [1, 2.5, None]}, 0))
     except (AttributeError, TypeError):

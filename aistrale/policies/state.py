@@ -53,7 +53,7 @@ class Link(Protocol):
 class Fleet(Protocol):
     """The processes that share state."""
 
-    def lessor(self, place: str, limits: LimitSettings | None) -> Lessor | None:
+    def lessor(self, place: str) -> Lessor | None:
         """What shares the limits of a target."""
         ...
 
@@ -161,7 +161,7 @@ class States:
             state = TargetState(
                 target=target,
                 breaker=Breaker(target.place, self._breaker, self._rng, self._on_event),
-                gate=Gate(target.place, limits, None if fleet is None else fleet.lessor(target.place, limits)),
+                gate=Gate(target.place, limits, None if fleet is None else fleet.lessor(target.place)),
                 stats=TargetStats(),
                 latency=LatencyTrack() if self._latencies else None,
                 budget=shared[0],

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from aistrale.cost.budgets.store import Notice
     from aistrale.dialects.headers import RateLimits
     from aistrale.reliability.breaker_types import BreakerEvent
-    from aistrale.reliability.limits import LimitSettings
     from aistrale.store.redis.answers import RedisAnswers
     from aistrale.store.redis.budgets import RedisBudgets
     from aistrale.store.redis.connection import StateStatus

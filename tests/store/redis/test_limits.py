@@ -27,7 +27,7 @@ class Processes:
         fleet = QuietFleet(url or self.url)
         self.fleets.append(fleet)
         settings = LimitSettings(**limits)
-        gate = Gate(PLACE, settings, fleet.lessor(PLACE, settings))
+        gate = Gate(PLACE, settings, fleet.lessor(PLACE))
         return fleet, gate
 
 
@@ -182,7 +182,7 @@ def test_without_redis_each_has_its_share_and_with_it_nothing_is_doubled(frail):
 def test_a_redis_that_was_never_there_means_the_share_of_the_setting(tmp_path):
     fleet = QuietFleet(f"unix://{tmp_path}/none.sock?processes=10")
     settings = LimitSettings(rpm=600, burst=60)
-    gate = Gate(PLACE, settings, fleet.lessor(PLACE, settings))
+    gate = Gate(PLACE, settings, fleet.lessor(PLACE))
     # Nothing is known to be left, so that it begins with none of its sixty.
     assert go(gate) is None
     assert fleet.connection.down
