@@ -79,8 +79,8 @@ return {t[1], t[2], alive, known and 1 or 0}
 """
 )
 
-# KEYS: processes, signs of life, where it has reserved, its last batch. ARGV: process, "1" if something is still reserved: then it
-# stays until it is dead, unless it comes back.
+# KEYS: processes, signs of life, where it has reserved, its last batch. ARGV: process, "1" if something is still
+# reserved: then it stays until it is dead, unless it comes back.
 _LEAVE: Final = Script("""
 if ARGV[2] == '1' then return {0} end
 redis.call('HDEL', KEYS[1], ARGV[1])
