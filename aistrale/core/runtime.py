@@ -13,6 +13,7 @@ import math
 import random
 import threading
 import time
+from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
 
 from aistrale.core.worker import on_fork
@@ -21,10 +22,15 @@ from aistrale.errors import ConfigurationError, Suspended
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from anyio import CapacityLimiter
+    from anyio.lowlevel import RunVar
+
     from aistrale.core.http import AsyncHttp, HttpRequest, HttpResponse, SyncHttp
 
 P = ParamSpec("P")
 T = TypeVar("T")
+# Most threads that block for one event loop at once.
+_THREADS = 40
 Http = TypeVar("Http", bound="SyncHttp | AsyncHttp")
 
 
@@ -192,12 +198,11 @@ class AsyncRuntime(_System["AsyncHttp"]):
         """Await an async function; run a plain one in a worker thread."""
         if inspect.iscoroutinefunction(function):
             return await function(*args, **kwargs)
-        if on_asyncio():
-            result: object = await asyncio.to_thread(function, *args, **kwargs)
-        else:
-            import anyio.to_thread
+        import anyio.to_thread
 
-            result = await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
+        # Threads of our own: those that the loop has for everybody may be busy with the user's work for long.
+        call, limiter = partial(function, *args, **kwargs), _threads()
+        result: object = await anyio.to_thread.run_sync(call, limiter=limiter, abandon_on_cancel=on_asyncio())
         # An object whose call is async does not look like an async function.
         return await result if inspect.isawaitable(result) else result
 
@@ -370,6 +375,24 @@ class TrioWaiter:
 def on_asyncio() -> bool:
     """Whether an asyncio loop runs in this thread (otherwise an async caller is on trio)."""
     return asyncio._get_running_loop() is not None  # noqa: SLF001 - documented, and get_running_loop raises
+
+
+@cache
+def _limiters() -> RunVar[CapacityLimiter]:
+    from anyio.lowlevel import RunVar
+
+    return RunVar("aistrale-threads")
+
+
+def _threads() -> CapacityLimiter:
+    """What bounds the threads that work for the running loop."""
+    from anyio import CapacityLimiter
+
+    limiter = _limiters().get(None)
+    if limiter is None:
+        limiter = CapacityLimiter(_THREADS)
+        _limiters().set(limiter)
+    return limiter
 
 
 def run_sync(coroutine: Coroutine[object, object, T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -123,3 +124,27 @@ def test_who_ends_while_redis_is_left_alone_tells_it_all_the_same(server):
             two.run("Hello", max_tokens=5)
             assert two.budgets()[0].spent >= spent
             assert two.budgets()[0].in_flight <= 1
+
+
+def test_threads_that_the_loop_has_for_everybody_may_be_busy(server):
+    async def runs():
+        settings = {
+            "ledger": "off",
+            "state": f"{server.url}?prefix=busy&timeout=2",
+            "limits": {"default": {"rpm": 6000}},
+        }
+        async with aistrale.AsyncClient(**sim.settings(), **settings) as client:
+            await client.run("Hello", max_tokens=5)
+            assert client.state().connected
+            over = threading.Event()
+            busy = [asyncio.ensure_future(asyncio.to_thread(over.wait, 30.0)) for _ in range(64)]
+            await asyncio.sleep(0)
+            try:
+                await asyncio.wait_for(client.run("Hello", max_tokens=5), 10.0)
+                assert client.state().errors == 0
+            finally:
+                over.set()
+                await asyncio.gather(*busy)
+
+    with simulator() as sim:
+        asyncio.run(runs())
