@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Compared byte by byte, as SQLite does, whatever the language of the database is.
 _TEXT: Final = 'TEXT COLLATE "C"'
 _LOCK_MILLISECONDS: Final = 5000
+_MILLISECONDS: Final = 30_000
 _SET_VERSION: Final = (
     "INSERT INTO schema_version (version) VALUES (%s) ON CONFLICT (one) DO UPDATE SET version = excluded.version"
 )
@@ -103,7 +104,9 @@ def bring_up_to_date(cursor: psycopg.Cursor[tuple[Any, ...]], address: Address, 
         return False
     schema = name_of(address.schema)
     cursor.execute(
-        f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout TO {_LOCK_MILLISECONDS};"
+        # What the user's statements may take elsewhere would not do for tables, nor for a turn.
+        f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout TO {_MILLISECONDS};"
+        f" SET LOCAL lock_timeout TO {_LOCK_MILLISECONDS};"
         f" SET LOCAL search_path TO {schema}".encode()
     )
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(address.schema),))

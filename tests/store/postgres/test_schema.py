@@ -143,3 +143,15 @@ def test_the_privileges_of_the_documentation_are_enough(
     assert sorted(row.call_id for row in as_reader.calls()) == ["c", "call-1"]
     with pytest.raises(LedgerUnavailable, match="permission denied"):
         as_reader.write_batch([call()], CURSOR)
+
+
+def test_a_user_whose_statements_have_to_be_short_waits_its_turn_all_the_same(server, make_ledger, query, call, schema):
+    hurried = server.address(schema, options="-c%20statement_timeout%3D150")
+    with server.connect() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (schema_module._lock_number(schema),))
+        timer = threading.Timer(0.6, other.execute, ("ROLLBACK",))
+        timer.start()
+        make_ledger(address=hurried).write_batch([call()], CURSOR)
+        timer.join()
+    assert version(query) == [(len(MIGRATIONS),)]
