@@ -22,7 +22,7 @@ HOME_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Most vendors' SDKs bring httpx2 with them; the environment without it has only the SDK built on httpx.
 EXTRAS = {"httpx": "test,trio,groq", "httpx2": "test,trio,sdks,httpx2,phone,telemetry,fleet"}
 # What the frameworks bring with them (aiohttp, plug-ins of pytest) would change what the other tests meet.
-FRAMEWORKS = "test,trio,openai,httpx2,telemetry,frameworks,test-frameworks"
+FRAMEWORKS = "test,trio,openai,anthropic,httpx2,telemetry,frameworks,test-frameworks"
 FRAMEWORK_TESTS = (
     "tests/integrations",
     "tests/telemetry/otel",
