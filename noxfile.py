@@ -136,11 +136,14 @@ def provide_servers(session: nox.Session) -> None:
     if not wanted:
         return
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    refused = [*range(1, 256)]
-    session.run("apt-get", "update", "-q", external=True, env=environment, success_codes=[0, *refused])
+    # Without a network, or where somebody else installs something, it may take for ever: the tests do without then.
+    bounded = ["timeout", "--kill-after=10", "300", "apt-get", "-q", "-o", "Acquire::Retries=1"]
+    bounded += ["-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=60"]
+    accepted = [*range(256), -9]
+    session.run(*bounded, "update", external=True, env=environment, success_codes=accepted)
     # Tests start servers of their own; that of the machine is not to be started.
-    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *wanted]
-    session.run(*command, external=True, env=environment, success_codes=[0, *refused])
+    command = [*bounded, "install", "-y", "--no-install-recommends", *wanted]
+    session.run(*command, external=True, env=environment, success_codes=accepted)
 
 
 @nox.session(python=PYTHONS)
