@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from aistrale.core.worker import check_fork, on_fork
+from aistrale.core.worker import check_fork, locked_in_fork, on_fork
 from aistrale.store.protocol import Cursor, LedgerUnavailable
 from aistrale.store.reader import FrameReader
 from aistrale.store.records import Row, decode_row
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
+    from aistrale.core.worker import ForkLock
     from aistrale.store.protocol import Ledger
 
 T = TypeVar("T")
@@ -119,7 +120,12 @@ class FrameShipper(Generic[T]):
         self._busy = False
         self._fds: set[int] = set()
         self._lock = threading.Lock()
+        self._opening = threading.RLock()
         on_fork(self._after_fork)
+        locked_in_fork(self._opening_lock)
+
+    def _opening_lock(self) -> ForkLock:
+        return self._opening
 
     def _after_fork(self) -> None:
         # An inherited descriptor would hold the parent's locks for as long as the child lives.
@@ -128,6 +134,7 @@ class FrameShipper(Generic[T]):
                 os.close(fd)
         self._fds = set()
         self._lock = threading.Lock()
+        self._opening = threading.RLock()
         self._status = ShipperStatus()
 
     def step(self) -> float | None:
@@ -271,15 +278,18 @@ class FrameShipper(Generic[T]):
 
     @contextlib.contextmanager
     def _opened(self, path: str, flags: int) -> Iterator[int]:
-        fd = os.open(path, flags, 0o600)
-        self._fds.add(fd)
+        # No fork in between: a child would have a descriptor that it does not know of, and the lock with it.
+        with self._opening:
+            fd = os.open(path, flags, 0o600)
+            self._fds.add(fd)
         try:
             yield fd
         finally:
-            # Absent if this is a child that was forked meanwhile and has closed it already.
-            if fd in self._fds:
-                self._fds.remove(fd)
-                os.close(fd)
+            with self._opening:
+                # Absent if this is a child that was forked meanwhile and has closed it already.
+                if fd in self._fds:
+                    self._fds.remove(fd)
+                    os.close(fd)
 
     def status(self) -> ShipperStatus:
         """What was done and what is in the way."""

@@ -168,6 +168,46 @@ assert os.waitpid(child, 0)[1] == 0
     assert count(tmp_path / "ledger.sqlite3", "attempts") == 2
 
 
+def test_a_child_does_not_inherit_the_lock_of_whoever_ships(run_python, address, tmp_path):
+    run_python(
+        """
+import threading
+from aistrale.store import open_ledger, shipper
+
+handle = open_ledger(sys.argv[1])
+handle.append(attempt("before"))
+assert handle.flush(10.0)
+real, opened = os.open, threading.Event()
+
+def slow(path, *args, **more):
+    fd = real(path, *args, **more)
+    if str(path).endswith(shipper.LOCK_NAME) and not opened.is_set():
+        # It is open, and nobody has noted that yet.
+        opened.set()
+        threading.Event().wait(0.3)
+    return fd
+
+os.open = slow
+handle.append(attempt("parent"))
+thread = threading.Thread(target=handle.flush, args=(10.0,))
+thread.start()
+opened.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    assert handle.append(attempt("child"))
+    # By then the parent has locked it, and closed it.
+    threading.Event().wait(0.8)
+    assert handle.flush(2.0)
+    os._exit(0)
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+""",
+        address,
+    )
+    assert count(tmp_path / "ledger.sqlite3", "attempts") == 3
+
+
 def test_eight_processes_write_at_the_same_time(spawn, address, tmp_path):
     code = """
 from aistrale.store import open_ledger
