@@ -38,17 +38,29 @@ class Installation:
             OSError: It cannot be read or written.
         """
         try:
-            text = self._path.read_text(encoding="ascii", errors="replace").strip()
+            text = self._path.read_text(encoding="ascii", errors="replace").strip() or "empty"
         except FileNotFoundError:
             text = ""
         if _NAME.fullmatch(text):
             return text
         if not create:
             return None
-        text = os.urandom(16).hex()
-        new = self._path.with_name(f"{FILE_NAME}.{os.getpid()}.new")
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
-            file.write(text + "\n")
+        made = os.urandom(16).hex()
+        new = self._path.with_name(f"{FILE_NAME}.{made}.new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
+            file.write(made + "\n")
         # At once or not at all: a crash must not leave half a name.
-        new.replace(self._path)
-        return text
+        if text:
+            new.replace(self._path)
+            return made
+        try:
+            os.link(new, self._path)
+        except FileExistsError:
+            # Another thread was faster; all go by the same one.
+            return self.name(create=create)
+        except OSError:
+            # A file system without links.
+            new.replace(self._path)
+        finally:
+            new.unlink(missing_ok=True)
+        return made
