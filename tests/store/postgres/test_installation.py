@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("psycopg")
 
-from aistrale.store.postgres.installation import Installation  # noqa: E402
+from aistrale.store.postgres.installation import Installation
 
 
 def test_many_that_ask_at_once_get_one_name(tmp_path):
@@ -17,7 +17,7 @@ def test_many_that_ask_at_once_get_one_name(tmp_path):
         with ThreadPoolExecutor(8) as pool:
             names = set(pool.map(lambda _, at=at: Installation(tmp_path / str(at)).name(create=True), range(8)))
         assert len(names) == 1
-        assert os.listdir(tmp_path / str(at)) == ["installation"]
+        assert [path.name for path in (tmp_path / str(at)).iterdir()] == ["installation"]
 
 
 @pytest.mark.parametrize("text", ["", "half a na"])
@@ -37,4 +37,4 @@ def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
     name = Installation(tmp_path).name(create=True)
     assert name is not None
     assert Installation(tmp_path).name() == name
-    assert os.listdir(tmp_path) == ["installation"]
+    assert [path.name for path in tmp_path.iterdir()] == ["installation"]
