@@ -7,7 +7,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from aistrale.telemetry._offering import inside
+from aistrale.telemetry._offering import forget_threads
 
 if TYPE_CHECKING:
     from aistrale.telemetry.delivery import Delivery
@@ -82,6 +82,6 @@ def flush_at_exit() -> None:
 
 def forget_after_fork() -> None:
     """What threads of the parent were doing is none of the child's business."""
-    inside.clear()
+    forget_threads()
     unsettled.clear()
     _exited.clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from aistrale.telemetry._retry import Retry, describe, is_about_data, is_permanent
@@ -14,11 +16,31 @@ if TYPE_CHECKING:
     from aistrale.telemetry.events import TelemetryEvent
     from aistrale.telemetry.sink import Sink
 
-inside: Final[dict[int, Offering]] = {}
-"""Which threads are inside a sink, by their numbers."""
+inside: Final[dict[int, tuple[Offering, ...]]] = {}
+"""Which threads are inside sinks, by their numbers; the innermost last."""
+
+# Threads in which objects are collected at the moment: what finalizers tell is not the doing of the code in whose midst
+# they run.
+_collecting: Final[set[int]] = set()
+# Most calls that a sink itself has begun, of which is remembered that they are its own.
+_MOST_OWN: Final = 1000
 
 # Failures in a row that look like the fault of events, before they are offered one by one, and before one is given up.
 _FAULTS: Final = 3
+
+
+def _collects(phase: str, _info: object) -> None:
+    ident = threading.get_ident()
+    if phase != "start":
+        _collecting.discard(ident)
+    elif ident in inside:
+        _collecting.add(ident)
+
+
+def forget_threads() -> None:
+    """In a child process: the threads of the parent are none of its own."""
+    inside.clear()
+    _collecting.clear()
 
 
 class Offering:
@@ -40,10 +62,13 @@ class Offering:
         self._faults = 0
         self._began: float | None = None
         self._emits = False
+        self._own: deque[str | None] = deque(maxlen=_MOST_OWN)
         self.retry = Retry(jitter)
         self.dropped = Counts()
         self.singly = False
         """Whether events are to be offered one at a time, until the batch is over in which one seems to be at fault."""
+        if _collects not in gc.callbacks:
+            gc.callbacks.append(_collects)
 
     @property
     def taken(self) -> int:
@@ -111,14 +136,20 @@ class Offering:
         began = self._began
         return began is not None and self._clock() - began > seconds
 
-    def is_echo(self) -> bool:
+    def is_echo(self, event: TelemetryEvent) -> bool:
         """Whether an event that comes now is the doing of a sink that was given others, and not for this one.
 
         A sink that emits while it is inside `write` gets none of those events, nor any of another sink that does the
         like: two that tell each other what they did would never come to an end.
         """
-        cause = inside.get(threading.get_ident())
-        if cause is None:
+        ident = threading.get_ident()
+        stack = inside.get(ident)
+        if not stack:
+            return False
+        cause = stack[-1]
+        own = cause.has_begun(event)
+        if ident in _collecting and not own:
+            # Of a stream, say, that somebody has forgotten somewhere else.
             return False
         cause._emits = True  # noqa: SLF001 - one of us
         # The sink may be that of another client, too.
@@ -127,22 +158,28 @@ class Offering:
             return True
         return False
 
+    def has_begun(self, event: TelemetryEvent) -> bool:
+        """Whether the event is of a call that the sink itself has begun inside `write`."""
+        if event.kind == "call.started":
+            self._own.append(event.call_id)
+        return event.call_id is not None and event.call_id in self._own
+
     def is_inside(self) -> bool:
         """Whether this very thread is inside the sink."""
-        return inside.get(threading.get_ident()) is self
+        return self in inside.get(threading.get_ident(), ())
 
     def _enter(self, action: Callable[[], object]) -> object:
         ident = threading.get_ident()
-        outer = inside.get(ident)
+        outer = inside.get(ident, ())
         try:
             # Ctrl-C may come after any call. There is none between `try` and this, nor between `finally` and its being
             # taken back: who was interrupted there would for ever be taken for one that is inside.
-            inside[ident] = self
+            inside[ident] = (*outer, self)
             self._began = self._clock()
             return action()
         finally:
             self._began = None
-            if outer is None:
-                inside.pop(ident, None)
-            else:
+            if outer:
                 inside[ident] = outer
+            else:
+                inside.pop(ident, None)

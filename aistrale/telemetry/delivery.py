@@ -107,9 +107,8 @@ class Delivery:
         kinds = getattr(sink, "kinds", None)
         self._kinds = kinds if settings.kinds is None else settings.kinds
         safe = settings.guarantee == "durable" and bool(getattr(sink, "durable", False))
-        self._direct = safe or bool(getattr(sink, "inline", False))
-        # What such a sink does not take at once waits for another try, rather than being lost.
-        self._keeps = safe
+        self._inline = not safe and bool(getattr(sink, "inline", False))
+        self._direct = safe or self._inline
         self._waiting = Waiting(
             settings.queue, settings.queue_bytes, oldest=settings.overflow == "drop_oldest", dropped=self._drop
         )
@@ -173,7 +172,7 @@ class Delivery:
             return
         if _getpid() != self._pid:
             check_fork()
-        if inside and self._sink.is_echo():
+        if inside and self._sink.is_echo(event):
             return
         if self._direct and self._write_directly(event):
             return
@@ -185,7 +184,7 @@ class Delivery:
         if not self._background:
             return
         unsettled.add(self)
-        if waiting >= self._settings.batch and not self._hurried:
+        if (waiting >= self._settings.batch or self._inline) and not self._hurried:
             self._hurried = True
             self._worker.hurry()
         else:
@@ -193,12 +192,14 @@ class Delivery:
 
     def _write_directly(self, event: TelemetryEvent) -> bool:
         """Give it to a sink that is called right here; whether it is dealt with. None overtakes one that waits."""
-        if not len(self._waiting) and self._sink.directly(event):
-            return True
-        if self._keeps:
+        # A finalizer may tell something while this very thread is inside the sink, which need not be prepared for that.
+        if len(self._waiting) or self._sink.is_inside():
             return False
-        self._drop("failed")
-        return True
+        if self._sink.directly(event):
+            return True
+        if self._inline:
+            self._drop("failed")
+        return self._inline
 
     def _drop(self, reason: str) -> None:
         self._sink.dropped.add(reason)

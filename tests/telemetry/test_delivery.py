@@ -752,6 +752,59 @@ def test_finalisers_may_put_while_the_sink_is_being_written_to():
     sent.close(LONG)
 
 
+class Collecting(Place):
+    """Objects are collected in its midst, of which one tells something while it goes."""
+
+    def __init__(self):
+        super().__init__()
+        self.tell = []
+        self.alone = threading.Lock()
+
+    def write(self, batch, /):
+        assert self.alone.acquire(blocking=False)
+        tell, self.tell = self.tell, []
+        dying = Dying(tell)
+        dying.self = dying
+        del dying
+        gc.collect()
+        super().write(batch)
+        self.alone.release()
+
+
+class Dying:
+    def __init__(self, tell):
+        self.tell = tell
+
+    def __del__(self):
+        for put, item in self.tell:
+            put(item)
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_what_a_finaliser_tells_in_the_midst_of_a_sink_is_not_the_sinks_doing(inline):
+    sink = Collecting()
+    sink.inline = inline
+    sent = delivery(sink)
+    first, told, last = events(3)
+    sink.tell = [(sent.put, told)]
+    sent.put(first)
+    sent.step()
+    sent.put(last)
+    assert sent.flush(LONG)
+    assert sink.ids == [first.id, told.id, last.id]
+    assert not sent.status().dropped
+
+
+def test_but_what_it_tells_of_a_call_that_the_sink_itself_has_begun_is():
+    sink = Collecting()
+    sent = delivery(sink)
+    sink.tell = [(sent.put, started()), (sent.put, finished())]
+    sent.put(event())
+    sent.step()
+    assert len(sink.ids) == 1
+    assert sent.status().dropped == {"echo": 2}
+
+
 STEP = st.one_of(
     st.tuples(st.just("put"), st.integers(1, 12)),
     st.tuples(st.just("step"), st.just(0)),
