@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aistrale.telemetry.delivery import DeliveryStatus
     from aistrale.telemetry.settings import SinkSettings
     from aistrale.telemetry.sink import Sink
     from aistrale.telemetry.sinks import open_sink, schemes
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from aistrale.telemetry.sinks.prometheus import PrometheusSink
     from aistrale.telemetry.sinks.sentry import SentrySink
     from aistrale.telemetry.sinks.webhook import WebhookSink
+    from aistrale.telemetry.status import DeliveryStatus
 
 __all__ = [
     "ConsoleSink",
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DeliveryStatus": "aistrale.telemetry.delivery",
+    "DeliveryStatus": "aistrale.telemetry.status",
     "Sink": "aistrale.telemetry.sink",
     "SinkSettings": "aistrale.telemetry.settings",
 }

@@ -9,15 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aistrale.telemetry.delivery import DeliveryStatus
     from aistrale.telemetry.encoding import decode_event, decode_line, encode_event, encode_line
     from aistrale.telemetry.events import TelemetryEvent
     from aistrale.telemetry.settings import SinkSettings
     from aistrale.telemetry.sink import Sink
     from aistrale.telemetry.sinks.memory import MemorySink
+    from aistrale.telemetry.status import DeliveryStatus
 
 _HOMES = {
-    "DeliveryStatus": "delivery",
+    "DeliveryStatus": "status",
     "MemorySink": "sinks.memory",
     "Sink": "sink",
     "SinkSettings": "settings",

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from aistrale.core.worker import Worker, check_fork, on_fork
@@ -22,13 +21,14 @@ from aistrale.telemetry._asked import Asked, flush_at_exit, forget_after_fork, r
 from aistrale.telemetry._offering import Offering, inside
 from aistrale.telemetry._spool_files import data_directory, spool_directory
 from aistrale.telemetry._waiting import Waiting, by_reason
+from aistrale.telemetry.status import DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from aistrale.telemetry.events import TelemetryEvent
-    from aistrale.telemetry.settings import Guarantee, SinkSettings
+    from aistrale.telemetry.settings import SinkSettings
     from aistrale.telemetry.sink import Sink
     from aistrale.telemetry.spool import Spool
 
@@ -42,34 +42,6 @@ _BUSY_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.002
 _LONGEST_DELAY: Final = 3600.0
 _SILENT: Final = frozenset({"echo", "fork"})
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class DeliveryStatus:
-    """What became of the events of one sink in this process.
-
-    Args:
-        name: The sink's.
-        guarantee: Of its delivery.
-        delivered: Events that it has taken; from a spool also those of other processes.
-        waiting: Events that wait; in a spool those of all processes.
-        dropped: Events that are lost, by reason: "full" and "bytes" (the queue), "spool full" (the disk's limit),
-            "failed permanently" (the sink said so), "unwritable" (it failed again and again on this one), "failed"
-            (a sink in the calling thread raised), "closed", "unencodable", the name of a disk's error such as "ENOSPC".
-            Two are no losses: "fork", which the parent process delivers, and "echo", what sinks caused themselves.
-        failures: Deliveries in a row that failed; 0 when it works.
-        last_error: What went wrong last, in words without content; None once it works again.
-        retry_in: Seconds until it is tried again; None where it need not be.
-    """
-
-    name: str
-    guarantee: Guarantee
-    delivered: int = 0
-    waiting: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    failures: int = 0
-    last_error: str | None = None
-    retry_in: float | None = None
 
 
 class Delivery:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from aistrale.telemetry.delivery import DeliveryStatus
     from aistrale.telemetry.events import TelemetryEvent
     from aistrale.telemetry.instrument import Instrument
     from aistrale.telemetry.settings import SinkSettings
     from aistrale.telemetry.sink import Sink
+    from aistrale.telemetry.status import DeliveryStatus
 
 _log = logging.getLogger("aistrale.telemetry")
 

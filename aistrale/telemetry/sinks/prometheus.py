@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
 
-    from aistrale.telemetry.delivery import DeliveryStatus
     from aistrale.telemetry.events import TelemetryEvent
+    from aistrale.telemetry.status import DeliveryStatus
 
 _log = logging.getLogger("aistrale.telemetry")
 

@@ -278,7 +278,7 @@ class Hub:
     """Stands for the hub of a client: what the sink is given is a method of it."""
 
     def status(self):
-        from aistrale.telemetry.delivery import DeliveryStatus
+        from aistrale.telemetry.status import DeliveryStatus
 
         dropped = {"full": 3, "timeout": 1}
         return [DeliveryStatus(name="otlp", guarantee="best_effort", delivered=7, waiting=2, dropped=dropped)]
