@@ -72,10 +72,10 @@ class Engine:
     def __init__(self, keywords: Mapping[str, Setting]) -> None:
         self.settings: Settings = load(keywords)
         self.ledger = open_ledger(self.settings.ledger)
-        self.reporting = Reporting(self.settings)
+        self.protection = _protection(self.settings)
+        self.reporting = Reporting(self.settings, self.protection)
         self.fleet = _fleet(self.settings)
         self.states = memory(self.settings, self.reporting.breaker, self.fleet)
-        self.protection = _protection(self.settings)
         counters = None if self.fleet is None or not self.settings.budgets else self.fleet.budgets
         self.accounts = Accounts(self.settings, self.ledger, self.reporting, counters)
         journal = Journal(self.ledger, self.accounts.price, self.accounts.settled, shape=self.accounts.shape)

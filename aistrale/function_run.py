@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from aistrale.scope import SCOPE, ContextValues, Running, Scope, over
@@ -165,11 +166,10 @@ def _wanted(context: Context, engine: Engine) -> bool:
 
 def _redactor(engine: Engine) -> Callable[[str], str]:
     """Redacts texts that belong together, as the client redacts calls, or as one that redacts would."""
-    from aistrale.privacy.single import default_protection, redact_text
+    from aistrale.privacy.single import harmless
     from aistrale.privacy.vault import Vault
 
-    protection, vault = engine.protection or default_protection(), Vault()
-    return lambda text: redact_text(protection, text, vault).text
+    return partial(harmless, engine.protection, vault=Vault())
 
 
 def _arguments(function: Function, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, JSON]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from aistrale.cost.budgets.event import BudgetEvent
     from aistrale.cost.optimization.optimizer import OptimizeEvent
     from aistrale.privacy.event import PrivacyEvent
+    from aistrale.privacy.protection import Protection
     from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.telemetry.hub import Hub
     from aistrale.telemetry.observer import Observer
@@ -24,9 +26,10 @@ class Reporting:
 
     Args:
         settings: The client's.
+        protection: What redacts its calls; None where nothing does.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, protection: Protection | None = None) -> None:
         self.hub: Hub | None = None
         self.observer: Observer | None = None
         self.policies: dict[str, Policy] = {}
@@ -36,7 +39,7 @@ class Reporting:
         self.budget: Callable[[BudgetEvent], None] | None = listener
         self.optimized: Callable[[OptimizeEvent], None] | None = listener
         if settings.sinks:
-            self._open(settings)
+            self._open(settings, protection)
 
     def flush(self, timeout: float) -> bool:
         """Bring events to their sinks; whether that was done within `timeout` seconds."""
@@ -47,7 +50,7 @@ class Reporting:
         if self.hub is not None:
             self.hub.close()
 
-    def _open(self, settings: Settings) -> None:
+    def _open(self, settings: Settings, protection: Protection | None) -> None:
         from aistrale.policies.telemetry import Telemetry
         from aistrale.policies.trace import Trace
         from aistrale.telemetry.content import Capture
@@ -56,7 +59,9 @@ class Reporting:
 
         self.hub = Hub(settings.sinks)
         # Where calls are redacted, requests are seen as they are sent; what a model says is new text in any case.
-        capture = Capture(always=settings.capture, redact=_redact, screened=settings.privacy is not None)
+        own = None if protection is None else protection.settings
+        screened = own is not None and own.redact and own.on_error == "block"
+        capture = Capture(always=settings.capture, redact=partial(_harmless, protection), screened=screened)
         observer = self.observer = Observer(self.hub.emit, capture)
         instruments = self.hub.instruments
         self.policies = {"telemetry": Telemetry(observer, instruments), "trace": Trace(instruments)}
@@ -81,8 +86,8 @@ def _both(first: Callable[[T], None] | None, second: Callable[[T], None]) -> Cal
     return told
 
 
-def _redact(text: str) -> str:
-    """Makes captured text harmless."""
-    from aistrale.privacy.single import default_protection, redact_text
+def _harmless(protection: Protection | None, text: str) -> str:
+    # Loaded by the first text that is captured.
+    from aistrale.privacy.single import harmless
 
-    return redact_text(default_protection(), text).text
+    return harmless(protection, text)

@@ -5,6 +5,7 @@ Steps keep messages of parts, as the GenAI semantic conventions have them; whate
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aistrale.snapshot import snapshot
@@ -48,10 +49,10 @@ def content_of(run: Run, engine: Engine | None) -> Content | None:
 
 
 def _redactor(engine: Engine | None) -> Callable[[str], str]:
-    from aistrale.privacy.single import default_protection, redact_text
+    from aistrale.privacy.single import harmless
+    from aistrale.privacy.vault import Vault
 
-    protection = (None if engine is None else engine.protection) or default_protection()
-    return lambda text: redact_text(protection, text).text
+    return partial(harmless, None if engine is None else engine.protection, vault=Vault())
 
 
 def _written(value: JSON, writer: Writer) -> JSON:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from aistrale.privacy.placeholder import FULL, LITERAL
 from aistrale.privacy.settings import PrivacySettings, known_types
 
 if TYPE_CHECKING:
@@ -65,6 +66,24 @@ def redact_text(protection: Protection, text: str, vault: Vault | None = None) -
         types = known_types(settings.recognizers) if settings.types is None else settings.types
         wanted = {kind: settings.mode_of(kind) for kind in types - settings.except_types}
     return Redacted(protection.redactor(wanted).redact(text, vault), vault, links=settings.restore_links)
+
+
+def harmless(protection: Protection | None, text: str, vault: Vault | None = None) -> str:
+    """A text as those may see it who only look on, such as sinks: nothing in it is ever put back.
+
+    Args:
+        protection: The client's; None for one that looks for everything.
+        text: What was said. Placeholders in it stay as they are: here they cannot be taken for others.
+        vault: Numbers the values of several texts that belong together; a new one by default.
+    """
+    redacted = redact_text(protection or default_protection(), text, vault)
+    said = redacted.text
+    if f"[[{LITERAL}_" in said:
+        for placeholder, original in redacted.vault.originals().items():
+            # No more than that: what was typed may have grown to the whole of a link that it stands in.
+            if placeholder.startswith(f"[[{LITERAL}_") and FULL.fullmatch(original):
+                said = said.replace(placeholder, original)
+    return said
 
 
 @cache

@@ -414,3 +414,24 @@ def test_answers_that_never_end_are_remembered_up_to_a_bound(sim):
     assert length(content.output) <= MOST_TEXT + 50
     assert len(events.completion.text) == 300_000
     client.close()
+
+
+@pytest.mark.parametrize(
+    "privacy", [{"redact": False}, {"redact": True, "on_error": "allow"}, {"rules": [], "redact": False}]
+)
+def test_what_providers_get_as_it_is_sinks_do_not(ask, privacy):
+    # Rules alone are privacy settings too, and nothing is redacted on its way there.
+    _, content = ask(capture=True, privacy=privacy)
+    assert SECRET not in json.dumps([content.input, content.output])
+
+
+def test_answers_are_redacted_by_the_recognizers_of_the_client(ask, sim):
+    own = {"name": "badge", "type": "BADGE", "pattern": r"ZX-\d{5}"}
+    with sim.script("your badge is ZX-48213"):
+        _, content = ask(capture=True, privacy={"recognizers": [own]})
+    assert "ZX-48213" not in json.dumps(content.output)
+
+
+def test_placeholders_are_told_as_they_were_sent(ask):
+    _, content = ask(capture=True, privacy="redact")
+    assert "[[EMAIL_1]]" in content.output[0]["parts"][0]["content"]
