@@ -39,7 +39,8 @@ def status(*, as_json: bool) -> None:
 
     What waits in the memory of other processes is not known here. Exits with 0 also where something is in the way.
     """
-    from aistrale.telemetry._spool_files import data_directory, spool_directories, spool_status
+    from aistrale.core.home import data_directory
+    from aistrale.telemetry._spool_files import spool_directories, spool_status
 
     data = data_directory()
     found = {} if data is None else spool_directories(data)
@@ -201,7 +202,8 @@ def tail(
 
 def _source(file: str | None, spool: str | None) -> tuple[FileTail | SpoolTail, Path]:
     from aistrale.cli._following import FileTail, SpoolTail
-    from aistrale.telemetry._spool_files import data_directory, spool_directory
+    from aistrale.core.home import data_directory
+    from aistrale.telemetry._spool_files import spool_directory
 
     if spool is not None:
         data = data_directory()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from aistrale.core.home import absolute, data_directory
 from aistrale.core.worker import importing
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from aistrale.store.journal import Durability
     from aistrale.store.postgres.address import Address
@@ -148,7 +149,7 @@ def place_of(setting: str | None) -> SQLitePlace | PostgresPlace:
         ImportError: The library of the database is missing; names the extra that brings it.
     """
     if setting is None:
-        home = _home()
+        home = data_directory()
         return SQLitePlace(None if home is None else home / FILE_NAME)
     text = setting if isinstance(setting, str) else ""
     scheme = text.partition(":")[0] if ":" in text else ""
@@ -160,7 +161,7 @@ def place_of(setting: str | None) -> SQLitePlace | PostgresPlace:
     name = text.removeprefix(_SQLITE)
     if name in {"", ":memory:"} or "\0" in name:
         raise ConfigurationError("ledger: the address names no file.", field="ledger", hint=_ACCEPTED)
-    path = _absolute(name)
+    path = absolute(name)
     if path is not None and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
         raise ConfigurationError(f"ledger: {path} is a directory, not a file.", field="ledger", hint=_ACCEPTED)
     return SQLitePlace(path)
@@ -174,25 +175,4 @@ def _postgres(text: str) -> PostgresPlace:
     # Looked for, not loaded, which takes longer than everything else here.
     if find_spec("psycopg") is None:
         raise ImportError('ledger="postgresql://..." needs the package psycopg: pip install "aistrale[postgres]"')
-    return PostgresPlace(address, _home())
-
-
-def _home() -> Path | None:
-    """The directory of what this machine keeps; None where that is not known."""
-    home = os.environ.get("AISTRALE_HOME")
-    if not home:
-        import platformdirs
-
-        home = platformdirs.user_data_dir("aistrale", appauthor=False)
-        if not os.path.isabs(home):  # noqa: PTH117 - the answer is a string
-            # An account without a home directory: "~/..." came back as it was.
-            return None
-    return _absolute(home)
-
-
-def _absolute(name: str) -> Path | None:
-    """The path from the root, as the current directory may change; None where that is not known."""
-    try:
-        return Path(name).expanduser().absolute()
-    except (OSError, RuntimeError):
-        return None
+    return PostgresPlace(address, data_directory())

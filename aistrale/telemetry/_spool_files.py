@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -17,6 +15,7 @@ from aistrale.telemetry._spool_format import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
     from aistrale.telemetry.events import TelemetryEvent
     from aistrale.types import JSON
@@ -26,21 +25,6 @@ T = TypeVar("T")
 CURSORS: Final = "delivered.json"
 TROUBLE: Final = "trouble.json"
 _LONGEST_NAME: Final = 150
-
-
-def data_directory() -> Path | None:
-    """Where aistrale keeps its data: `$AISTRALE_HOME`, or the platform's directory; None where there is none."""
-    home = os.environ.get("AISTRALE_HOME")
-    try:
-        if home:
-            return Path(home).expanduser().absolute()
-        import platformdirs
-
-        found = platformdirs.user_data_dir("aistrale", appauthor=False)
-        # An account without a home directory: "~/..." came back as it was.
-        return Path(found) if os.path.isabs(found) else None  # noqa: PTH117 - the answer is a string
-    except (OSError, RuntimeError):
-        return None
 
 
 def spool_directory(data: Path, name: str) -> Path:
@@ -170,13 +154,6 @@ def waiting_bytes(directory: Path) -> int:
     """How many bytes of a spool are not delivered."""
     cursors = read_cursors(directory)
     return sum(max(0, _size(path) - cursors.get(path.stem, 0)) for path in _segments(directory))
-
-
-def waiting_events(directory: Path) -> Iterator[TelemetryEvent]:
-    """The events of a spool that are not delivered, segment by segment."""
-    cursors = read_cursors(directory)
-    for path in _segments(directory):
-        yield from _events(path, cursors.get(path.stem, 0))
 
 
 def count_waiting(directory: Path) -> int:

@@ -16,10 +16,11 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from aistrale.core.home import data_directory
 from aistrale.core.worker import Worker, check_fork, on_fork
 from aistrale.telemetry._asked import Asked, flush_at_exit, forget_after_fork, remember, unsettled
 from aistrale.telemetry._offering import Offering, inside
-from aistrale.telemetry._spool_files import data_directory, spool_directory
+from aistrale.telemetry._spool_files import spool_directory
 from aistrale.telemetry._waiting import Waiting, by_reason
 from aistrale.telemetry.status import DeliveryStatus
 

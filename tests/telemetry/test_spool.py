@@ -16,18 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aistrale.cli._following import SpoolTail
 from aistrale.store.reader import MAX_PAYLOAD
 from aistrale.store.records import NewerRowError
 from aistrale.telemetry import _spool_format
 from aistrale.telemetry._spool_files import (
     CURSORS,
-    data_directory,
     read_cursors,
     spool_directories,
     spool_directory,
     spool_status,
     waiting_bytes,
-    waiting_events,
 )
 from aistrale.telemetry._spool_format import decode, encode, without_content
 from aistrale.telemetry.delivery import Delivery
@@ -157,7 +156,8 @@ def test_events_go_to_disk_at_once_and_to_the_sink_in_batches(tmp_path):
     sent = durable(sink, tmp_path, batch=10)
     assert not list(tmp_path.iterdir())
     ids = send(sent, events(25))
-    assert [item.id for item in waiting_events(place_of(tmp_path))] == ids
+    waiting = SpoolTail(place_of(tmp_path)).new(lambda _: True)
+    assert [item.id for item in waiting] == ids
     assert sent.status().waiting == 25
     assert sent.step() is None
     assert sink.ids == ids
@@ -175,7 +175,6 @@ def test_without_a_directory_given_it_is_in_the_home(aistrale_home):
     sent = durable(Place(), None)
     sent.put(event())
     assert list(spool_directories(aistrale_home)) == ["place"]
-    assert data_directory() == aistrale_home
     sent.close(1.0)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
+from aistrale.core.home import data_directory
 from aistrale.cost.book.check import FORMAT
 from aistrale.cost.book.names import model_names, provider_name
 from aistrale.cost.book.rows import USUAL, BookModel, BookRow, Rates, Tier, periods_under, rows_of
@@ -245,23 +246,9 @@ def _unreadable(name: str, what: str) -> ConfigurationError:
 
 
 def stored_path() -> Path | None:
-    """Where `aistrale prices update` stores a book: in `$AISTRALE_HOME`, else in the platform's data directory.
-
-    Returns:
-        None where an account has no home directory.
-    """
-    home = os.environ.get("AISTRALE_HOME")
-    if not home:
-        import platformdirs
-
-        home = platformdirs.user_data_dir("aistrale", appauthor=False)
-        if not os.path.isabs(home):  # noqa: PTH117 - the answer is a string
-            # An account without a home directory: "~/..." came back as it was.
-            return None
-    try:
-        return Path(home, FILE_NAME).expanduser().absolute()
-    except (OSError, RuntimeError):
-        return None
+    """Where `aistrale prices update` stores a book; None where an account has no home directory."""
+    directory = data_directory()
+    return None if directory is None else directory / FILE_NAME
 
 
 def shipped_book() -> PriceBook:

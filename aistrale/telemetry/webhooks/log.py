@@ -7,11 +7,10 @@ more than their status.
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from aistrale.core.home import data_directory
 from aistrale.telemetry.webhooks.database import Database
 from aistrale.telemetry.webhooks.tables import (
     APPLICATION,
@@ -25,6 +24,7 @@ from aistrale.telemetry.webhooks.tables import (
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from aistrale.telemetry.webhooks.messages import Message
     from aistrale.telemetry.webhooks.outbound import Answer
@@ -41,19 +41,9 @@ _SHOWN: Final = "SELECT id, type, at, state, tries, due, ended, status, error, r
 
 
 def default_path() -> Path | None:
-    """The file in `$AISTRALE_HOME`, else in the platform's data directory; None where there is no such place."""
-    home = os.environ.get("AISTRALE_HOME")
-    if not home:
-        import platformdirs
-
-        home = platformdirs.user_data_dir("aistrale", appauthor=False)
-        if not os.path.isabs(home):  # noqa: PTH117 - the answer is a string
-            # An account without a home directory: "~/..." came back as it was.
-            return None
-    try:
-        return Path(home, FILE_NAME).expanduser().absolute()
-    except (OSError, RuntimeError):
-        return None
+    """The file in the data directory; None where there is no such place."""
+    directory = data_directory()
+    return None if directory is None else directory / FILE_NAME
 
 
 class WebhookLog:
