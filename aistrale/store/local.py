@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from aistrale.core.worker import Worker, on_fork
 from aistrale.store.journal import Durability, Journal
+from aistrale.store.off import NullLedger
 from aistrale.store.places import SQLitePlace
 from aistrale.store.segment import live_writers
 from aistrale.store.status import LedgerStatus
@@ -16,10 +16,11 @@ from aistrale.store.status import LedgerStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
+    from decimal import Decimal
     from pathlib import Path
 
     from aistrale.store.places import Place
-    from aistrale.store.protocol import Exchange, Ledger, Sample, SpendRow, SummaryRow, UnsettledAttempt
+    from aistrale.store.protocol import Exchange, Ledger, LedgerQueries, Sample, SpendRow, SummaryRow, UnsettledAttempt
     from aistrale.store.records import AttemptRow, CallRow, CountRow, Row, ScoreRow
     from aistrale.store.shipper import Shipper
 
@@ -84,18 +85,15 @@ class LocalLedger:
 
     def summary(self, by: str, since: datetime | None = None, until: datetime | None = None) -> list[SummaryRow]:
         """See `LedgerHandle.summary`."""
-        ledger = self._ready()
-        return [] if ledger is None else ledger.summary(by, since, until)
+        return self._ready().summary(by, since, until)
 
     def calls(self, limit: int = 50) -> list[CallRow]:
         """See `LedgerHandle.calls`."""
-        ledger = self._ready()
-        return [] if ledger is None else ledger.calls(limit)
+        return self._ready().calls(limit)
 
     def attempts(self, call_id: str) -> list[AttemptRow]:
         """See `LedgerHandle.attempts`."""
-        ledger = self._ready()
-        return [] if ledger is None else ledger.attempts(call_id)
+        return self._ready().attempts(call_id)
 
     def spend(
         self,
@@ -106,8 +104,7 @@ class LocalLedger:
         where: Mapping[str, str | None] | None = None,
     ) -> list[SpendRow]:
         """See `LedgerHandle.spend`."""
-        ledger = self._ready()
-        return [] if ledger is None else ledger.spend(by, since, until, where=where)
+        return self._ready().spend(by, since, until, where=where)
 
     def exchanges(
         self,
@@ -118,8 +115,7 @@ class LocalLedger:
         limit: int | None = None,
     ) -> Iterator[Exchange]:
         """See `LedgerHandle.exchanges`."""
-        ledger = self._ready()
-        return iter(()) if ledger is None else ledger.exchanges(since, until, where=where, limit=limit)
+        return self._ready().exchanges(since, until, where=where, limit=limit)
 
     def cached(
         self,
@@ -129,8 +125,7 @@ class LocalLedger:
         where: Mapping[str, str | None] | None = None,
     ) -> Iterator[AttemptRow]:
         """See `LedgerHandle.cached`."""
-        ledger = self._ready()
-        return iter(()) if ledger is None else ledger.cached(since, until, where=where)
+        return self._ready().cached(since, until, where=where)
 
     def samples(
         self,
@@ -140,18 +135,15 @@ class LocalLedger:
         where: Mapping[str, str | None] | None = None,
     ) -> Iterator[Sample]:
         """See `LedgerHandle.samples`."""
-        ledger = self._ready()
-        return iter(()) if ledger is None else ledger.samples(since, until, where=where)
+        return self._ready().samples(since, until, where=where)
 
     def counts(self, since: datetime | None = None, limit: int = 10_000) -> list[CountRow]:
         """See `LedgerHandle.counts`."""
-        ledger = self._ready()
-        return [] if ledger is None else ledger.counts(since, limit)
+        return self._ready().counts(since, limit)
 
     def scores(self, call_id: str) -> list[ScoreRow]:
         """See `LedgerHandle.scores`."""
-        ledger = self._ready()
-        return [] if ledger is None else ledger.scores(call_id)
+        return self._ready().scores(call_id)
 
     def avoided(
         self,
@@ -161,8 +153,7 @@ class LocalLedger:
         where: Mapping[str, str | None] | None = None,
     ) -> Decimal:
         """See `LedgerHandle.avoided`."""
-        ledger = self._ready()
-        return Decimal(0) if ledger is None else ledger.avoided(since, until, where=where)
+        return self._ready().avoided(since, until, where=where)
 
     def open_intents(self) -> list[UnsettledAttempt]:
         """See `LedgerHandle.open_intents`."""
@@ -170,8 +161,8 @@ class LocalLedger:
             return []
         # Before shipping: who dies after this look is reported next time, not declared dead too early.
         alive = live_writers(str(self._directory))
-        ledger = self._ready()
-        return [] if ledger is None else ledger.open_intents(alive)
+        self.flush(_QUESTION_SECONDS)
+        return self._open(self._directory)[0].open_intents(alive)
 
     def status(self) -> LedgerStatus:
         """See `LedgerHandle.status`."""
@@ -233,9 +224,10 @@ class LocalLedger:
                 self._served = asked
                 self._bell.notify_all()
 
-    def _ready(self) -> Ledger | None:
+    def _ready(self) -> LedgerQueries:
+        """Whom to ask, once what waits has been moved there; without a place the one that knows nothing."""
         if self._directory is None:
-            return None
+            return NullLedger()
         self.flush(_QUESTION_SECONDS)
         return self._open(self._directory)[0]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aistrale.store.redis.answers import RedisAnswers
     from aistrale.store.redis.budgets import RedisBudgets
     from aistrale.store.redis.connection import StateStatus
-    from aistrale.store.redis.news import Place, State
+    from aistrale.store.redis.place import Place, State
 
 BEAT: Final = 1.0
 """Seconds between two signs of life."""

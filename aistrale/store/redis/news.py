@@ -13,26 +13,22 @@ import json
 import math
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from aistrale import errors
 from aistrale.dialects.headers import RateLimits, Window
 from aistrale.errors import APIError
 from aistrale.reliability.key_hold import Hold
 from aistrale.routing.digest import Digest
-from aistrale.store.redis.connection import Away, Script
+from aistrale.store.redis.connection import Script
+from aistrale.store.redis.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from aistrale.core.call import Target
-    from aistrale.reliability.breaker import Breaker
-    from aistrale.reliability.breaker_types import BreakerEvent, Outcome
-    from aistrale.reliability.gate import Gate
-    from aistrale.reliability.key_hold import KeyHold
-    from aistrale.routing.health import TargetStats
-    from aistrale.store.redis.connection import Connection
+    from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.store.redis.limits import SharedLimits
+    from aistrale.store.redis.place import Sender, State
     from aistrale.types import JSON, JSONObject
 
 # Reasons that are a breaker's own judgement; all others are a provider's word.
@@ -43,16 +39,12 @@ _AFTER: Final = 600
 _LEFT_EVERY: Final = 1.0
 # News that was under way for longer is no news, in seconds; an open breaker's time counts from when it was told.
 _STALE: Final = 5.0
-# Seconds that the place of a probe is kept after a success that did not close, for the same process to try again.
-_KEEP_PLACE: Final = 1.0
-# Seconds for which one is not asked again who has just said that another one probes.
-_GLANCE: Final = 0.25
 # Most targets of which news is remembered that nobody here has asked for yet.
 _UNKNOWN: Final = 1000
 
-# KEYS: one hash of all breakers. ARGV: channel, process, place, digest, "open" or "closed", seconds from now, reason,
-# "1" if a provider said so, number of the opening that is closed, seconds to keep it, failures in a row. Gives whether
-# that holds now, and the number of what does.
+# KEYS: one hash of all breakers. ARGV: channel, process, place, "open" or "closed", seconds from now, reason, "1" if a
+# provider said so, number of the opening that is closed, seconds to keep it, failures in a row. Gives whether that
+# holds now, and the number of what does.
 _CHANGE: Final = Script("""
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -96,138 +88,10 @@ redis.call('PUBLISH', ARGV[1], text)
 return {1}
 """)
 
-# KEYS: the place of a probe. ARGV: process, milliseconds. Whether it is the process's, and else for how long not.
-_PROBE: Final = Script("""
-local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return {0, redis.call('PTTL', KEYS[1])} end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return {1, 0}
-""")
-
-# KEYS: the same. ARGV: process, milliseconds to keep it, 0 for not at all.
-_PROBED: Final = Script("""
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end
-if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return {1}
-""")
-
 # KEYS: breakers, refused keys.
 _ALL: Final = Script("""
 return {redis.call('HVALS', KEYS[1]), redis.call('HVALS', KEYS[2])}
 """)
-
-
-class State(Protocol):
-    """What is remembered of a target."""
-
-    @property
-    def target(self) -> Target:
-        """Which one."""
-        ...
-
-    @property
-    def breaker(self) -> Breaker:
-        """Whether it may be called."""
-        ...
-
-    @property
-    def gate(self) -> Gate:
-        """How much of it may be called."""
-        ...
-
-    @property
-    def stats(self) -> TargetStats:
-        """How it does."""
-        ...
-
-    @property
-    def key(self) -> KeyHold:
-        """Whether its key is accepted."""
-        ...
-
-
-class Sender(Protocol):
-    """What of the fleet news uses."""
-
-    connection: Connection
-    id: str
-    skew: float
-
-    def key(self, *parts: str) -> str:
-        """The name of a key."""
-        ...
-
-    def post(self, work: Callable[[], object], *, hurry: bool = False) -> None:
-        """Have it done by the thread that tells Redis; never blocks."""
-        ...
-
-
-class Place:
-    """One target, as the fleet knows it; also its Link (see `aistrale.policies.state`).
-
-    Args:
-        news: Tells the others.
-        state: What is remembered of it here.
-        limits: Its limits.
-    """
-
-    def __init__(self, news: News, state: State, limits: SharedLimits | None) -> None:
-        self.state = state
-        self.limits = limits
-        self.name = state.target.place
-        self.seq = 0
-        """Number of the last change of the breaker that is known here."""
-        self.told = False
-        """Whether a provider's word opened it."""
-        self.left_at = -_LEFT_EVERY
-        self._news = news
-        self._mine = False
-        self._not_before = 0.0
-
-    @property
-    def account(self) -> str:
-        """Whose key it is."""
-        target = self.state.target
-        return f"{target.provider.name} {target.account}"
-
-    @property
-    def slow(self) -> bool:
-        """Whether `probe` asks Redis."""
-        return not self._news.sender.connection.down
-
-    def probe(self, seconds: float) -> bool:
-        """Whether this process is the one to find out whether the target is back."""
-        now = self._news.clock()
-        if now < self._not_before:
-            return False
-        sender = self._news.sender
-        try:
-            reply = sender.connection.run(_PROBE, [self._key], [sender.id, max(int(seconds * 1000), 1)])
-        except Away:
-            return True
-        self._mine = bool(reply[0])
-        if not self._mine:
-            self._not_before = now + _GLANCE
-        return self._mine
-
-    def probed(self, outcome: Outcome) -> None:
-        """Let others probe; this process first, once more, where one success was not enough."""
-        if not self._mine:
-            return
-        self._mine = False
-        again = outcome == "success" and self.state.breaker.state(self._news.clock()) == "half_open"
-        sender, keep = self._news.sender, int(_KEEP_PLACE * 1000) if again else 0
-        sender.post(lambda: sender.connection.run(_PROBED, [self._key], [sender.id, keep]), hurry=True)
-
-    def refused(self) -> None:
-        """Tell that the target's key was refused."""
-        hold, now = self.state.key.hold, self._news.clock()
-        if hold is not None and hold.until > now:
-            self._news.tell_hold(self.account, hold, now)
-
-    @property
-    def _key(self) -> str:
-        return self._news.sender.key("probe", self.name)
 
 
 class News:
