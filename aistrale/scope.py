@@ -270,7 +270,9 @@ def checked(values: ContextValues) -> ContextValues:
             if value is not None and not isinstance(value, bool):
                 raise ConfigurationError("capture must be true or false", field="capture")
         elif not isinstance(value, (str, NoneType)):
-            raise ConfigurationError(f"{name} must be text", field=name)
+            # Floats are no money, and it would be odd if some numbers were taken and others not.
+            what = "text: a name, or an amount of US dollars such as '0.05'" if name == "budget" else "text"
+            raise ConfigurationError(f"{name} must be {what}", field=name)
     copy = dict(values)
     if (tags := values.get("tags")) is not None:
         copy["tags"] = dict(tags)

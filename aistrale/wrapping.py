@@ -98,7 +98,7 @@ def check_callable(function: object, what: str) -> Function:
         raise ConfigurationError(f"{what} is not for classes", hint="Decorate the methods that are meant.")
     if not callable(function):
         raise ConfigurationError(
-            f"{what} is for functions, not for a {type(function).__name__}",
+            f"{what} is for functions, not for one of {type(function).__name__!r}",
             hint="Put it below @property and its like, nearest to the function.",
         )
     return function

@@ -14,6 +14,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 import aistrale
 from aistrale.integrations.langchain import AistraleCallbackHandler, ChatAistrale
 from aistrale.telemetry import MemorySink
+from aistrale.telemetry.events import CallFinished, RunFinished
 
 STOCK = {"apples": 12, "pears": 0}
 
@@ -48,8 +49,7 @@ answer = agent.invoke(
 )
 print(answer["messages"][-1].text)
 
-for event in events.of("run.finished"):
-    print(f"{event.type:6} {event.name:14} {event.outcome} {event.latency:.3f} s")  # type: ignore[attr-defined]
-for event in events.of("call.finished"):
-    row = event.row  # type: ignore[attr-defined]
-    print(f"call of session {row.session}: {row.outcome}")
+for event in events.of(RunFinished):
+    print(f"{event.type:6} {event.name:14} {event.outcome} {event.latency:.3f} s")
+for call in events.of(CallFinished):
+    print(f"call of session {call.row.session}: {call.row.outcome}")

@@ -1,4 +1,4 @@
-# needs: langchain_core, pydantic
+# needs: langchain_core
 """Retrieval with LangChain: embeddings and answers through aistrale.
 
 Needs `pip install "aistrale[langchain]"`.
@@ -15,6 +15,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 import aistrale
 from aistrale.integrations.langchain import AistraleCallbackHandler, AistraleEmbeddings, ChatAistrale
 from aistrale.telemetry import MemorySink
+from aistrale.telemetry.events import RunFinished
 
 events = MemorySink()
 aistrale.init(sinks=[events], instrument=False)
@@ -45,5 +46,5 @@ for piece in chain.stream("How long may I return things?", {"callbacks": [Aistra
     print(piece, end="", flush=True)
 print()
 
-for event in events.of("run.finished"):
-    print(event.type, event.name, event.documents or "")  # type: ignore[attr-defined]
+for event in events.of(RunFinished):
+    print(event.type, event.name, event.documents or "")

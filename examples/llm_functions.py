@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import aistrale
 from aistrale.telemetry import MemorySink
+from aistrale.telemetry.events import FunctionFinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +33,8 @@ with aistrale.context(user="ada"):
     for text in drafts(["tea", "rain"]):
         print(">", text)
 
-for event in sink.of("function.finished"):
+for event in sink.of(FunctionFinished):
     print(f"{event.name} for {event.user}: {event.outcome}, {len(event.calls)} calls")
 aistrale.flush()
 rows = {row.call_id: row for row in aistrale.get_client().ledger.calls()}
-print("in the ledger:", {rows[call].name for call in sink.of("function.finished")[-1].calls})
+print("in the ledger:", {rows[call].name for call in sink.of(FunctionFinished)[-1].calls})

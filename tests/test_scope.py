@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,12 @@ def test_what_is_wrong_is_refused_at_once(values, field):
     assert caught.value.field == field
     with pytest.raises(ConfigurationError):
         extended(NOBODY, values)
+
+
+@pytest.mark.parametrize("amount", [0.05, 1, Decimal("0.05")])
+def test_money_that_is_no_text_is_refused_with_an_example(amount):
+    with pytest.raises(ConfigurationError, match=r"amount of US dollars such as '0\.05'"):
+        aistrale.context(budget=amount)
 
 
 def test_a_context_is_for_one_with():

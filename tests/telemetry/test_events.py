@@ -92,6 +92,15 @@ def test_a_call_tells_of_its_begin_its_attempts_and_its_end():
     assert attempt.content is None
 
 
+def test_events_in_memory_are_asked_for_by_name_or_by_class():
+    sink = MemorySink()
+    with simulator() as sim, aistrale.Client(**sim.settings(), sinks=[sink]) as client:
+        client.run("Hello", model=MODEL)
+    assert sink.of(CallFinished) == sink.of("call.finished") == sink.wait_for(CallFinished) == [sink.events[-1]]
+    with pytest.raises(TimeoutError, match=r"not 1 function\.finished"):
+        sink.wait_for(FunctionFinished, timeout=0.0)
+
+
 def test_a_stream_tells_when_it_is_over():
     sink = MemorySink()
     with simulator() as sim, aistrale.Client(**sim.settings(), sinks=[sink]) as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 from aistrale.telemetry.address import read_address, whole, wrong
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aistrale.telemetry.events import TelemetryEvent
+
+E = TypeVar("E", bound="TelemetryEvent")
 
 
 class MemorySink:
@@ -45,15 +47,25 @@ class MemorySink:
         with self._changed:
             return list(self._events)
 
-    def of(self, kind: str) -> list[TelemetryEvent]:
-        """Those of one kind, such as "attempt.finished"."""
-        return [event for event in self.events if event.kind == kind]
+    @overload
+    def of(self, kind: type[E]) -> list[E]: ...
+    @overload
+    def of(self, kind: str) -> list[TelemetryEvent]: ...
+    def of(self, kind: str | type[TelemetryEvent]) -> Sequence[TelemetryEvent]:
+        """Those of one kind, such as "attempt.finished", or of its class, by which type checkers know their fields."""
+        return [event for event in self.events if event.kind == _name(kind)]
 
-    def wait_for(self, kind: str, count: int = 1, timeout: float = 5.0) -> list[TelemetryEvent]:
+    @overload
+    def wait_for(self, kind: type[E], count: int = 1, timeout: float = 5.0) -> list[E]: ...
+    @overload
+    def wait_for(self, kind: str, count: int = 1, timeout: float = 5.0) -> list[TelemetryEvent]: ...
+    def wait_for(
+        self, kind: str | type[TelemetryEvent], count: int = 1, timeout: float = 5.0
+    ) -> Sequence[TelemetryEvent]:
         """Wait until there are so many events of a kind.
 
         Args:
-            kind: Such as "call.finished".
+            kind: Such as "call.finished", or `CallFinished`.
             count: How many, at least.
             timeout: Seconds.
 
@@ -63,6 +75,7 @@ class MemorySink:
         Raises:
             TimeoutError: There were not; it says what came instead.
         """
+        kind = _name(kind)
         with self._changed:
             if not self._changed.wait_for(lambda: self._count(kind) >= count, timeout):
                 seen = ", ".join(f"{number} {name}" for name, number in Counter(e.kind for e in self._events).items())
@@ -90,3 +103,7 @@ class MemorySink:
 
     def _count(self, kind: str) -> int:
         return sum(event.kind == kind for event in self._events)
+
+
+def _name(kind: str | type[TelemetryEvent]) -> str:
+    return kind if isinstance(kind, str) else kind.kind
