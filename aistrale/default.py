@@ -81,9 +81,10 @@ def get_client() -> Client:
     return _client or init()
 
 
-def get_engine() -> Engine:
-    """The engine of the process-wide client; the drop-in asks for it at every request."""
-    return get_client()._engine  # noqa: SLF001 - a client is its engine's face; the engine is no public name
+def get_engine(client: Client | AsyncClient | None = None) -> Engine:
+    """The engine of a client, by default of the process-wide one; the drop-in asks for that at every request."""
+    client = get_client() if client is None else client
+    return client._engine  # noqa: SLF001 - a client is its engine's face; the engine is no public name
 
 
 def engine_there() -> Engine | None:

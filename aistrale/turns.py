@@ -49,6 +49,20 @@ async def run(engine: Engine, runtime: Runtime, prompt: Prompt, options: Options
     return completion, [*request.messages, completion.message]
 
 
+def chat_call(engine: Engine, runtime: Runtime, prompt: Prompt, options: Options) -> Call:
+    """A call of one exchange, made but not sent; without tool loop and repair turn.
+
+    Raises:
+        ConfigurationError: As for `Client.run`; so is the next one. The ledger and sinks are told.
+        InvalidRequestError: The prompt or an option has a wrong value.
+    """
+    try:
+        return engine.call(build_request(prompt, options), options, runtime)
+    except AistraleError as error:
+        engine.refused(error, options, runtime)
+        raise
+
+
 def tool_rounds(options: Options, request: Request, runtime: Runtime) -> int:
     """How many rounds of tool calls may run. Raises ConfigurationError when a tool cannot be run here."""
     rounds = options.get("max_tool_rounds", 0)

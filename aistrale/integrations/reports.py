@@ -11,9 +11,9 @@ import sys
 import time
 import traceback
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from aistrale.default import get_engine
 from aistrale.errors import AistraleError
 from aistrale.integrations.content import content_of
 from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
@@ -22,12 +22,13 @@ from aistrale.telemetry.events import RunFinished
 from aistrale.types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
 
     from aistrale.client import AsyncClient, Client
     from aistrale.engine import Engine
     from aistrale.telemetry.events import Content, RunOutcome, RunType, TelemetryEvent
+
 _log = logging.getLogger("aistrale.integrations")
 
 MODELS: Final = frozenset({"llm", "embedding"})
@@ -222,19 +223,14 @@ class Reports:
 
     def engine(self) -> Engine | None:
         """Of the client that is told, at this moment; None where there is none."""
-        client = self._client
-        if client is None:
-            if self._clock() < self._again:
-                return None
-            from aistrale.default import get_client
-
-            try:
-                client = get_client()
-            except AistraleError as error:
-                self._again = self._clock() + _PATIENCE
-                _log.warning("%s: sinks are told nothing, since there is no client: %s", self.framework, error)
-                return None
-        return client._engine  # noqa: SLF001 - a client is its engine's face; the engine is no public name
+        if self._client is None and self._clock() < self._again:
+            return None
+        try:
+            return get_engine(self._client)
+        except AistraleError as error:
+            self._again = self._clock() + _PATIENCE
+            _log.warning("%s: sinks are told nothing, since there is no client: %s", self.framework, error)
+            return None
 
     def _sink(self, engine: Engine | None) -> Callable[[TelemetryEvent], None] | None:
         if self._emit is not None:
@@ -279,16 +275,19 @@ def _way_to(error: BaseException | None) -> str:
     return "".join((*traceback.format_tb(error.__traceback__), type(error).__name__))
 
 
-def merged(usages: list[RunUsage]) -> RunUsage | None:
-    """The usage of one exchange of which several alternatives were told: each has the whole, or its own part."""
+def together(usages: Sequence[RunUsage]) -> RunUsage | None:
+    """The sum of several exchanges; None of none."""
     if not usages:
         return None
-    first = usages[0]
-    if all(usage == first for usage in usages):
-        return first
-    total = replace(first)
-    for name in (item for item in type(first).__slots__ if item != "billed"):
+    total = RunUsage(billed=any(usage.billed for usage in usages))
+    for name in (item for item in RunUsage.__slots__ if item != "billed"):
         told = [count for usage in usages if (count := getattr(usage, name)) is not None]
         setattr(total, name, sum(told) if told else None)
-    total.billed = any(usage.billed for usage in usages)
     return total
+
+
+def merged(usages: Sequence[RunUsage]) -> RunUsage | None:
+    """The usage of one exchange of which several alternatives were told: each has the whole, or its own part."""
+    if usages and all(usage == usages[0] for usage in usages):
+        return usages[0]
+    return together(usages)

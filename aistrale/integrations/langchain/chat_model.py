@@ -9,19 +9,21 @@ from langchain_core.runnables.config import ensure_config
 from pydantic import ConfigDict, Field, model_validator
 
 from aistrale import default
-from aistrale.client import AsyncClient, Client
+from aistrale.client import AsyncClient, Client  # noqa: TC001 - pydantic reads the annotations
 from aistrale.core.runtime import run_sync
 from aistrale.errors import AistraleError
 from aistrale.integrations.langchain.answers import PROVIDER, Pieces, chat_result
 from aistrale.integrations.langchain.callbacks import tell_call, tell_end
 from aistrale.integrations.langchain.errors import standardise
 from aistrale.integrations.langchain.messages import messages_from
-from aistrale.integrations.langchain.options import FIELDS, call_options, tool_choice, tool_table
+from aistrale.integrations.langchain.options import FIELDS, call_options, choice_of, tool_table
 from aistrale.integrations.langchain.profile import profile_of
 from aistrale.integrations.langchain.structured import structured
-from aistrale.options import build_request
 from aistrale.prompts import invalid
+from aistrale.scope import context, current
+from aistrale.spending import count_tokens
 from aistrale.streams import AsyncStream, Stream, stream_call
+from aistrale.turns import chat_call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -136,7 +138,7 @@ class ChatAistrale(BaseChatModel):
         """How many tokens a text has, counted as the model's family does; nothing is sent."""
         if not text.strip():
             return 0
-        return _face(self.client).count_tokens(text, **self._named()).tokens
+        return count_tokens(default.get_engine(self.client), text, self._named()).tokens
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[BindableTool] | None = None
@@ -145,7 +147,7 @@ class ChatAistrale(BaseChatModel):
         options = self._named()
         if tools:
             options["tools"] = cast("Any", [tool_table(tool) for tool in tools])
-        return _face(self.client).count_tokens(messages_from(messages), **options).tokens
+        return count_tokens(default.get_engine(self.client), messages_from(messages), options).tokens
 
     def _named(self) -> Options:
         return cast("Options", {name: value for name in ("model", "route") if (value := getattr(self, name))})
@@ -169,7 +171,7 @@ class ChatAistrale(BaseChatModel):
             **kwargs: Bound as well.
         """
         if tool_choice is not None:
-            kwargs["tool_choice"] = _choice(tool_choice)
+            kwargs["tool_choice"] = choice_of(tool_choice)
         return self.bind(tools=[tool_table(tool, strict=strict) for tool in tools], **kwargs)
 
     def with_structured_output(
@@ -208,13 +210,8 @@ class ChatAistrale(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: object,
     ) -> ChatResult:
-        engine = _face(self.client)._engine  # noqa: SLF001 - a client is its engine's face
-        call = self._call(engine, engine.sync_runtime(), messages, call_options(self._own(), kwargs, stop), run_manager)
-        try:
-            return chat_result(run_sync(engine.complete(call)))
-        except AistraleError as error:
-            standardise(error, call.id)
-            raise
+        engine = default.get_engine(self.client)
+        return run_sync(self._answer(engine, engine.sync_runtime(), messages, self._told(kwargs, stop), run_manager))
 
     async def _agenerate(
         self,
@@ -223,18 +220,29 @@ class ChatAistrale(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: object,
     ) -> ChatResult:
-        engine = _face(self.client)._engine  # noqa: SLF001 - a client is its engine's face
-        call = self._call(
-            engine, engine.async_runtime(), messages, call_options(self._own(), kwargs, stop), run_manager
-        )
+        engine = default.get_engine(self.client)
         try:
-            return chat_result(await engine.complete(call))
-        except AistraleError as error:
-            standardise(error, call.id)
+            return await self._answer(engine, engine.async_runtime(), messages, self._told(kwargs, stop), run_manager)
+        except AistraleError:
             raise
         except BaseException as error:
             # LangChain tells nobody of a cancellation here.
             tell_end(run_manager, error)
+            raise
+
+    async def _answer(
+        self,
+        engine: Engine,
+        runtime: Runtime,
+        messages: list[BaseMessage],
+        options: Options,
+        run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
+    ) -> ChatResult:
+        call = self._call(engine, runtime, messages, options, run_manager)
+        try:
+            return chat_result(await engine.complete(call))
+        except AistraleError as error:
+            standardise(error, call.id)
             raise
 
     def _stream(
@@ -244,8 +252,8 @@ class ChatAistrale(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: object,
     ) -> Iterator[ChatGenerationChunk]:
-        engine = _face(self.client)._engine  # noqa: SLF001 - a client is its engine's face
-        options = call_options(self._own(), kwargs, stop)
+        engine = default.get_engine(self.client)
+        options = self._told(kwargs, stop)
         call = self._call(engine, engine.sync_runtime(), messages, options, run_manager, stream=True)
         pieces = Pieces(call.id, blocks=self.output_version == "v1")
         try:
@@ -264,8 +272,8 @@ class ChatAistrale(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: object,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        engine = _face(self.client)._engine  # noqa: SLF001 - a client is its engine's face
-        options = call_options(self._own(), kwargs, stop)
+        engine = default.get_engine(self.client)
+        options = self._told(kwargs, stop)
         call = self._call(engine, engine.async_runtime(), messages, options, run_manager, stream=True)
         pieces = Pieces(call.id, blocks=self.output_version == "v1")
         try:
@@ -289,8 +297,9 @@ class ChatAistrale(BaseChatModel):
         memo[id(self.client)] = self.client
         return super().__deepcopy__(memo)
 
-    def _own(self) -> dict[str, object]:
-        return {**{name: getattr(self, name) for name in FIELDS}, "timeout": self.timeout, **self.options}
+    def _told(self, given: dict[str, object], stop: list[str] | None) -> Options:
+        own = {**{name: getattr(self, name) for name in FIELDS}, "timeout": self.timeout, **self.options}
+        return call_options(own, given, stop)
 
     def _call(
         self,
@@ -305,10 +314,11 @@ class ChatAistrale(BaseChatModel):
         """The call, made but not sent. Raises what `aistrale.run` raises for what cannot be sent."""
         try:
             # The context is read when the call is made, so it need not be held across a yield or an await.
-            with default.context(**_context(run_manager)):
+            with context(**_context(run_manager)):
                 if stream and (options.get("n") or 1) > 1:
                     raise invalid("n", "does not go with a stream, which has one alternative")
-                call = self._made(engine, runtime, messages, options, stream=stream)
+                make = stream_call if stream else chat_call
+                call = make(engine, runtime, messages_from(messages), options)
         except AistraleError as error:
             standardise(error)
             raise
@@ -317,31 +327,9 @@ class ChatAistrale(BaseChatModel):
         tell_call(run_manager, call.id)
         return call
 
-    def _made(
-        self, engine: Engine, runtime: Runtime, messages: list[BaseMessage], options: Options, *, stream: bool
-    ) -> Call:
-        prompt = messages_from(messages)
-        if stream:
-            return stream_call(engine, runtime, prompt, options)
-        try:
-            return engine.call(build_request(prompt, options), options, runtime)
-        except AistraleError as error:
-            engine.refused(error, options, runtime)
-            raise
-
-
-_choice = tool_choice
-
-
-def _face(client: Client | AsyncClient | None) -> Client:
-    """The blocking face of a client; what it is asked here, both faces could answer."""
-    if client is None:
-        return default.get_client()
-    return client if isinstance(client, Client) else Client(client._engine)  # noqa: SLF001 - faces share an engine
-
 
 def _context(run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None) -> ContextValues:
-    if default.current().session is not None:
+    if current().session is not None:
         return {}
     # LangChain gives no manager to streams, and none of what is configurable to managers; what the graph or the chain
     # around the model was started with is known all the same.

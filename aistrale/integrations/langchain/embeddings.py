@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field
 
-from aistrale import default
-from aistrale.client import AsyncClient, Client
+from aistrale.client import AsyncClient, Client, embed_call
+from aistrale.core.runtime import run_sync
+from aistrale.default import get_engine
 from aistrale.errors import AistraleError
 from aistrale.integrations.langchain.errors import standardise
 
 if TYPE_CHECKING:
+    from aistrale.core.runtime import Runtime
+    from aistrale.engine import Engine
     from aistrale.options import EmbedOptions
 
 
@@ -52,39 +55,29 @@ class AistraleEmbeddings(BaseModel, Embeddings):
         Raises:
             AistraleError: help(aistrale.errors) shows the tree; it is one of LangChain's standard errors, too.
         """
-        return self._embed(texts, self._options(self.task))
+        engine = get_engine(self.client)
+        return run_sync(self._embed(engine, engine.sync_runtime(), texts, self.task))
 
     def embed_query(self, text: str) -> list[float]:
-        """A vector for a question."""
-        return self._embed([text], self._options(self.query_task or self.task))[0]
+        """A vector for a question; errors as for embed_documents."""
+        engine = get_engine(self.client)
+        return run_sync(self._embed(engine, engine.sync_runtime(), [text], self.query_task or self.task))[0]
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors for texts, on the event loop itself."""
-        return await self._aembed(texts, self._options(self.task))
+        """Vectors for texts, on the event loop itself; errors as for embed_documents."""
+        engine = get_engine(self.client)
+        return await self._embed(engine, engine.async_runtime(), texts, self.task)
 
     async def aembed_query(self, text: str) -> list[float]:
-        """A vector for a question, on the event loop itself."""
-        return (await self._aembed([text], self._options(self.query_task or self.task)))[0]
+        """A vector for a question, on the event loop itself; errors as for embed_documents."""
+        engine = get_engine(self.client)
+        return (await self._embed(engine, engine.async_runtime(), [text], self.query_task or self.task))[0]
 
-    def _embed(self, texts: list[str], options: EmbedOptions) -> list[list[float]]:
-        client = self.client or default.get_client()
-        blocking = client if isinstance(client, Client) else Client(client._engine)  # noqa: SLF001 - faces share an engine
-        vectors: list[list[float]] = []
+    async def _embed(self, engine: Engine, runtime: Runtime, texts: list[str], task: str | None) -> list[list[float]]:
+        options, vectors = self._options(task), list[list[float]]()
         try:
             for batch in self._batches(texts):
-                vectors += blocking.embed(batch, **options).vectors
-        except AistraleError as error:
-            standardise(error)
-            raise
-        return vectors
-
-    async def _aembed(self, texts: list[str], options: EmbedOptions) -> list[list[float]]:
-        client = self.client or default.get_client()
-        face = client.as_async() if isinstance(client, Client) else client
-        vectors: list[list[float]] = []
-        try:
-            for batch in self._batches(texts):
-                vectors += (await face.embed(batch, **options)).vectors
+                vectors += (await engine.embed(embed_call(engine, runtime, batch, options))).vectors
         except AistraleError as error:
             standardise(error)
             raise

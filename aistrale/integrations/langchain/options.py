@@ -56,13 +56,13 @@ def call_options(own: Mapping[str, object], given: Mapping[str, object], stop: S
     elif not values.get("stop"):
         values.pop("stop", None)
     if (choice := values.pop("tool_choice", None)) is not None and values.get("tools"):
-        values["tool_choice"] = tool_choice(choice)
+        values["tool_choice"] = choice_of(choice)
     if (form := values.pop("response_format", None)) is not None:
         values["output"] = output_of(form)
     return cast("Options", values)
 
 
-def tool_choice(choice: object) -> object:
+def choice_of(choice: object) -> object:
     """A choice of tools in our words.
 
     Args:
@@ -72,7 +72,7 @@ def tool_choice(choice: object) -> object:
     if isinstance(choice, dict):
         function = choice.get("function")
         name = function.get("name") if isinstance(function, dict) else choice.get("name")
-        return name or tool_choice(choice.get("type", "auto"))
+        return name or choice_of(choice.get("type", "auto"))
     if choice is True or choice == "any":
         return "required"
     return "none" if choice is False else choice

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from aistrale import turns
 from aistrale.client import embed_call
 from aistrale.default import get_engine
-from aistrale.errors import AistraleError, ConfigurationError
-from aistrale.options import build_request
+from aistrale.errors import ConfigurationError
 from aistrale.streams import AsyncStream, Stream, stream_call
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Handle:
     @property
     def engine(self) -> Engine:
         """The client's engine. Raises ConfigurationError where the process-wide client cannot be set up."""
-        return get_engine() if self.client is None else self.client._engine  # noqa: SLF001 - its engine has no public name
+        return get_engine(self.client)
 
     def targets(self, options: Options, *, embedding: bool = False) -> list[Target]:
         """Where calls with these options go; empty where that is not known, or something is missing for it."""
@@ -128,11 +127,7 @@ async def ask(
         own.ended(completion)
         tell(span_id, own)
         return completion
-    try:
-        call = engine.call(build_request(messages, options), options, runtime)
-    except AistraleError as error:
-        engine.refused(error, options, runtime)
-        raise
+    call = turns.chat_call(engine, runtime, messages, options)
     own = OwnCall.of(call)
     tell(span_id, own)
     completion = await engine.complete(call)

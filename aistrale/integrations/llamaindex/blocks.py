@@ -26,6 +26,7 @@ from llama_index.core.base.llms.types import (
 from aistrale import media
 from aistrale.errors import InvalidRequestError
 from aistrale.integrations.llamaindex.state import read_state
+from aistrale.integrations.llamaindex.usage import field
 from aistrale.types import (
     CacheHint,
     MediaPart,
@@ -175,19 +176,15 @@ def _legacy_calls(message: ChatMessage) -> list[Part]:
         return []
     calls: list[Part] = []
     for item in message.additional_kwargs.get("tool_calls") or ():
-        function = _field(item, "function") or item
-        name = _field(function, "name")
+        function = field(item, "function") or item
+        name = field(function, "name")
         if not isinstance(name, str):
             continue
-        given = _field(function, "arguments") or _field(function, "args") or ""
+        given = field(function, "arguments") or field(function, "args") or ""
         arguments = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, default=str)
-        own = _field(item, "id")
+        own = field(item, "id")
         calls.append(ToolCallPart(own if isinstance(own, str) and own else name, name, arguments))
     return calls
-
-
-def _field(item: object, name: str) -> object:
-    return item.get(name) if isinstance(item, dict) else getattr(item, name, None)
 
 
 def _result(message: ChatMessage, where: str) -> ToolResultPart:

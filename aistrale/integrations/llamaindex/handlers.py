@@ -14,6 +14,7 @@ from llama_index_instrumentation.span import BaseSpan
 from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 from aistrale.core.worker import on_fork
+from aistrale.default import get_engine
 from aistrale.integrations.llamaindex.content import tool_input
 from aistrale.integrations.llamaindex.events import TAKES, failure, model_of, returned
 from aistrale.integrations.llamaindex.tracker import Tracker
@@ -54,7 +55,7 @@ class _Trackers:
 
 def _engine(client: Client | AsyncClient | None) -> Engine | None:
     """What the sync and the async face of a client share."""
-    return None if client is None else client._engine  # noqa: SLF001 - the engine has no public name
+    return None if client is None else get_engine(client)
 
 
 _trackers: Final = _Trackers()

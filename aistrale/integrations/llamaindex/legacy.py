@@ -18,8 +18,8 @@ from aistrale.integrations.llamaindex.content import (
 from aistrale.integrations.llamaindex.enclosing import calls_on_stack, enclosing_call
 from aistrale.integrations.llamaindex.handlers import is_instrumented
 from aistrale.integrations.llamaindex.kinds import provider_of_class
-from aistrale.integrations.llamaindex.usage import field, together, usage_of
-from aistrale.integrations.reports import Reports
+from aistrale.integrations.llamaindex.usage import field, usage_of
+from aistrale.integrations.reports import Reports, together
 from aistrale.integrations.runs import LIMIT, TTL
 
 if TYPE_CHECKING:

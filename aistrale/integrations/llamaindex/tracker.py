@@ -22,8 +22,8 @@ from llama_index_instrumentation.span import active_span_id
 from aistrale.integrations.llamaindex.asking import followers
 from aistrale.integrations.llamaindex.enclosing import enclosing_call
 from aistrale.integrations.llamaindex.kinds import kind_of, label, name_of, provider_of
-from aistrale.integrations.llamaindex.usage import together, usage_of
-from aistrale.integrations.reports import MODELS, Reports
+from aistrale.integrations.llamaindex.usage import usage_of
+from aistrale.integrations.reports import MODELS, Reports, together
 from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
 
 if TYPE_CHECKING:

@@ -143,14 +143,3 @@ def _count(usage: object, names: tuple[str, ...]) -> int | None:
 
 def _first(*counts: int | None) -> int | None:
     return next((count for count in counts if count is not None), None)
-
-
-def together(usages: list[RunUsage]) -> RunUsage | None:
-    """The sum of several exchanges; None of none."""
-    if not usages:
-        return None
-    total = RunUsage()
-    for name in (item for item in RunUsage.__slots__ if item != "billed"):
-        told = [count for usage in usages if (count := getattr(usage, name)) is not None]
-        setattr(total, name, sum(told) if told else None)
-    return total

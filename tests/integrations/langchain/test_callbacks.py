@@ -526,7 +526,7 @@ def test_content_of_tools_chains_and_retrievers(client, sink):
     RunnableLambda(lambda table: {**table, "b": object()}).invoke({"a": "ada@example.org"}, {"callbacks": [handler]})
     tool_event, found, chain = sink.of("run.finished")
     assert "@example" not in repr([encode_event(event) for event in sink.events])
-    assert tool_event.content.input[0]["parts"][0]["arguments"] == {"to": "[[EMAIL_1]]", "name": "[[EMAIL_1]]"}
+    assert tool_event.content.input[0]["parts"][0]["arguments"] == {"to": "[[EMAIL_1]]", "name": "[[EMAIL_2]]"}
     assert tool_event.content.output[0]["parts"][0]["response"] == "sent to [[EMAIL_1]]"
     assert found.content.output[0]["parts"][0]["content"] == "about [[EMAIL_1]]"
     assert chain.content.output[0]["parts"][0]["content"] == {"a": "[[EMAIL_1]]", "b": "<object>"}

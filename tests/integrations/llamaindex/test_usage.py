@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 
 from aistrale.integrations.llamaindex.answers import usage_counts
-from aistrale.integrations.llamaindex.usage import read_usage, together, usage_of
+from aistrale.integrations.llamaindex.usage import read_usage, usage_of
+from aistrale.integrations.reports import together
 from aistrale.integrations.runs import RunUsage
 from aistrale.types import Usage
 
