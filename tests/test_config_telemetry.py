@@ -83,6 +83,7 @@ def test_the_variable_and_the_file(tmp_path):
     ("value", "field", "told"),
     [
         (["unknown:x"], "sinks[0]", "unknown is no sink"),
+        (["consol"], "sinks[0]", "Did you mean console"),
         (["console", "console:blue"], "sinks[1]", "stdout or stderr"),
         ([5], "sinks[0]", "an address, or a sink"),
         ([object()], "sinks[0]", "an address, or a sink"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from typing import TYPE_CHECKING, Final
 
 from aistrale.errors import AistraleError
@@ -84,6 +85,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, AistraleError):
         return f"{name}: {error}"
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{name} ({errno.errorcode.get(error.errno, error.errno)})"
+        # What the system says about the number; the error's own words may name an address.
+        return f"{name} ({errno.errorcode.get(error.errno, error.errno)}: {os.strerror(error.errno)})"
     status = getattr(error, "status", getattr(error, "status_code", None))
     return f"{name} (status {status})" if type(status) is int else name

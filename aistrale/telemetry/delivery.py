@@ -372,7 +372,7 @@ class Delivery:
         counts = ", ".join(f"{number} {reason}" for reason, number in lost.items()) or "none"
         trouble = self._trouble()
         with suppress(Exception):
-            _log.warning("sink %s: events lost so far: %s%s", self.name, counts, f"; {trouble}" if trouble else "")
+            _log.warning("sink %s: %sevents lost so far: %s", self.name, f"{trouble}; " if trouble else "", counts)
 
 
 def _wait(seconds: float) -> None:

@@ -367,9 +367,10 @@ def test_an_error_is_told_without_what_it_quotes(caplog):
     sent.put(event())
     sent.step()
     assert sent.status().last_error == "Loud"
+    assert caplog.messages == ["sink place: Loud; events lost so far: none"]
     assert sent.status().retry_in == 0.5
     sent.flush(0.1)
-    assert sent.status().last_error == "ConnectionRefusedError (ECONNREFUSED)"
+    assert sent.status().last_error == "ConnectionRefusedError (ECONNREFUSED: Connection refused)"
     assert "secret" not in caplog.text
     assert "pw" not in caplog.text
 

@@ -6,6 +6,7 @@ class with `from_url`. It cannot take the place of one of ours.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -84,7 +85,9 @@ def _class(scheme: str) -> SinkClass:
         return cast("SinkClass", found)
     # The address is not quoted whole: it may hold a key.
     shown = scheme if scheme.isalnum() and len(scheme) < 20 else "this address"
-    raise ConfigurationError(f"sinks: {shown} is no sink", field="sinks", hint=f"Known: {', '.join(schemes())}.")
+    near = get_close_matches(scheme, schemes(), n=2)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(schemes())}."
+    raise ConfigurationError(f"sinks: {shown} is no sink", field="sinks", hint=hint)
 
 
 def _load(home: str) -> object:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Self
 
 from aistrale.core.worker import importing
+from aistrale.errors import AistraleError
 from aistrale.telemetry.address import flag, read_address, wrong
 from aistrale.telemetry.events import AttemptFinished, BreakerChanged, CallFinished, FailedOver, Retried
 from aistrale.telemetry.gathered import Gathered
@@ -28,7 +29,7 @@ _ON_THE_WAY: Final = frozenset({AttemptFinished.kind, Retried.kind, FailedOver.k
 _FAILED: Final = frozenset({"error", "interrupted"})
 
 
-class SentryUnavailableError(RuntimeError):
+class SentryUnavailableError(AistraleError):
     """The application has not called `sentry_sdk.init`, or not yet."""
 
     retry_after = 30.0

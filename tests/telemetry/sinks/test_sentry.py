@@ -8,6 +8,7 @@ import pytest
 
 import aistrale
 from aistrale.errors import ConfigurationError
+from aistrale.telemetry._retry import describe
 from aistrale.telemetry.events import AttemptFinished, CallFinished, Content, FailedOver, Retried
 from aistrale.telemetry.sinks import open_sink
 from aistrale.telemetry.sinks.sentry import SentrySink, SentryUnavailableError
@@ -123,6 +124,7 @@ def test_without_an_initialised_sdk_nothing_is_sent_and_the_error_says_what_to_d
     with pytest.raises(SentryUnavailableError, match=r"sentry_sdk.init\(\)") as caught:
         SentrySink().write(failed_call())
     assert caught.value.retry_after > 0
+    assert "sentry_sdk.init()" in describe(caught.value)  # what the status and the log say
 
 
 # --- with calls ------------------------------------------------------------------------------------------------------
