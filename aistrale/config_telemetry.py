@@ -1,4 +1,4 @@
-"""The checks of the settings `sinks` and `state`."""
+"""The check of the setting `sinks`."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from aistrale import turns
-from aistrale.core.call import new_id
+from aistrale.core.ids import new_id
 from aistrale.core.runtime import run_sync
 from aistrale.errors import ConfigurationError
 from aistrale.options import build_messages

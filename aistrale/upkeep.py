@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from aistrale.checks import unknown_key
-from aistrale.core.call import Call, Context, new_id
+from aistrale.core.call import Call, Context
 from aistrale.core.http import HttpError, HttpRequest
+from aistrale.core.ids import new_id
 from aistrale.core.runtime import run_sync
 from aistrale.errors import AistraleError, ConfigurationError
 from aistrale.routing.health import report

@@ -71,7 +71,7 @@ def command(
     """
     from aistrale.cli._prompt import read_prompt, read_schema
     from aistrale.client import Client
-    from aistrale.core.call import new_id
+    from aistrale.core.ids import new_id
     from aistrale.scope import context
 
     options = cast("Options", {name: value for name, value in values.items() if value is not None})

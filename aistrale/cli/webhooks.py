@@ -77,7 +77,7 @@ def test(*, place: str, kind: str, unsigned: bool, allow_private: bool, as_json:
     The message says "test": true and has invented facts. A URL is signed for with AISTRALE_WEBHOOK_SECRET. Exits with
     1 unless the endpoint takes it. Nothing is tried again.
     """
-    from aistrale.core.call import new_id
+    from aistrale.core.ids import new_id
     from aistrale.telemetry.sinks.webhook import Environment, WebhookSink
     from aistrale.telemetry.webhooks.messages import sample
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
-from aistrale.core.call import new_id
+from aistrale.core.ids import new_id
 from aistrale.errors import AistraleError
 from aistrale.policies.journal import fill_usage, flush
 from aistrale.store.records import TOKEN_BUCKETS, CallRow

@@ -154,7 +154,9 @@ class Paid:
         """An event and those that are there with it, as far as they are paid; closes the connection at a cut."""
         events: list[Event] = []
         while event is not None and self._cut is None:
-            if await self._reaches(event) if self._exceeds(event) else not self._over(event):
+            # Nearly all events need no more than there is, and a coroutine for each would cost more than to find out.
+            paid = await self._reaches() if self._exceeds(event) else not self._over(event)
+            if paid:
                 events.append(event)
             if self._cut is None:
                 event = self._reply.take()
@@ -187,7 +189,7 @@ class Paid:
         return used
 
     def _exceeds(self, event: Event) -> bool:
-        """Whether an event needs more money than was set aside, or the next one might."""
+        """Count an event; whether it needs more money than was set aside, or the next one might."""
         used, means = self._count(event), self._means
         return used + self._ahead > means.tokens and not isinstance(event, _FREE)
 
@@ -196,8 +198,8 @@ class Paid:
         """Tokens that may be under way; none beyond a limit that the provider itself keeps to."""
         return 0 if self._means.quote.certain else self._largest
 
-    async def _reaches(self, event: Event) -> bool:
-        """Whether an event is paid; notes where the stream ends, which is before the next one that might not be."""
+    async def _reaches(self) -> bool:
+        """Whether the event counted last is paid; notes where the stream ends: before the next that might not be."""
         means, runtime = self._means, self._call.runtime
         used = means.seen
         if (short := await means.reach(used, runtime)) is not None:

@@ -2,6 +2,8 @@
 
 Only `Content` holds prompts and answers: it is there when capture was asked for, and it is made of redacted text. What
 the ledger records of a call or an attempt is not written a second time: the events that end them carry its row.
+
+Longer than a file should be: it is one table, and most of it says what its fields mean.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from aistrale.core.call import new_id
+from aistrale.core.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

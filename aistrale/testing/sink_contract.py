@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from aistrale.core.call import new_id
+from aistrale.core.ids import new_id
 from aistrale.store.records import AttemptRow, CallRow
 from aistrale.telemetry.events import (
     EVENTS,

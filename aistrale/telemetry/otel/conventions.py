@@ -136,8 +136,6 @@ FINISH_GEMINI: Final = {
     "error": "other",
     "unknown": "error",
 }
-FINISH_MESSAGE: Final = {"tool_calls": "tool_call", "unknown": "error"}
-"""The same in messages, whose schema has words of its own: `tool_call` is singular there."""
 
 # Providers by the name that users give them, where the conventions' name is another one.
 PROVIDERS: Final = {

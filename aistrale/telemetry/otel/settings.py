@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
-from urllib.parse import parse_qsl
 
 from aistrale.errors import ConfigurationError
+from aistrale.telemetry.address import flag, read_address
 from aistrale.telemetry.otel.conventions import PROFILES, Profile, Semconv
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ContentMode: TypeAlias = Literal["off", "span", "event", "span_and_event"]
 CountMode: TypeAlias = Literal["auto", "always", "never"]
@@ -107,55 +107,44 @@ _CHOICES: Final[dict[str, tuple[object, ...]]] = {
     "propagate": (True, False),
     "suppress": (True, False),
 }
-_FLAGS: Final = {
-    "true": True,
-    "1": True,
-    "yes": True,
-    "on": True,
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
+
+
+def _word(_: str, text: str) -> str:
+    return text.strip().lower()
+
+
+def names(_: str, text: str) -> tuple[str, ...]:
+    """Names with commas between them, as an option of an address has them."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+_OPTIONS: Final[Mapping[str, Callable[[str, str], object]]] = {
+    "semconv": _word,
+    "content": _word,
+    "events": flag,
+    "count": _word,
+    "cache_tokens": _word,
+    "cost": names,
+    "propagate": flag,
+    "suppress": flag,
 }
-_NAMES: Final = frozenset(item.name for item in fields(OTelSettings))
 
 
-def from_query(query: str, own: frozenset[str] = frozenset()) -> tuple[dict[str, object], dict[str, str]]:
-    """The settings in the query of an address, and what in it is for the sink itself.
+def read_url(
+    url: str, own: Mapping[str, Callable[[str, str], object]] | None = None
+) -> tuple[str, OTelSettings, dict[str, object]]:
+    """The address of a sink whose options are those of OTelSettings.
 
     Args:
-        query: What stands behind the question mark.
-        own: Names that the sink knows.
+        url: The address, its scheme included.
+        own: Further options, each with what reads it of its name and its text.
+
+    Returns:
+        What stands between the scheme and the options; the settings; those of `own` that are there.
 
     Raises:
-        ConfigurationError: A name is unknown or a value wrong; values are not quoted, since one may be a key.
+        ConfigurationError: An option is unknown or wrong; values are not quoted, since one may be a key.
     """
-    settings: dict[str, object] = {}
-    rest: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name in own:
-            rest[name] = value
-        elif name == "cost":
-            settings[name] = tuple(item.strip() for item in value.split(",") if item.strip())
-        elif name in {"events", "propagate", "suppress"}:
-            flag = _FLAGS.get(value.strip().lower())
-            if flag is None:
-                raise ConfigurationError(f"{name} of a sink must be true or false", field="sinks")
-            settings[name] = flag
-        elif name in _NAMES:
-            settings[name] = value.strip().lower()
-        else:
-            known = ", ".join(sorted(_NAMES | own))
-            raise ConfigurationError(
-                "the address of a sink has an option that is unknown", field="sinks", hint=f"Known: {known}."
-            )
-    return settings, rest
-
-
-def made(values: Mapping[str, object]) -> OTelSettings:
-    """The settings of a table that `from_query` gave.
-
-    Raises:
-        ConfigurationError: A value is wrong.
-    """
-    return OTelSettings(**values)  # type: ignore[arg-type]  # checked by __post_init__
+    place, found = read_address(url, {**_OPTIONS, **(own or {})})
+    said = {name: found.pop(name) for name in _OPTIONS if name in found}
+    return place, OTelSettings(**said), found  # type: ignore[arg-type]  # checked by __post_init__

@@ -11,9 +11,13 @@ from aistrale.telemetry.otel.conventions import SCOPE, Profile
 from aistrale.telemetry.otel.metrics import CallMetrics, EventMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from opentelemetry._logs import Logger, LoggerProvider
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
+
+    from aistrale.telemetry.events import TelemetryEvent
 
 T = TypeVar("T")
 
@@ -90,6 +94,20 @@ class Source:
         """Our own metrics; None where they would go nowhere."""
         made = self._instruments()
         return None if made is None else made[2]
+
+    def count(self, events: Iterable[TelemetryEvent]) -> None:
+        """Count what policies did, by our own metrics."""
+        self.drain()
+        own = self.event_metrics()
+        if own is not None:
+            for event in events:
+                own.event(event)
+
+    def drain(self) -> None:
+        """Record what was left for the thread that delivers."""
+        own = self.call_metrics()
+        if own is not None:
+            own.drain()
 
     def logger(self) -> Logger | None:
         """Makes log records; None where they would go nowhere."""

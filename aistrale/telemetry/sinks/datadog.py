@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from aistrale.errors import ConfigurationError
-from aistrale.telemetry.otel.settings import OTelSettings, from_query, made
+from aistrale.telemetry.otel.settings import OTelSettings, read_url
 from aistrale.telemetry.sinks.otlp import OTLPSink, endpoint_of
 
 if TYPE_CHECKING:
@@ -57,11 +57,10 @@ class DatadogSink(OTLPSink):
             ConfigurationError: There is no key, or the address or an option is wrong.
             ImportError: The SDK or its exporter is missing.
         """
-        address, _, query = url.partition(":")[2].partition("?")
-        settings, _ = from_query(query)
+        address, settings, _ = read_url(url)
         if "://" in address:
-            return cls(endpoint=address, settings=made(settings))
-        return cls(site=address.strip("/") or None, settings=made(settings))
+            return cls(endpoint=address, settings=settings)
+        return cls(site=address.strip("/") or None, settings=settings)
 
 
 def _resource() -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from aistrale.errors import ConfigurationError
 from aistrale.telemetry.otel.attributes import error_type
-from aistrale.telemetry.otel.settings import OTelSettings, from_query, made
+from aistrale.telemetry.otel.settings import OTelSettings, read_url
 from aistrale.telemetry.sinks.otlp import OTLPSink, endpoint_of
 from aistrale.types import EmbedRequest
 
@@ -100,14 +100,13 @@ class LangfuseSink(OTLPSink):
             ConfigurationError: There are no keys, or the address or an option is wrong.
             ImportError: The SDK or its exporter is missing.
         """
-        address, _, query = url.partition(":")[2].partition("?")
-        settings, _ = from_query(query)
+        address, settings, _ = read_url(url)
         public = secret = None
         if "@" in address:
             parts = urlsplit(address)
             public, secret = unquote(parts.username or ""), unquote(parts.password or "")
             address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        return cls(public, secret, host=address or None, settings=made(settings))
+        return cls(public, secret, host=address or None, settings=settings)
 
 
 class LangfuseFlavour:

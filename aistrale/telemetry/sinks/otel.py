@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from aistrale.telemetry.address import wrong
 from aistrale.telemetry.otel.metrics import EVENT_KINDS
-from aistrale.telemetry.otel.settings import OTelSettings, from_query, made
+from aistrale.telemetry.otel.settings import OTelSettings, read_url
 from aistrale.telemetry.otel.sources import GlobalProviders, Source
 from aistrale.telemetry.otel.spans import SpanMaker
 
@@ -37,25 +38,18 @@ class OTelSink:
         """The sink of "otel" or "otel:?semconv=1.41&content=span"; the options are those of OTelSettings.
 
         Raises:
-            ConfigurationError: An option is unknown or wrong.
+            ConfigurationError: There is an address, or an option is unknown or wrong.
         """
-        settings, _ = from_query(url.partition("?")[2])
-        return cls(made(settings))
+        place, settings, _ = read_url(url)
+        if place:
+            raise wrong("otel takes no address", 'The sink "otlp" has one: "otlp:https://collector:4318".')
+        return cls(settings)
 
     def write(self, events: Sequence[TelemetryEvent], /) -> None:
         """Count what policies did."""
-        self._drain()
-        metrics = self._source.event_metrics()
-        if metrics is not None:
-            for event in events:
-                metrics.event(event)
+        self._source.count(events)
 
     def flush(self, timeout: float) -> bool:
         """Record what is measured; the application's providers are the application's to flush."""
-        self._drain()
+        self._source.drain()
         return True
-
-    def _drain(self) -> None:
-        metrics = self._source.call_metrics()
-        if metrics is not None:
-            metrics.drain()

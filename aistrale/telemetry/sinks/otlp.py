@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from aistrale.errors import ConfigurationError
 from aistrale.telemetry.otel.metrics import EVENT_KINDS
-from aistrale.telemetry.otel.settings import OTelSettings, from_query, made
+from aistrale.telemetry.otel.settings import OTelSettings, names, read_url
 from aistrale.telemetry.otel.sources import Source
 from aistrale.telemetry.otel.spans import SpanMaker
 
@@ -86,10 +86,8 @@ class OTLPSink:
             ConfigurationError: The address or an option is wrong.
             ImportError: The SDK or its exporter is missing.
         """
-        address, _, query = url.partition(":")[2].partition("?")
-        settings, own = from_query(query, frozenset({"headers", "signals"}))
-        signals = [item.strip() for item in own.get("signals", ",".join(SIGNALS)).split(",") if item.strip()]
-        return cls(address or None, headers=_headers(own.get("headers", "")), settings=made(settings), signals=signals)
+        address, settings, own = read_url(url, {"headers": _headers, "signals": names})
+        return cls(address or None, settings=settings, **own)  # type: ignore[arg-type]  # as their readers give them
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -98,16 +96,12 @@ class OTLPSink:
 
     def write(self, events: Sequence[TelemetryEvent], /) -> None:
         """Count what policies did."""
-        self._drain()
-        metrics = self._source.event_metrics()
-        if metrics is not None:
-            for event in events:
-                metrics.event(event)
-            self._pipeline.measured()
+        self._source.count(events)
+        self._pipeline.measured()
 
     def flush(self, timeout: float) -> bool:
         """Send what waits; whether that was done within `timeout` seconds."""
-        self._drain()
+        self._source.drain()
         return self._pipeline.flush(timeout)
 
     def close(self) -> None:
@@ -117,11 +111,6 @@ class OTLPSink:
     def after_fork(self) -> None:
         """Forget what is the parent's."""
         self._pipeline.after_fork()
-
-    def _drain(self) -> None:
-        metrics = self._source.call_metrics()
-        if metrics is not None:
-            metrics.drain()
 
 
 def _library() -> tuple[type, type]:
@@ -180,7 +169,7 @@ def checked(url: str) -> str:
     return url
 
 
-def _headers(said: str) -> dict[str, str]:
+def _headers(_: str, said: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in said.split(","):
         name, equals, value = pair.partition("=")
