@@ -1,4 +1,4 @@
-"""Where remembered answers are kept: in memory by default, on request in an SQLite file that processes share.
+"""Where remembered answers are kept: in memory, in an SQLite file that processes share, or in the Redis of a fleet.
 
 A store keeps bytes under a key for a while and within bounds; what the bytes mean and how old is too old is not its
 business. It may lose everything at any time, and never fails a call: what goes wrong reads as "not remembered".
@@ -7,6 +7,7 @@ business. It may lose everything at any time, and never fails a call: what goes 
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -15,6 +16,8 @@ from aistrale.core.worker import check_fork, on_fork
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aistrale.store.answers_sqlite import SQLiteAnswers
 
 MEMORY: Final = "memory"
@@ -75,6 +78,60 @@ class Answers(Protocol):
     def close(self) -> None:
         """Free files and threads; it may be used again afterwards."""
         ...
+
+
+class Unwritten:
+    """Answers on their way to where they are kept; the oldest make room. Safe between threads.
+
+    Args:
+        most: Most bytes that wait.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._one = Exclusive()
+        self._entries: dict[str, Entry] = {}
+        self.bytes = 0
+        """How many wait."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: str) -> Entry | None:
+        """What waits under a key."""
+        return self._one.run(lambda: self._entries.get(key))
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Take an answer, in place of an older one of the same key; also from finalizers."""
+        self._one.post(lambda: self._put(key, entry))
+
+    def first(self, count: int) -> list[tuple[str, Entry]]:
+        """Those that came first; they wait until they are `done`."""
+        return self._one.run(lambda: list(islice(self._entries.items(), count)))
+
+    def done(self, batch: Sequence[tuple[str, Entry]]) -> None:
+        """These are written, or given up; newer ones of the same keys go on waiting."""
+        self._one.run(lambda: self._done(batch))
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._one.run(lambda: self._done(list(self._entries.items())))
+
+    def _put(self, key: str, entry: Entry) -> None:
+        self._drop(key)
+        self._entries[key] = entry
+        self.bytes += entry.size
+        while self.bytes > self._most:
+            self._drop(next(iter(self._entries)))
+
+    def _done(self, batch: Sequence[tuple[str, Entry]]) -> None:
+        for key, entry in batch:
+            if self._entries.get(key) is entry:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        before = self._entries.pop(key, None)
+        self.bytes -= 0 if before is None else before.size
 
 
 class MemoryAnswers:

@@ -16,9 +16,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from aistrale.core.exclusive import Exclusive
 from aistrale.core.worker import Worker, check_fork, locked_in_fork, on_fork
-from aistrale.store.answers import Entry
+from aistrale.store.answers import Entry, Unwritten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +52,7 @@ _PAUSE: Final = 60.0
 _BUSY_PAUSE: Final = 0.2
 _DELAY: Final = 0.05
 _BATCH: Final = 100
-# Most bytes that wait for the background thread; what comes beyond is not remembered.
+# Most bytes that wait for the background thread.
 _WAITING: Final = 32 * 1024 * 1024
 _forked: list[sqlite3.Connection] = []
 
@@ -86,9 +85,7 @@ class SQLiteAnswers:
 
     def _reset(self) -> None:
         # A parent writes what it had been given; its child begins with an empty hand.
-        self._exclusive = Exclusive()
-        self._waiting: dict[str, Entry] = {}
-        self._bytes = 0
+        self._waiting = Unwritten(_WAITING)
         self._idle_until = 0.0
 
     # --- the answers ----------------------------------------------------------------------------------------------
@@ -96,7 +93,7 @@ class SQLiteAnswers:
     def get(self, key: str, now: float) -> Entry | None:
         """See `Answers.get`."""
         check_fork()
-        entry = self._exclusive.run(lambda: self._waiting.get(key))
+        entry = self._waiting.get(key)
         if entry is None and self._clock() >= self._idle_until:
             try:
                 entry = self._reading.run(lambda connection: _read(connection, key))
@@ -108,36 +105,22 @@ class SQLiteAnswers:
         """See `Answers.put`; written within a second, by a thread."""
         check_fork()
         if entry.size <= self._max_bytes:
-            self._exclusive.post(lambda: self._put(key, entry))
+            self._waiting.put(key, entry)
             self._worker.wake()
-
-    def _put(self, key: str, entry: Entry) -> None:
-        before = self._waiting.pop(key, None)
-        self._bytes += entry.size - (before.size if before is not None else 0)
-        self._waiting[key] = entry
-        while self._bytes > _WAITING:
-            self._forget(next(iter(self._waiting)))
-
-    def _forget(self, key: str) -> None:
-        self._bytes -= self._waiting.pop(key).size
 
     def clear(self) -> None:
         """See `Answers.clear`; for all processes."""
         check_fork()
-        self._exclusive.run(self._drop_waiting)
+        self._waiting.clear()
         try:
             self._writing.run(_clear)
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
 
-    def _drop_waiting(self) -> None:
-        self._waiting.clear()
-        self._bytes = 0
-
     def flush(self) -> None:
         """See `Answers.flush`; for about half a second at most."""
         check_fork()
-        while self._waiting and self._step() == 0.0:
+        while len(self._waiting) and self._step() == 0.0:
             pass
 
     def close(self) -> None:
@@ -152,9 +135,9 @@ class SQLiteAnswers:
     def _step(self) -> float | None:
         """Write a batch; seconds until there is more to do, None when there is not."""
         if self._clock() < self._idle_until:
-            self._exclusive.run(self._drop_waiting)
+            self._waiting.clear()
             return None
-        if not self._exclusive.run(lambda: bool(self._waiting)):
+        if not self._waiting.first(1):
             return None
         try:
             batch = self._writing.run(self._write_batch, create=True)
@@ -163,21 +146,15 @@ class SQLiteAnswers:
                 return _BUSY_PAUSE
             self._failed(error)
             return None
-        return self._exclusive.run(lambda: self._written(batch or []))
+        self._waiting.done(batch or [])
+        return 0.0 if len(self._waiting) else None
 
     def _write_batch(self, connection: sqlite3.Connection) -> list[tuple[str, Entry]]:
         # Taken while nobody else has the file: a batch that was taken before `clear` emptied it would come back.
-        batch = self._exclusive.run(lambda: list(self._waiting.items())[:_BATCH])
+        batch = self._waiting.first(_BATCH)
         if batch:
             self._write(connection, batch)
         return batch
-
-    def _written(self, batch: list[tuple[str, Entry]]) -> float | None:
-        for key, entry in batch:
-            # A newer answer may have come meanwhile.
-            if self._waiting.get(key) is entry:
-                self._forget(key)
-        return 0.0 if self._waiting else None
 
     def _write(self, connection: sqlite3.Connection, batch: list[tuple[str, Entry]]) -> None:
         connection.execute("BEGIN IMMEDIATE")

@@ -283,9 +283,9 @@ def test_an_answer_that_comes_while_an_older_one_is_written_is_written_next(make
     store = make()
     store._worker.wake = lambda: None
     store.put("k", entry("old"))
-    older = list(store._waiting.items())
+    older = store._waiting.first(9)
     store.put("k", entry("new"))
-    assert store._written(older) == pytest.approx(0.0)
+    store._waiting.done(older)
     store.flush()
     assert make().get("k", 110.0) == entry("new")
 
@@ -297,10 +297,12 @@ def test_what_waits_is_bounded(make, path):
     store._worker.wake = lambda: None
     for number in range(10):
         store.put(f"k{number}", entry(block))
-    assert store._bytes <= 32 * 1024 * 1024
-    assert store._bytes == sum(each.size for each in store._waiting.values())
-    assert "k9" in store._waiting
-    store._exclusive.run(store._drop_waiting)
+    waiting = store._waiting
+    assert waiting.bytes <= 32 * 1024 * 1024
+    assert waiting.bytes == sum(each.size for _, each in waiting.first(10))
+    assert waiting.get("k9") is not None
+    waiting.clear()
+    assert waiting.bytes == len(waiting) == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

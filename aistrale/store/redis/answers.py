@@ -7,12 +7,10 @@ live; beyond the bounds those make room that would expire first.
 from __future__ import annotations
 
 import contextlib
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from aistrale.core.exclusive import Exclusive
 from aistrale.core.worker import check_fork, on_fork
-from aistrale.store.answers import Entry, MemoryAnswers
+from aistrale.store.answers import Entry, MemoryAnswers, Unwritten
 from aistrale.store.redis.connection import Away, Script
 
 if TYPE_CHECKING:
@@ -100,9 +98,7 @@ class RedisAnswers:
         on_fork(self._reset)
 
     def _reset(self) -> None:
-        self._exclusive = Exclusive()
-        self._waiting: dict[str, Entry] = {}
-        self._bytes = 0
+        self._waiting = Unwritten(_WAITING)
 
     @property
     def slow(self) -> bool:
@@ -117,7 +113,7 @@ class RedisAnswers:
     def get(self, key: str, now: float) -> Entry | None:
         """See `Answers.get`; a round trip while Redis is there."""
         check_fork()
-        entry = self._exclusive.run(lambda: self._waiting.get(key))
+        entry = self._waiting.get(key)
         if entry is None:
             try:
                 entry = _unpack(self._connection.run(_GET, [self._key(key)], [])[0])
@@ -133,18 +129,8 @@ class RedisAnswers:
         if self._connection.down:
             self._local.put(key, entry)
         else:
-            self._exclusive.post(lambda: self._put(key, entry))
+            self._waiting.put(key, entry)
             self._fleet.poke()
-
-    def _put(self, key: str, entry: Entry) -> None:
-        before = self._waiting.pop(key, None)
-        self._bytes += entry.size - (before.size if before is not None else 0)
-        self._waiting[key] = entry
-        while self._bytes > _WAITING:
-            self._drop(next(iter(self._waiting)))
-
-    def _drop(self, key: str) -> None:
-        self._bytes -= self._waiting.pop(key).size
 
     def write(self) -> None:
         """Send what waits; for the thread that does so.
@@ -152,22 +138,15 @@ class RedisAnswers:
         Raises:
             Away: Redis is; what waits stays here.
         """
-        while (first := self._exclusive.run(self._first)) is not None:
-            key, entry = first
+        while batch := self._waiting.first(1):
+            ((key, entry),) = batch
             try:
                 self._send(key, entry)
             except Away:
-                self._exclusive.run(partial(self._done, key, entry))
                 self._local.put(key, entry)
                 raise
-            self._exclusive.run(partial(self._done, key, entry))
-
-    def _first(self) -> tuple[str, Entry] | None:
-        return next(iter(self._waiting.items()), None)
-
-    def _done(self, key: str, entry: Entry) -> None:
-        if self._waiting.get(key) is entry:
-            self._drop(key)
+            finally:
+                self._waiting.done(batch)
 
     def _send(self, key: str, entry: Entry) -> None:
         lasts = int((entry.expires - entry.at) * 1000)
@@ -181,15 +160,11 @@ class RedisAnswers:
     def clear(self) -> None:
         """See `Answers.clear`; for all processes."""
         check_fork()
-        self._exclusive.run(self._forget)
+        self._waiting.clear()
         self._local.clear()
         keys = [self._fleet.key("answers", "index"), self._fleet.key("answers", "sizes")]
         with contextlib.suppress(Away):
             self._connection.run(_CLEAR, keys, [self._key("")])
-
-    def _forget(self) -> None:
-        self._waiting.clear()
-        self._bytes = 0
 
     def flush(self) -> None:
         """See `Answers.flush`."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from itertools import count
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aistrale.dialects.headers import RateLimits, Window
 from aistrale.errors import QueueTimeout
 from aistrale.reliability.gate import Gate
-from aistrale.reliability.limits import LimitSettings
+from aistrale.reliability.limits import LimitSettings, TokenBucket
+from aistrale.store.redis.limits import _LEASE, _RETURN
 from tests.store.redis.quiet import QuietFleet, until
 
 NAMES = count()
@@ -208,3 +212,37 @@ def test_headers_are_told_when_less_than_half_is_left(processes):
     one.lessor.told(RateLimits(requests=Window(100, 40, 1.0)))
     one.lessor.told(RateLimits(requests=Window(100, 39, 1.0)))
     assert len(messages) == 1
+
+
+AMOUNTS = st.sampled_from([0.0, 1.0, 2.5, 4.0, 9.0, 10.0, 11.0, 25.0])
+
+
+@given(steps=st.lists(st.tuples(st.booleans(), AMOUNTS), max_size=20))
+@hypothesis.settings(max_examples=60)
+def check_bucket(url, steps):
+    """Takes and returns of one process, which leases no more than it needs."""
+    fleet = QuietFleet(f"{url}?prefix=b{next(NAMES)}&timeout=2")
+    # So slow that the time that all of this takes fills nothing.
+    rate, capacity, wait = 1e-6, 10.0, 0.5
+    local = TokenBucket(rate, capacity, now=0.0)
+    keys = [fleet.key("rate", "x", "requests")]
+    try:
+        # What comes back to a bucket that Redis does not know was lost there, and fills an empty one.
+        for taking, amount in [(True, 0.0), *steps]:
+            if not taking:
+                fleet.connection.run(_RETURN, keys, [repr(rate), repr(capacity), repr(amount)])
+                local.take(-amount, 0.0)
+                continue
+            asked = [repr(wait), repr(rate), repr(capacity), repr(amount), "0.0", 0]
+            given_it, pause, *_ = fleet.connection.run(_LEASE, keys, asked)
+            delay = local.delay(amount, 0.0)
+            assert bool(given_it) == (delay <= wait)
+            assert float(pause) == pytest.approx(delay, abs=60.0)
+            if given_it:
+                local.take(amount, 0.0)
+    finally:
+        fleet.drop()
+
+
+def test_the_bucket_in_redis_counts_as_the_one_here_does(lasting):
+    check_bucket(lasting.url)
