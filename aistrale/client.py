@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aistrale.spending import Window
     from aistrale.store import LedgerHandle, NullLedger
     from aistrale.store.redis.connection import StateStatus
+    from aistrale.telemetry.status import DeliveryStatus
     from aistrale.types import Completion, Embeddings
     from aistrale.upkeep import Warmed
 
@@ -92,6 +93,10 @@ class _Face:
     def state(self) -> StateStatus:
         """How the state that several processes share stands: whether Redis can be reached, since when, what waits."""
         return upkeep.state(self._engine)
+
+    def deliveries(self) -> list[DeliveryStatus]:
+        """What became of the events of each sink: delivered, waiting, dropped by reason, and what went wrong last."""
+        return self._engine.reporting.status()
 
     def budgets(self) -> list[BudgetStatus]:
         """What every budget stands at: limit, spent, reserved, and when it begins anew.

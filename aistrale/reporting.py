@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.telemetry.hub import Hub
     from aistrale.telemetry.observer import Observer
+    from aistrale.telemetry.status import DeliveryStatus
 
 T = TypeVar("T")
 
@@ -44,6 +45,10 @@ class Reporting:
     def flush(self, timeout: float) -> bool:
         """Bring events to their sinks; whether that was done within `timeout` seconds."""
         return self.hub is None or self.hub.flush(timeout)
+
+    def status(self) -> list[DeliveryStatus]:
+        """What became of the events of each sink."""
+        return [] if self.hub is None else self.hub.status()
 
     def close(self) -> None:
         """Bring events to their sinks and let go of them; a later call begins anew."""

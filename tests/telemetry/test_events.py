@@ -101,6 +101,19 @@ def test_events_in_memory_are_asked_for_by_name_or_by_class():
         sink.wait_for(FunctionFinished, timeout=0.0)
 
 
+def test_a_client_says_what_became_of_the_events_of_its_sinks():
+    with simulator() as sim:
+        with aistrale.Client(**sim.settings()) as client:
+            assert client.deliveries() == []
+        sinks = [MemorySink(), {"to": MemorySink(), "name": "few", "kinds": ["call.finished"]}]
+        with aistrale.Client(**sim.settings(), sinks=sinks) as client:
+            client.run("Hello", model=MODEL)
+            assert [(each.name, each.delivered, each.dropped) for each in client.deliveries()] == [
+                ("memory", 3, {}),
+                ("few", 1, {}),
+            ]
+
+
 def test_a_stream_tells_when_it_is_over():
     sink = MemorySink()
     with simulator() as sim, aistrale.Client(**sim.settings(), sinks=[sink]) as client:
