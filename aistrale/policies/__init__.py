@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Outer to inner. Once per call down to Failover, per target from Hedge on, per attempt from Breaker on.
 ORDER = (
-    "telemetry",  # span and metrics; reads content only after redaction
+    "telemetry",  # sinks are told of a call whatever becomes of it; its span is current while it is worked on
     "meter",  # one ledger row per call; outermost of what can refuse, so that a refusal has its row too
     "audit",  # intent, then outcome, into the tamper-evident log
     "access",  # who may use which provider, model, route
