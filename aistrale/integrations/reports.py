@@ -17,8 +17,10 @@ from aistrale.default import get_engine
 from aistrale.errors import AistraleError
 from aistrale.integrations.content import content_of
 from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
+from aistrale.integrations.steps import begun, end, surround
 from aistrale.scope import add_witness, current
 from aistrale.telemetry.events import RunFinished
+from aistrale.telemetry.instrument import Step
 from aistrale.types import Usage
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from aistrale.client import AsyncClient, Client
     from aistrale.engine import Engine
     from aistrale.telemetry.events import Content, RunOutcome, RunType, TelemetryEvent
+    from aistrale.telemetry.instrument import Instrument
 
 _log = logging.getLogger("aistrale.integrations")
 
@@ -93,7 +96,16 @@ class Reports:
     # --- what frameworks tell ------------------------------------------------------------------------------------
 
     def begin(
-        self, run_id: str, type: RunType, name: str, parent: str | None = None, tags: tuple[str, ...] = ()
+        self,
+        run_id: str,
+        type: RunType,
+        name: str,
+        parent: str | None = None,
+        tags: tuple[str, ...] = (),
+        *,
+        conversation: str | None = None,
+        tool_call_id: str | None = None,
+        description: str | None = None,
     ) -> Run | None:
         """A step begins; None where nobody wants to know, or it is followed already."""
         engine = self.engine()
@@ -101,9 +113,26 @@ class Reports:
             return None
         now = self._clock()
         run = Run(id=run_id, type=type, name=name, parent=parent, tags=tags, started=now, at=time.time())
-        run.capture = self._wanted(engine)
+        instruments = self._instruments(engine)
+        run.shown = self._wanted(engine)
+        run.capture = run.shown or self._asked(instruments)
         if not self.runs.start(run):
             return None
+        above = None if parent is None else self.runs.get(parent)
+        agent = None if above is None else above.agent
+        run.agent = name if type == "agent" else agent
+        if instruments:
+            step = Step(
+                type=type,
+                name=name,
+                root=parent is None,
+                context=current(),
+                agent=agent,
+                conversation=current().session or conversation,
+                call_id=tool_call_id,
+                description=description,
+            )
+            run.spans, run.around = begun(instruments, step, above.around if above else ())
         if type in MODELS:
             _begun.set(run_id)
         return run
@@ -136,8 +165,11 @@ class Reports:
             return
         try:
             run = self._asking()
-            if run is not None and run.type in MODELS and len(run.made) < _MOST_MADE:
+            if run is None:
+                return
+            if run.type in MODELS and len(run.made) < _MOST_MADE:
                 run.made.append(call_id)
+            surround(run.around, call_id)
         except Exception:  # noqa: BLE001 - this is in the midst of the call
             self.failed("a call of ours")
 
@@ -168,7 +200,7 @@ class Reports:
     def _tell(self, run: Run, outcome: RunOutcome, latency: float, error: str | None) -> None:
         engine = self.engine()
         emit = self._sink(engine)
-        if emit is None:
+        if emit is None and not run.spans:
             return
         if run.made and run.call_id is None:
             # Somebody else's model that came to us after all: through the drop-in, or by its own code.
@@ -176,33 +208,35 @@ class Reports:
         # A call of ours is in the ledger and in events of its own: whoever adds up would count it twice. What came out
         # of the framework's cache was counted when it went in.
         usage = RunUsage() if run.ours or run.usage is None or not run.usage.billed else run.usage
-        emit(
-            RunFinished(
-                call_id=run.call_id,
-                at=run.at + latency,
-                framework=self.framework,
-                run_id=run.id,
-                parent_run_id=run.parent,
-                type=run.type,
-                name=run.name,
-                latency=latency,
-                outcome=outcome,
-                error=error,
-                provider=run.provider,
-                model=run.model,
-                streamed=run.streamed,
-                first_token=run.first_token,
-                input_tokens=usage.input,
-                output_tokens=usage.output,
-                cache_read_tokens=usage.cache_read,
-                cache_write_tokens=usage.cache_write,
-                reasoning_tokens=usage.reasoning,
-                cost=None if run.ours else self._cost(run, engine),
-                tags=run.tags,
-                documents=run.documents,
-                content=self._content(run, engine) if run.capture else None,
-            )
+        content = self._content(run, engine) if run.capture else None
+        event = RunFinished(
+            call_id=run.call_id,
+            at=run.at + latency,
+            framework=self.framework,
+            run_id=run.id,
+            parent_run_id=run.parent,
+            type=run.type,
+            name=run.name,
+            latency=latency,
+            outcome=outcome,
+            error=error,
+            provider=run.provider,
+            model=run.model,
+            streamed=run.streamed,
+            first_token=run.first_token,
+            input_tokens=usage.input,
+            output_tokens=usage.output,
+            cache_read_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write,
+            reasoning_tokens=usage.reasoning,
+            cost=None if run.ours else self._cost(run, engine),
+            tags=run.tags,
+            documents=run.documents,
+            content=content if run.shown else None,
         )
+        if emit is not None:
+            emit(event)
+        end(run.spans, event, content)
 
     def _content(self, run: Run, engine: Engine | None) -> Content | None:
         try:
@@ -237,6 +271,17 @@ class Reports:
             return self._emit
         hub = None if engine is None else engine.reporting.hub
         return None if hub is None else hub.emit
+
+    def _instruments(self, engine: Engine | None) -> tuple[Instrument, ...]:
+        """What makes spans; none where events go elsewhere than to the client's sinks."""
+        hub = None if engine is None or self._emit is not None else engine.reporting.hub
+        return () if hub is None else hub.instruments
+
+    def _asked(self, instruments: tuple[Instrument, ...]) -> bool:
+        """Whether an instrument wants what is said although nobody else does; who forbids it is obeyed."""
+        if self._capture is False or current().capture is False:
+            return False
+        return any(getattr(own, "content", False) for own in instruments)
 
     def _wanted(self, engine: Engine | None) -> bool:
         if self._capture is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from aistrale.telemetry.events import RunType
+    from aistrale.telemetry.instrument import StepSpan
     from aistrale.types import JSON
 
 TTL: Final = 900.0
@@ -85,6 +86,10 @@ class Run:
         output: Messages that came out.
         tools: Definitions of tools.
         made: Ids of the calls that were made inside of a model's step, as far as somebody saw them made there.
+        agent: The name of the innermost agent around it, or its own where it is one.
+        shown: Whether what is said is for all sinks, and not for the spans of those alone that ask for it.
+        spans: Its own in each instrument; None in those that make none of it.
+        around: The innermost in each instrument, its own or another's, for what happens inside of it.
         seen: When it last gave a sign of life, in monotonic seconds; the map keeps it.
     """
 
@@ -110,6 +115,10 @@ class Run:
     output: list[JSON] = field(default_factory=list)
     tools: list[JSON] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
+    agent: str | None = None
+    shown: bool = False
+    spans: tuple[StepSpan | None, ...] = ()
+    around: tuple[StepSpan | None, ...] = ()
     seen: float = 0.0
 
 

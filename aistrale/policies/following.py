@@ -36,13 +36,13 @@ class Followers:
 
     def call(self, call: Call) -> Spans:
         """A span of a call from each instrument."""
-        return tuple(_guarded(lambda own=own: own.call(call)) for own in self.instruments)  # type: ignore[misc]
+        return tuple(guarded(lambda own=own: own.call(call)) for own in self.instruments)  # type: ignore[misc]
 
     def attempt(self, call: Call, attempt: Attempt) -> Spans:
         """A span of an attempt from each instrument, beneath that of its call."""
         parents = call.spans or (None,) * len(self.instruments)
         pairs = zip(self.instruments, parents, strict=True)
-        return tuple(_guarded(lambda own=own, up=up: own.attempt(call, attempt, up)) for own, up in pairs)  # type: ignore[misc]
+        return tuple(guarded(lambda own=own, up=up: own.attempt(call, attempt, up)) for own, up in pairs)  # type: ignore[misc]
 
     def listening(self, spans: Spans) -> tuple[Span, ...]:
         """Those that want to be told of every event of a stream."""
@@ -53,21 +53,22 @@ class Followers:
         """End them all."""
         for span in spans:
             if span is not None:
-                _guarded(lambda span=span: span.end(reply, error))  # type: ignore[misc]
+                guarded(lambda span=span: span.end(reply, error))  # type: ignore[misc]
 
 
 @contextmanager
 def following(spans: Spans) -> Iterator[None]:
     """Keep spans current inside the block, the first one outermost."""
-    tokens = [(span, _guarded(span.activate)) for span in spans if span is not None]
+    tokens = [(span, guarded(span.activate)) for span in spans if span is not None]
     try:
         yield
     finally:
         for span, token in reversed(tokens):
-            _guarded(lambda span=span, token=token: span.deactivate(token))  # type: ignore[misc]
+            guarded(lambda span=span, token=token: span.deactivate(token))  # type: ignore[misc]
 
 
-def _guarded(step: Callable[[], object]) -> object:
+def guarded(step: Callable[[], object]) -> object:
+    """What a step gives; None where it raises, which is logged once for each class of error."""
     try:
         return step()
     except Exception as error:  # noqa: BLE001 - telemetry must not break calls

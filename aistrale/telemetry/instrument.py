@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from aistrale.core.call import Attempt, Call
+    from aistrale.core.call import Attempt, Call, Context
     from aistrale.core.reply import Reply
+    from aistrale.telemetry.events import Content, RunFinished, RunType
     from aistrale.types import Event
 
 
@@ -35,11 +37,55 @@ class Span(Protocol):
         ...
 
 
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Step:
+    """A step of a framework that begins: a tool is run, an agent or a chain, documents are looked for.
+
+    Args:
+        type: What kind of step.
+        name: What the framework calls it.
+        root: Whether no step stands around it.
+        context: Who runs it.
+        agent: The name of the innermost agent around it.
+        conversation: What it belongs to, where the framework or the context says so.
+        call_id: Of a tool: the id by which a model has asked for it.
+        description: Of a tool: what it is for.
+    """
+
+    type: RunType
+    name: str
+    root: bool
+    context: Context
+    agent: str | None = None
+    conversation: str | None = None
+    call_id: str | None = None
+    description: str | None = None
+
+
+class StepSpan(Protocol):
+    """The time of a step. It is never current: frameworks end steps where they did not begin them."""
+
+    def surrounds(self, call_id: str) -> None:
+        """A call of ours is about to begin inside of it."""
+        ...
+
+    def end(self, event: RunFinished, content: Content | None) -> None:
+        """It is over; only the first time counts.
+
+        Args:
+            event: What became of it.
+            content: What was said, where the instrument or the settings want that; redacted.
+        """
+        ...
+
+
 class Instrument(Protocol):
     """Makes spans. What it raises is logged once and goes no further.
 
     It may have `content: bool`, True where it wants `Attempt.said` to remember what is said although the settings do
-    not ask for it; a context that says `capture=False` is obeyed all the same.
+    not ask for it; a context that says `capture=False` is obeyed all the same. And it may have
+    `step(step: Step, parent: StepSpan | None) -> StepSpan | None` for the steps of frameworks; None where it makes no
+    span of a step, which then lies in the one around it.
     """
 
     chunks: bool

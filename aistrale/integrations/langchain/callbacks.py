@@ -218,7 +218,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
     ) -> None:
         """A chain, a graph or a node of one begins."""
         kind: RunType = "agent" if reading.is_agent(metadata or {}, kwargs) else "chain"
-        run = self._begin(kind, serialized, kwargs, run_id, parent_run_id, tags)
+        run = self._begin(kind, serialized, kwargs, run_id, parent_run_id, tags, metadata)
         if run is not None and run.capture:
             run.input = [reading.said("user", reading.data(inputs))]
 
@@ -355,9 +355,21 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         run_id: UUID,
         parent: UUID | None,
         tags: list[str] | None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Run | None:
         name = reading.name_of(serialized, told) or kind
-        return self.reports.begin(str(run_id), kind, name, None if parent is None else str(parent), tuple(tags or ()))
+        above = None if parent is None else str(parent)
+        table = serialized or {}
+        return self.reports.begin(
+            str(run_id),
+            kind,
+            name,
+            above,
+            tuple(tags or ()),
+            conversation=reading.conversation_of(metadata or {}),
+            tool_call_id=reading.text(told.get("tool_call_id")),
+            description=reading.text(table.get("description")) if kind == "tool" else None,
+        )
 
 
 def tell_call(run_manager: object, call_id: str) -> None:

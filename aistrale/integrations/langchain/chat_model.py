@@ -18,6 +18,7 @@ from aistrale.integrations.langchain.errors import standardise
 from aistrale.integrations.langchain.messages import messages_from
 from aistrale.integrations.langchain.options import FIELDS, call_options, choice_of, tool_table
 from aistrale.integrations.langchain.profile import profile_of
+from aistrale.integrations.langchain.reading import conversation_of
 from aistrale.integrations.langchain.structured import structured
 from aistrale.prompts import invalid
 from aistrale.scope import context, current
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from aistrale.scope import ContextValues
 
 # Where applications tell LangChain which conversation a run belongs to, the most explicit first.
-_SESSIONS = ("session_id", "thread_id", "conversation_id")
 
 
 class ChatAistrale(BaseChatModel):
@@ -336,8 +336,5 @@ def _context(run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMR
     around = ensure_config()
     own = {} if run_manager is None else run_manager.metadata
     told = {**(around.get("configurable") or {}), **(around.get("metadata") or {}), **own}
-    for name in _SESSIONS:
-        value = told.get(name)
-        if isinstance(value, (str, int)) and str(value):
-            return {"session": str(value)}
-    return {}
+    session = conversation_of(told)
+    return {} if session is None else {"session": session}

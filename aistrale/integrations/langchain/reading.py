@@ -29,6 +29,9 @@ _DELTAS: Final = {"text-delta": "text", "reasoning-delta": "reasoning", "tool-ca
 # How far messages are looked for in the states of graphs, and how many items of each list.
 _DEPTH: Final = 4
 _MOST: Final = 101
+SESSIONS: Final = ("session_id", "thread_id", "conversation_id")
+"""What names a conversation in a run's metadata; the first that is there."""
+
 _CALLS: Final = frozenset({"tool_call", "tool_call_chunk", "server_tool_call", "server_tool_call_chunk"})
 
 
@@ -41,6 +44,15 @@ def name_of(serialized: Mapping[str, Any] | None, told: Mapping[str, Any]) -> st
         return str(name)
     path = table.get("id")
     return str(path[-1]) if isinstance(path, list) and path else ""
+
+
+def conversation_of(told: Mapping[str, Any]) -> str | None:
+    """The conversation that a run belongs to, by its metadata; None where that says nothing."""
+    for name in SESSIONS:
+        value = told.get(name)
+        if isinstance(value, (str, int)) and str(value):
+            return str(value)
+    return None
 
 
 def is_agent(metadata: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
@@ -62,8 +74,8 @@ def asked(run: Run, metadata: Mapping[str, Any], told: Mapping[str, Any]) -> Non
     """Who is asked, as far as it is known before the answer."""
     params = told.get("invocation_params")
     params = params if isinstance(params, dict) else {}
-    run.provider = _text(metadata.get("ls_provider"))
-    run.model = _text(metadata.get("ls_model_name"), params.get("model"), params.get("model_name"))
+    run.provider = text(metadata.get("ls_provider"))
+    run.model = text(metadata.get("ls_model_name"), params.get("model"), params.get("model_name"))
     run.ours = run.provider == PROVIDER
     if run.ours:
         # Who it will be is the route's to decide.
@@ -121,7 +133,7 @@ def tool_answered(output: object) -> JSON:
     """A tool's result."""
     content = getattr(output, "content", output)
     part: dict[str, JSON] = {"type": "tool_call_response", "response": data(content)}
-    if call_id := _text(getattr(output, "tool_call_id", None)):
+    if call_id := text(getattr(output, "tool_call_id", None)):
         part["id"] = call_id
     return {"role": "tool", "parts": [part]}
 
@@ -208,12 +220,12 @@ def _identify(run: Run, metadata: object) -> None:
     own = metadata.get(KEY)
     if isinstance(own, dict):
         run.ours = True
-        run.call_id = _text(own.get("call_id")) or run.call_id
-        provider, _, model = (_text(own.get("target")) or "").partition("/")
+        run.call_id = text(own.get("call_id")) or run.call_id
+        provider, _, model = (text(own.get("target")) or "").partition("/")
         run.provider, run.model = provider or run.provider, model or run.model
         return
-    run.model = _text(metadata.get("model_name"), metadata.get("model")) or run.model
-    named = _text(metadata.get("model_provider"))
+    run.model = text(metadata.get("model_name"), metadata.get("model")) or run.model
+    named = text(metadata.get("model_provider"))
     if named is not None and named != PROVIDER:
         run.provider = named
 
@@ -266,5 +278,6 @@ def _table(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(*values: object) -> str | None:
+def text(*values: object) -> str | None:
+    """The first of some values that is a text and not empty."""
     return next((value for value in values if isinstance(value, str) and value), None)

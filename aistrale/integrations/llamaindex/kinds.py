@@ -135,6 +135,12 @@ def name_of(instance: object, kind: RunType, name: str) -> str:
     return name
 
 
+def description_of(instance: object, kind: RunType) -> str | None:
+    """What a tool is for."""
+    own = getattr(getattr(instance, "metadata", None), "description", None) if kind == "tool" else None
+    return own if isinstance(own, str) and own else None
+
+
 def provider_of(instance: object) -> str | None:
     """Who is asked by a model's class, as far as that is certain; never a guess, since prices hang on it."""
     for cls in type(instance).__mro__:

@@ -21,7 +21,7 @@ from llama_index_instrumentation.span import active_span_id
 
 from aistrale.integrations.llamaindex.asking import followers
 from aistrale.integrations.llamaindex.enclosing import enclosing_call
-from aistrale.integrations.llamaindex.kinds import kind_of, label, name_of, provider_of
+from aistrale.integrations.llamaindex.kinds import description_of, kind_of, label, name_of, provider_of
 from aistrale.integrations.llamaindex.usage import usage_of
 from aistrale.integrations.reports import MODELS, Reports, together
 from aistrale.integrations.runs import LIMIT, TTL, Run, RunMap, RunUsage
@@ -257,7 +257,9 @@ class Tracker:
         if kind is not None and told:
             above = parent_id if around is None else (None if host is None else host.id)
             shown = name if instance is None else name_of(instance, kind, name)
-            step.run = self.reports.begin(span_id, kind, shown, above, _tags(tags))
+            step.run = self.reports.begin(
+                span_id, kind, shown, above, _tags(tags), description=description_of(instance, kind)
+            )
             step.host = step if step.run is not None else host
             if step.run is not None and kind in MODELS:
                 step.run.provider = provider_of(instance)

@@ -66,6 +66,18 @@ OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
 
+# --- steps of frameworks ---------------------------------------------------------------------------------------------
+
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_TYPE: Final = "gen_ai.tool.type"
+TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+AGENT_NAME: Final = "gen_ai.agent.name"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+QUERY_TEXT: Final = "gen_ai.retrieval.query.text"
+
 # --- what only OpenAI has --------------------------------------------------------------------------------------------
 
 OPENAI_API: Final = "openai.api.type"
@@ -80,6 +92,9 @@ TOKEN_USAGE: Final = "gen_ai.client.token.usage"  # noqa: S105 - a metric
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"
 TIME_PER_OUTPUT_CHUNK: Final = "gen_ai.client.operation.time_per_output_chunk"
 TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - an attribute
+TOOL_DURATION: Final = "gen_ai.execute_tool.duration"
+AGENT_DURATION: Final = "gen_ai.invoke_agent.duration"
+WORKFLOW_DURATION: Final = "gen_ai.invoke_workflow.duration"
 
 SECONDS_BUCKETS: Final = (
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
@@ -87,6 +102,9 @@ SECONDS_BUCKETS: Final = (
 TOKEN_BUCKETS: Final = (
     1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
 )  # fmt: skip
+
+AGENT_BUCKETS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6)
+WORKFLOW_BUCKETS: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 
 # --- ours: there are no conventions for attempts, routes and money ---------------------------------------------------
 
@@ -112,6 +130,9 @@ WORKSPACE: Final = "aistrale.workspace"
 PROJECT: Final = "aistrale.project"
 SESSION: Final = "aistrale.session"
 TAG: Final = "aistrale.tag."
+FRAMEWORK: Final = "aistrale.framework"
+RUN_ID: Final = "aistrale.run.id"
+DOCUMENTS: Final = "aistrale.documents"
 COUNTED_BY: Final = "aistrale.counted_by"
 """Who has counted the tokens of an attempt that another instrumentation stands around."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call
+    from aistrale.telemetry.instrument import Step
     from aistrale.telemetry.otel.attributes import Attributes
 
 
@@ -15,12 +16,22 @@ class Flavour(Protocol):
     usage: bool
     """Whether the conventions' tokens are on spans at all; False where the backend has a form of its own for them."""
 
-    def call(self, call: Call, *, rooted: bool) -> Attributes:
+    def call(self, call: Call, *, rooted: bool, inside: bool = False) -> Attributes:
         """Of a call that begins.
 
         Args:
             call: It.
-            rooted: Whether its span has none above it.
+            rooted: Whether its span has none above it that goes elsewhere.
+            inside: Whether it is made inside of a step of a framework, whose span stands above it.
+        """
+        ...
+
+    def step(self, step: Step, *, rooted: bool) -> Attributes:
+        """Of a step of a framework that begins.
+
+        Args:
+            step: It.
+            rooted: As above.
         """
         ...
 
@@ -40,7 +51,11 @@ class Plain:
 
     usage = True
 
-    def call(self, call: Call, *, rooted: bool) -> Attributes:
+    def call(self, call: Call, *, rooted: bool, inside: bool = False) -> Attributes:
+        """None."""
+        return {}
+
+    def step(self, step: Step, *, rooted: bool) -> Attributes:
         """None."""
         return {}
 

@@ -72,6 +72,27 @@ class CallMetrics:
                 meter, words.TIME_PER_OUTPUT_CHUNK, "s", "Time between a stream's pieces.", words.SECONDS_BUCKETS
             )
         self._waiting: deque[tuple[float, Attributes]] = deque(maxlen=_MOST_GAPS)
+        self._meter = meter
+        # Made with the first step: most applications use no framework.
+        self._steps: dict[str, Histogram] = {}
+        self._lock = threading.Lock()
+
+    def step(self, name: str, buckets: Sequence[float], seconds: float, found: Attributes, context: Context) -> None:
+        """A step of a framework is over.
+
+        Args:
+            name: Of the metric.
+            buckets: Its boundaries, in seconds.
+            seconds: How long it took.
+            found: What it is filed under.
+            context: With its span.
+        """
+        histogram = self._steps.get(name)
+        if histogram is None:
+            with self._lock:
+                histogram = self._steps.get(name) or _histogram(self._meter, name, "s", "Time of a step.", buckets)
+                self._steps[name] = histogram
+        histogram.record(seconds, found, **({"context": context} if _NEAR else {}))
 
     def attempt(
         self,

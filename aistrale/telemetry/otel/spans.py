@@ -20,6 +20,7 @@ from aistrale.telemetry.otel.events import emit_details
 from aistrale.telemetry.otel.flavour import Flavour, Plain
 from aistrale.telemetry.otel.messages import span_content
 from aistrale.telemetry.otel.requests import request_attributes
+from aistrale.telemetry.otel.steps import Steps
 from aistrale.telemetry.otel.suppression import Counter, beneath, counted_by, muted
 from aistrale.types import EmbedRequest
 
@@ -69,6 +70,8 @@ class SpanMaker:
         self._shared = shared
         self.mode = settings.content_mode()
         self.events = settings.emits_events()
+        self._steps = Steps(source, self.profile, self.flavour, self.mode)
+        self.step = self._steps.begin
 
     @property
     def content(self) -> bool:
@@ -92,8 +95,11 @@ class SpanMaker:
         if shared and counter is None and muted():
             return None
         parent = otel_context.get_current()
+        step = self._steps.around(call.id, parent)
         if counter is not None and counter.span is not None:
             parent = set_span_in_context(counter.span, parent)
+        elif step is not None:
+            parent = step
         if tracer is None:
             return CallSpan(None, parent, counter)
         vectors = isinstance(call.request, EmbedRequest)
@@ -101,7 +107,7 @@ class SpanMaker:
         if counter is not None:
             found[words.COUNTED_BY] = counter.name
         rooted = not get_current_span(parent).get_span_context().is_valid
-        found.update(self.flavour.call(call, rooted=rooted))
+        found.update(self.flavour.call(call, rooted=rooted or parent is step, inside=parent is step))
         name = f"aistrale {'embeddings' if vectors else 'chat'} {call.asked}"
         span = tracer.start_span(name, parent, SpanKind.INTERNAL, reading.sendable(found))
         return CallSpan(span, parent, counter, call)

@@ -23,7 +23,8 @@ from aistrale.types import EmbedRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aistrale.core.call import Attempt, Call
+    from aistrale.core.call import Attempt, Call, Context
+    from aistrale.telemetry.instrument import Step
     from aistrale.telemetry.otel.attributes import Attributes
     from aistrale.types import Usage
 
@@ -42,6 +43,9 @@ _BUCKETS: Final = (
     ("output_audio_tokens", "audio_output"),
     ("output_image_tokens", "image_output"),
 )
+
+# Its words for the steps of frameworks; a retrieval and a workflow it does not know by their operations.
+_STEPS: Final = {"agent": "agent", "tool": "tool", "retriever": "retriever", "chain": "chain", "query": "chain"}
 
 
 class LangfuseSink(OTLPSink):
@@ -114,10 +118,24 @@ class LangfuseFlavour:
 
     usage = False
 
-    def call(self, call: Call, *, rooted: bool) -> Attributes:
+    def call(self, call: Call, *, rooted: bool, inside: bool = False) -> Attributes:
         """The trace: whose it is, and what it is called."""
-        found = {**_whose(call), "langfuse.observation.type": "span"}
-        found["langfuse.trace.name"] = call.context.name or "aistrale"
+        found = {**_whose(call.context), "langfuse.observation.type": "span"}
+        if call.context.name or not inside:
+            found["langfuse.trace.name"] = call.context.name or "aistrale"
+        return self._first(found, rooted=rooted)
+
+    def step(self, step: Step, *, rooted: bool) -> Attributes:
+        """What it is to Langfuse, and the trace of the outermost."""
+        found = {**_whose(step.context), "langfuse.observation.type": _STEPS.get(step.type, "span")}
+        if step.root:
+            found["langfuse.trace.name"] = step.context.name or step.name
+        if step.conversation:
+            found["langfuse.session.id"] = step.conversation
+        return self._first(found, rooted=rooted)
+
+    @staticmethod
+    def _first(found: Attributes, *, rooted: bool) -> Attributes:
         if not rooted:
             # The span above goes elsewhere: for Langfuse this one is the first.
             found["langfuse.internal.as_root"] = True
@@ -125,7 +143,7 @@ class LangfuseFlavour:
 
     def attempt(self, call: Call, attempt: Attempt, *, counted: bool) -> Attributes:
         """The generation: tokens and money in parts that do not overlap."""
-        found = _whose(call)
+        found = _whose(call.context)
         failed = error_type(attempt)
         if failed is not None:
             found["langfuse.observation.level"] = "ERROR"
@@ -153,8 +171,7 @@ def usage_details(usage: Usage) -> dict[str, int]:
     return found
 
 
-def _whose(call: Call) -> Attributes:
-    context = call.context
+def _whose(context: Context) -> Attributes:
     found: Attributes = {}
     if context.session:
         found["langfuse.session.id"] = context.session
