@@ -182,7 +182,7 @@ def _show_tries(found: Sequence[LoggedTry]) -> None:
 
 
 @command.command("replay", short_help="Send messages again.")
-@click.argument("message", metavar="ID", required=False)
+@click.argument("message", metavar="[ID]", required=False)
 @click.option("--dead", is_flag=True, help="All that were given up.")
 @click.option("--since", callback=when, metavar="7d|DATE", help="Only what happened since: 90m, 12h, 7d, 2w, or a day.")
 @click.option("--name", help="Only those of one endpoint.")
@@ -197,6 +197,10 @@ def replay(*, message: str | None, dead: bool, since: datetime | None, name: str
         raise click.UsageError("name an ID, or --dead")
     book = _log()
     queued = book.replay(message=message, endpoint=name, since=0.0 if since is None else since.timestamp())
+    if message is not None and not queued:
+        raise ConfigurationError(
+            f"there is no message {message}", field="id", hint="`aistrale webhooks log` shows those that there are."
+        )
     names = {endpoint for _, endpoint in queued}
     sinks = {sink.name: sink for sink in _configured()} if queued else {}
     until = time.monotonic() + _REPLAY_SECONDS
@@ -261,7 +265,7 @@ def _named(name: str) -> WebhookSink:
 
 
 def _unknown(name: str, known: Sequence[str]) -> ConfigurationError:
-    hint = f"Known: {', '.join(known)}." if known else "There is none yet."
+    hint = f"Known: {', '.join(known)}." if known else "There is none yet; an address begins with https://."
     return ConfigurationError(f"{name} is no webhook", field="name", hint=hint)
 
 

@@ -146,6 +146,9 @@ def test_dead_letters_are_sent_again_with_their_ids(cli, receiver, monkeypatch):
     assert [each.id for each in receiver.got].count(one) == 2
     assert {each.id for each in receiver.got} == ids
     assert "nothing of that kind" in cli("webhooks", "replay", "--dead").stderr
+    mistyped = cli("webhooks", "replay", "msg_nobody")
+    assert mistyped.exit_code == 2
+    assert "there is no message msg_nobody" in mistyped.stderr
     assert "name an ID" in cli("webhooks", "replay").stderr
     assert "name an ID" in cli("webhooks", "replay", one, "--dead").stderr
 
