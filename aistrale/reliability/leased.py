@@ -46,11 +46,22 @@ class Lessor(Protocol):
         ...
 
     def bucket(self, name: str, rate: float, capacity: float) -> LeasedBucket:
-        """The bucket of a limit, by its name in the settings."""
+        """The bucket of a limit.
+
+        Args:
+            name: Of the limit, as settings have it.
+            rate: Tokens a second of all processes together, more than 0.
+            capacity: Most tokens that it holds.
+        """
         ...
 
     def lacks(self, most: tuple[float, float, float, float], now: float) -> bool:
-        """Whether a call would have to ask; the gate's lock is held."""
+        """Whether a call would have to ask; the gate's lock is held.
+
+        Args:
+            most: What the call may use, by kind.
+            now: Monotonic seconds.
+        """
         ...
 
     def lease(self, gate: Gate, most: tuple[float, float, float, float], wait: float) -> None:
@@ -64,7 +75,7 @@ class Lessor(Protocol):
         ...
 
     def throttled(self, seconds: float) -> None:
-        """Tell the others that the provider asks everybody to wait; does not block."""
+        """Tell the others that the provider asks everybody to wait for some seconds; does not block."""
         ...
 
     def told(self, limits: RateLimits) -> None:
@@ -187,7 +198,7 @@ class LeasedBucket(TokenBucket):
         return 0.0 if now - self._last > _MEASURE else min(self._use, self.rate) * _SLICE
 
     def granted(self, amount: float, wait: float, now: float) -> None:
-        """An amount is ours, to be taken in `wait` seconds."""
+        """An amount is ours, to be taken in `wait` seconds; `now` is in monotonic seconds, here and below."""
         self._look(now)
         if self._alone is not None:
             return

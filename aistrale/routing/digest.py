@@ -51,7 +51,14 @@ class Digest:
         return self._firsts[0] / self._firsts[1] if self._firsts[1] else None
 
     def add(self, outcome: Outcome, latency: float | None, first_token: float | None, errors: float) -> None:
-        """An attempt has ended; `errors` is what the recent errors come to."""
+        """An attempt has ended.
+
+        Args:
+            outcome: How.
+            latency: Seconds; None where it has none.
+            first_token: Seconds to the first content of a stream; None for an answer in one piece.
+            errors: What the recent errors come to, by weight.
+        """
         self.good += GOOD[outcome]
         self.samples += 1
         self.errors = errors

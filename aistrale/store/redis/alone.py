@@ -55,7 +55,13 @@ class Alone:
     def reserve(
         self, slots: Sequence[Slot], amounts: Sequence[Decimal], now: float
     ) -> tuple[Hold | Short, MemoryStore]:
-        """Set money aside of the share, and where."""
+        """Set money aside of the share, and where.
+
+        Args:
+            slots: All of them or none.
+            amounts: US dollars, by slot.
+            now: Unix seconds.
+        """
         store = self.store
         result = store.reserve([self._own(store, slot, now) for slot in slots], amounts, now)
         if isinstance(result, Short):

@@ -100,7 +100,14 @@ class Bookkeeping:
     # --- reservations ------------------------------------------------------------------------------------------------
 
     def reserve(self, slot: Slot, start: str, amount: Decimal, count: int) -> None:
-        """Count a reservation, or its growth."""
+        """Count a reservation, its growth, or its end.
+
+        Args:
+            slot: Which counter.
+            start: Where its window begins, in writing.
+            amount: US dollars; negative for what is given back.
+            count: 1 for a new reservation, -1 for one that ends, 0 for one that grows or shrinks.
+        """
         own = self.open.get((slot.key, start))
         if own is None:
             own = self.open[slot.key, start] = Open(slot, start)
@@ -110,7 +117,13 @@ class Bookkeeping:
             del self.open[slot.key, start]
 
     def owe(self, slot: Slot, start: str, step: int) -> Owed:
-        """What is to be told of a window, to be added to."""
+        """What is to be told of a window, to be added to.
+
+        Args:
+            slot: Which counter.
+            start: Where its window begins, in writing.
+            step: The step of a rolling window; 0 for all others.
+        """
         key = (slot.key, start, step)
         owed = self.owed.get(key)
         if owed is None:

@@ -66,6 +66,12 @@ class BudgetWire:
     ) -> tuple[list[Stands], Short | None]:
         """Set money aside, or more of it where some is held.
 
+        Args:
+            slots: Where, in all of them or in none.
+            amounts: US dollars, by slot.
+            held: What is held already, by slot; None for a new reservation.
+            now: When.
+
         Returns:
             What the slots stand at, and None; or what the one stands at that is short, and why.
         """
@@ -78,7 +84,14 @@ class BudgetWire:
         return self._read(lambda: _reserved(reply, slots, amounts))
 
     def seed(self, slot: Slot, spent: Sequence[tuple[float, Decimal]], now: float, *, joining: bool = False) -> Stands:
-        """Begin a counter with the past; what it stands at."""
+        """Begin a counter with the past; what it stands at.
+
+        Args:
+            slot: Which one.
+            spent: Instants, and US dollars that were spent then.
+            now: When.
+            joining: Whether by who makes this process known, so that it need not be known yet.
+        """
         marks = [write(exact(mark)) for mark in slot.marks]
         args: list[object] = [start_of(slot), *_window(slot, now), token_hex(8), len(marks), *marks]
         for at, amount in spent:

@@ -132,6 +132,14 @@ class Connection:
     def run(self, script: Script, keys: Sequence[str], args: Sequence[object]) -> Reply:
         """Run a script; for at most about the timeout, and the first time a second, or twice the timeout.
 
+        Args:
+            script: Which one.
+            keys: Its KEYS, whole.
+            args: Its ARGV: text, bytes or numbers.
+
+        Returns:
+            What it answers: bytes and whole numbers.
+
         Raises:
             Away: Redis is left alone, or has just failed.
         """
@@ -177,7 +185,7 @@ class Connection:
             self.rejoin(again=again)
 
     def ask(self, script: Script, keys: Sequence[str], args: Sequence[object]) -> Reply:
-        """The same without asking whether Redis is left alone; for those who find out.
+        """As `run`, without asking whether Redis is left alone; for those who find out.
 
         Raises:
             Away: It failed.

@@ -29,7 +29,13 @@ class Past:
         self._untold: dict[str, _Seed] = {}
 
     def add(self, slot: Slot, spent: Sequence[tuple[float, Decimal]], note: str | None) -> None:
-        """The past of a counter is known here."""
+        """The past of a counter is known here.
+
+        Args:
+            slot: Which one.
+            spent: Instants in Unix seconds, and US dollars that were spent then.
+            note: What is not certain about it.
+        """
         self._seeds[slot.key] = self._untold[slot.key] = _Seed(slot, spent, note)
         while len(self._seeds) > KEEP:
             self._untold.pop(self._seeds.popitem(last=False)[0], None)

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 class SharedHold(Hold):
-    """Money set aside in counters of which Redis keeps some, and this process others."""
+    """Money set aside in counters of which Redis keeps some, and this process others.
+
+    Args:
+        store: Settles it.
+        slots: Where.
+        amounts: US dollars, by slot.
+        at: When, in Unix seconds of Redis' clock.
+        epoch: Of the store: a forked child settles nothing of its parent's.
+    """
 
     __slots__ = ("alone", "alone_in", "own", "since", "starts", "told")
 
