@@ -19,6 +19,7 @@ from aistrale.store.ledger import SQLiteLedger
 from aistrale.store.reader import MARKER, frame
 from aistrale.store.segment import lock_file, segments_in
 from aistrale.store.shipper import LOCK_NAME, Shipper
+from tests.store.crashing import CrashError, Crashing
 
 
 @pytest.fixture
@@ -219,33 +220,8 @@ def test_a_deadline_ends_between_batches(home, journal, ledger, clock, call):
 # -- exactly once -----------------------------------------------------------------------------------------------
 
 
-class CrashError(BaseException):
-    """The process ends here, as far as the shipper can tell."""
-
-
-class Crashing(SQLiteLedger):
-    """Ends the process before or after one of its steps, whichever is the next in the count."""
-
-    steps_left = 0
-
-    def _step(self):
-        self.steps_left -= 1
-        if self.steps_left == 0:
-            raise CrashError
-
-    def write_batch(self, rows, cursor):
-        self._step()
-        super().write_batch(rows, cursor)
-        self._step()
-
-    def forget(self, segments):
-        self._step()
-        super().forget(segments)
-        self._step()
-
-    def cursors(self):
-        self._step()
-        return super().cursors()
+class CrashingLedger(Crashing, SQLiteLedger):
+    pass
 
 
 def count_arrivals(home):
@@ -278,7 +254,7 @@ def test_rows_arrive_once_however_often_the_shipper_dies(home, journal, ledger, 
             expected.append(f"{crash_at}-{number}")
             journal.append(call(expected[-1]))
         clock.now += SEGMENT_SECONDS
-        crashing = Crashing(home / "ledger.sqlite3")
+        crashing = CrashingLedger(home / "ledger.sqlite3")
         crashing.steps_left = crash_at
         with contextlib.suppress(CrashError):
             Shipper(home / "journal", crashing, batch_rows=3).ship()

@@ -17,6 +17,7 @@ from aistrale.store.postgres.ledger import PostgresLedger
 from aistrale.store.protocol import Cursor
 from aistrale.store.segment import segments_in
 from aistrale.store.shipper import Shipper
+from tests.store.crashing import CrashError, Crashing
 
 CURSOR = Cursor("boot-1-1-1", 0)
 
@@ -78,33 +79,8 @@ def test_a_sealed_segment_is_deleted_and_forgotten_once_it_is_shipped(home, jour
     assert (left(home), ledger.cursors(), len(ledger.calls())) == ([], {}, 3)
 
 
-class CrashError(BaseException):
-    """The process ends here, as far as the shipper can tell."""
-
-
-class Crashing(PostgresLedger):
-    """Ends the process before or after one of its steps, whichever is the next in the count."""
-
-    steps_left = 0
-
-    def _step(self):
-        self.steps_left -= 1
-        if self.steps_left == 0:
-            raise CrashError
-
-    def write_batch(self, rows, cursor):
-        self._step()
-        super().write_batch(rows, cursor)
-        self._step()
-
-    def forget(self, segments):
-        self._step()
-        super().forget(segments)
-        self._step()
-
-    def cursors(self):
-        self._step()
-        return super().cursors()
+class CrashingLedger(Crashing, PostgresLedger):
+    pass
 
 
 def test_rows_arrive_once_however_often_the_shipper_dies(
@@ -118,7 +94,7 @@ def test_rows_arrive_once_however_often_the_shipper_dies(
             expected.append(f"{crash_at}-{number}")
             journal.append(call(expected[-1]))
         clock.now += SEGMENT_SECONDS
-        crashing = Crashing(Address.parse(address), Installation(home))
+        crashing = CrashingLedger(Address.parse(address), Installation(home))
         crashing.steps_left = crash_at
         with contextlib.suppress(CrashError):
             Shipper(home, crashing, batch_rows=3).ship()

@@ -28,3 +28,21 @@ def lasting(tmp_path_factory):
     started = RedisServer(tmp_path_factory.mktemp("r")).start()
     yield started
     started.stop()
+
+
+@pytest.fixture
+def processes(lasting, request):
+    """Processes that share what the module is about, which says in its class `Processes` how they are started."""
+    made = request.module.Processes(lasting)
+    yield made
+    for fleet in made.fleets:
+        fleet.drop()
+
+
+@pytest.fixture
+def frail(server, request):
+    """The same at a Redis that may be killed."""
+    made = request.module.Processes(server)
+    yield made
+    for fleet in made.fleets:
+        fleet.drop()

@@ -35,22 +35,6 @@ class Processes:
         return self.client.keys(self.fleets[0].key("*"))
 
 
-@pytest.fixture
-def processes(lasting):
-    made = Processes(lasting)
-    yield made
-    for fleet in made.fleets:
-        fleet.drop()
-
-
-@pytest.fixture
-def frail(server):
-    made = Processes(server)
-    yield made
-    for fleet in made.fleets:
-        fleet.drop()
-
-
 def test_what_one_remembers_another_is_served(processes):
     one, two = processes.start(), processes.start()
     kept = entry(b"\n:\x00 bytes\n")

@@ -49,22 +49,6 @@ class Processes:
         return balance.spent, balance.reserved
 
 
-@pytest.fixture
-def processes(lasting):
-    made = Processes(lasting)
-    yield made
-    for fleet in made.fleets:
-        fleet.drop()
-
-
-@pytest.fixture
-def frail(server):
-    made = Processes(server)
-    yield made
-    for fleet in made.fleets:
-        fleet.drop()
-
-
 def reserve(store, which, amount, *, now=NOW):
     return store.reserve([which], usd(amount), now)
 

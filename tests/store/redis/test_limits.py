@@ -35,22 +35,6 @@ class Processes:
         return fleet, gate
 
 
-@pytest.fixture
-def processes(lasting):
-    made = Processes(lasting)
-    yield made
-    for fleet in made.fleets:
-        fleet.drop()
-
-
-@pytest.fixture
-def frail(server):
-    made = Processes(server)
-    yield made
-    for fleet in made.fleets:
-        fleet.drop()
-
-
 def go(gate, *, tokens=0, out=0, wait=0.0):
     """A call that comes now: its ticket, if it may go at once."""
     now = time.monotonic()
