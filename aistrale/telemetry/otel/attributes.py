@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from aistrale.telemetry.otel import conventions as words
-from aistrale.types import EmbedRequest
+from aistrale.telemetry.otel.modalities import modality_counts
+from aistrale.types import EmbedRequest, ProviderPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from aistrale.core.reply import Reply
     from aistrale.store.records import CallRow
     from aistrale.telemetry.otel.conventions import Operation, Profile
-    from aistrale.types import Choice, Completion, Embeddings, Usage
+    from aistrale.types import Choice, Completion, Embeddings, Part, Usage
 
 Value: TypeAlias = "str | bool | int | float | Sequence[str]"
 Attributes: TypeAlias = dict[str, "Value"]
@@ -187,9 +188,16 @@ def answer_attributes(call: Call, attempt: Attempt, reply: Reply, profile: Profi
         found[words.FINISH_REASONS] = tuple(reasons)
     if call.stream and attempt.first_token is not None and profile.details:
         found[words.FIRST_CHUNK] = attempt.first_token
+    if profile.renamed and any(_is_compaction(part) for choice in answer.choices for part in choice.message.parts):
+        found[words.COMPACTED] = True
     if speaks_openai(attempt.target):
         _openai_answer(answer, found)
     return found
+
+
+def _is_compaction(part: Part) -> bool:
+    """Whether the provider has put a summary in the place of what was said before."""
+    return isinstance(part, ProviderPart) and part.data.get("type") == "compaction"
 
 
 def broke_off(attempt: Attempt) -> bool:
@@ -245,10 +253,7 @@ def usage_attributes(usage: Usage | None, profile: Profile, cache_tokens: str, *
                 found[name] = usage.cache_write_total
             found[words.REASONING_TOKENS] = usage.reasoning
         if profile.renamed:
-            found[words.AUDIO_INPUT_TOKENS] = usage.audio_input
-            found[words.AUDIO_OUTPUT_TOKENS] = usage.audio_output
-            found[words.IMAGE_INPUT_TOKENS] = usage.image_input
-            found[words.IMAGE_OUTPUT_TOKENS] = usage.image_output
+            found.update({f"{words.USAGE}{name}": count for name, count in modality_counts(usage).items()})
     return {name: count for name, count in found.items() if count is not None}
 
 

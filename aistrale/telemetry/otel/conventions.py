@@ -35,6 +35,9 @@ PRESENCE_PENALTY: Final = "gen_ai.request.presence_penalty"
 MAX_TOKENS: Final = "gen_ai.request.max_tokens"
 STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
 REASONING_LEVEL: Final = "gen_ai.request.reasoning.level"
+COMPACTED: Final = "gen_ai.conversation.compacted"
+PROMPT_NAME: Final = "gen_ai.prompt.name"
+PROMPT_VERSION: Final = "gen_ai.prompt.version"
 PREVIOUS_RESPONSE: Final = "gen_ai.request.previous_response.id"
 ENCODING_FORMATS: Final = "gen_ai.request.encoding_formats"
 DIMENSIONS: Final = "gen_ai.embeddings.dimension.count"
@@ -47,16 +50,13 @@ RESPONSE_MODEL: Final = "gen_ai.response.model"
 FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 ERROR_TYPE: Final = "error.type"
 
+USAGE: Final = "gen_ai.usage."
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
 CACHE_CREATION_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
-AUDIO_INPUT_TOKENS: Final = "gen_ai.usage.audio.input_tokens"
-AUDIO_OUTPUT_TOKENS: Final = "gen_ai.usage.audio.output_tokens"
-IMAGE_INPUT_TOKENS: Final = "gen_ai.usage.image.input_tokens"
-IMAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.image.output_tokens"
 
 # --- content ---------------------------------------------------------------------------------------------------------
 
@@ -65,6 +65,8 @@ INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
+EXCEPTION_EVENT: Final = "gen_ai.client.operation.exception"
+EXCEPTION_TYPE: Final = "exception.type"
 
 # --- steps of frameworks ---------------------------------------------------------------------------------------------
 

@@ -37,16 +37,33 @@ def emit_details(
     found: dict[str, object] = dict(attributes)
     if content is not None:
         found.update(event_content(content, tools=tools))
+    _emit(logger, context, words.DETAILS_EVENT, _logs.SeverityNumber.INFO, found)
+
+
+def emit_exception(logger: Logger, context: Context, failed: str) -> None:
+    """Emit the event of an exchange that failed.
+
+    Args:
+        logger: Where to.
+        context: With the exchange's span, which the event belongs to.
+        failed: The class of the error; what it says may quote the prompt.
+    """
+    _emit(logger, context, words.EXCEPTION_EVENT, _logs.SeverityNumber.WARN, {words.EXCEPTION_TYPE: failed})
+
+
+def _emit(
+    logger: Logger, context: Context, name: str, severity: _logs.SeverityNumber, attributes: dict[str, object]
+) -> None:
     # The module is still private in the API, and the class has changed with its releases.
     record = cast("Any", _logs.LogRecord)
     common = {
         "timestamp": time.time_ns(),
         "context": context,
-        "severity_number": _logs.SeverityNumber.INFO,
-        "attributes": found,
+        "severity_number": severity,
+        "attributes": attributes,
     }
     try:
-        made = record(event_name=words.DETAILS_EVENT, **common)
+        made = record(event_name=name, **common)
     except TypeError:
         if "events" not in _reported:
             _reported.add("events")

@@ -122,6 +122,12 @@ def _newer(request: Request, found: Attributes) -> None:
     before = _field(request, "previous_response_id") or _field(request, "previous_interaction_id")
     if isinstance(before, str):
         found[words.PREVIOUS_RESPONSE] = before
+    # A template that is kept with OpenAI, in its Responses API.
+    template = _field(request, "prompt")
+    if isinstance(template, dict) and isinstance(name := template.get("id"), str):
+        found[words.PROMPT_NAME] = name
+        if isinstance(version := template.get("version"), str):
+            found[words.PROMPT_VERSION] = version
 
 
 def _output_type(request: Request) -> str | None:

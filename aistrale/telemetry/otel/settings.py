@@ -42,7 +42,7 @@ class OTelSettings:
             context asks for content, else nowhere. What this or the variable asks for holds for every call whose
             context does not say `capture=False`.
         events: Whether an event `gen_ai.client.inference.operation.details` is emitted for every attempt; None for what
-            OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT says, else where content stands on events.
+            OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT says, else where `content` says that it stands on events.
         count: "auto": where another instrumentation has made a model's span around a call, ours carry no tokens and no
             metrics, so that they are counted once. "always": they do all the same. "never": they never do.
         cache_tokens: What tokens that were written to a cache are called: "write" or "creation" after the attributes
@@ -95,7 +95,8 @@ class OTelSettings:
         said = os.environ.get(EVENT_VARIABLE, "").strip().lower()
         if said in {"true", "false"}:
             return said == "true"
-        return self.content_mode() in {"event", "span_and_event"}
+        # As OpenTelemetry has its variables: the one that asks for content on events does not make any.
+        return self.content in {"event", "span_and_event"}
 
 
 _CHOICES: Final[dict[str, tuple[object, ...]]] = {

@@ -16,7 +16,7 @@ from aistrale.core.exchange import HttpRequest
 from aistrale.core.stream import says
 from aistrale.telemetry.otel import attributes as reading
 from aistrale.telemetry.otel import conventions as words
-from aistrale.telemetry.otel.events import emit_details
+from aistrale.telemetry.otel.events import emit_details, emit_exception
 from aistrale.telemetry.otel.flavour import Flavour, Plain
 from aistrale.telemetry.otel.messages import span_content
 from aistrale.telemetry.otel.requests import request_attributes
@@ -368,6 +368,9 @@ class AttemptSpan(_Current):
             shown = content if maker.mode in {"event", "span_and_event"} else None
             attributes = {**reading.sendable(self._begun), **found}
             emit_details(logger, self._context, attributes, shown, tools=maker.profile.details)
+            failed = found.get(words.ERROR_TYPE)
+            if isinstance(failed, str) and failed != reading.CANCELLED and maker.profile.details:
+                emit_exception(logger, self._context, failed)
 
 
 def _propagate(call: Call, attempt: Attempt, span: OTelSpan) -> None:

@@ -27,6 +27,9 @@ INFERENCE = {
     "gen_ai.request.top_p": ("double", "r"),
     "gen_ai.request.reasoning.level": ("str", "r"),
     "gen_ai.request.previous_response.id": ("str", "r"),
+    "gen_ai.conversation.compacted": ("bool", "r"),
+    "gen_ai.prompt.name": ("str", "C"),
+    "gen_ai.prompt.version": ("str", "C"),
     "gen_ai.response.finish_reasons": ("str[]", "r"),
     "gen_ai.response.id": ("str", "r"),
     "gen_ai.response.model": ("str", "r"),
@@ -36,10 +39,11 @@ INFERENCE = {
     "gen_ai.usage.cache_read.input_tokens": ("int", "r"),
     "gen_ai.usage.cache_write.input_tokens": ("int", "r"),
     "gen_ai.usage.reasoning.output_tokens": ("int", "r"),
-    "gen_ai.usage.audio.input_tokens": ("int", "r"),
-    "gen_ai.usage.audio.output_tokens": ("int", "r"),
-    "gen_ai.usage.image.input_tokens": ("int", "r"),
-    "gen_ai.usage.image.output_tokens": ("int", "r"),
+    **{
+        f"gen_ai.usage.{kind}.{side}": ("int", "r")
+        for kind in ("text", "image", "audio")
+        for side in ("input_tokens", "output_tokens", "cache_read.input_tokens")
+    },
     "server.address": ("str", "r"),
     "gen_ai.system_instructions": ("str", "O"),
     "gen_ai.input.messages": ("str", "O"),

@@ -11,8 +11,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import aistrale
 from aistrale.errors import AistraleError
+from aistrale.telemetry.otel.modalities import modality_counts
 from aistrale.testing.faults import Broken, Fault, Say, Slow
-from aistrale.types import Choice, Completion, Message, TextPart, ToolCallPart, Usage
+from aistrale.types import Choice, Completion, Message, ProviderPart, TextPart, ToolCallPart, Usage
 from tests.telemetry.otel import tables
 
 MODELS = {
@@ -191,6 +192,61 @@ def test_modalities_are_parts_of_the_whole(client, sim, rig):
     found = rig.attempts[0].attributes
     assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (14, 26)
     assert (found["gen_ai.usage.audio.input_tokens"], found["gen_ai.usage.audio.output_tokens"]) == (4, 6)
+
+
+MODALITIES = [
+    (
+        "openai",
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 30,
+            "prompt_tokens_details": {"text_tokens": 60, "audio_tokens": 40, "cached_tokens": 50},
+            "completion_tokens_details": {"text_tokens": 30, "audio_tokens": 0},
+        },
+        {"text.input_tokens": 60, "audio.input_tokens": 40, "text.output_tokens": 30},
+    ),
+    (
+        "gemini",
+        {
+            "promptTokenCount": 100,
+            "cachedContentTokenCount": 30,
+            "candidatesTokenCount": 10,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 60}, {"modality": "AUDIO", "tokenCount": 40}],
+            "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 30}],
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 10}, {"modality": "TEXT"}],
+        },
+        {
+            "text.input_tokens": 60,
+            "audio.input_tokens": 40,
+            "audio.cache_read.input_tokens": 30,
+            "image.output_tokens": 10,
+        },
+    ),
+    ("anthropic", {"input_tokens": 5, "output_tokens": 4}, {}),
+]
+
+
+@pytest.mark.parametrize("case", MODALITIES, ids=lambda case: case[0])
+def test_modalities_are_those_that_the_provider_tells(case):
+    _, usage, wanted = case
+    assert modality_counts(Usage(input=100, output=10, raw=usage)) == wanted
+
+
+@pytest.mark.parametrize("raw", [{"prompt_tokens_details": 3}, {"promptTokensDetails": [1, {"modality": 2}]}, {}, None])
+def test_modalities_of_a_strange_usage_are_those_of_the_buckets(raw):
+    assert modality_counts(Usage(input=1, audio_input=2, image_output=0, raw=raw)) == {"audio.input_tokens": 2}
+
+
+def test_a_template_and_a_summary(client, sim, rig):
+    summary = ProviderPart("openai_responses", {"type": "compaction", "id": "cmp_1", "encrypted_content": "x"})
+    message = Message("assistant", [summary, TextPart("fine")])
+    made = client(providers={"openai": {**sim.settings()["providers"]["openai"], "api": "openai_responses"}})
+    with sim.script(Say(completion=Completion(choices=[Choice(message, "stop")], usage=Usage(input=1, output=1)))):
+        made.run("hi", model="openai/gpt-5-mini", extra={"prompt": {"id": "pmpt_1", "version": "2"}})
+    found = rig.attempts[0].attributes
+    tables.check(found, {**tables.INFERENCE, **tables.OPENAI})
+    assert (found["gen_ai.prompt.name"], found["gen_ai.prompt.version"]) == ("pmpt_1", "2")
+    assert found["gen_ai.conversation.compacted"] is True
 
 
 REASONS = [

@@ -11,7 +11,7 @@ from aistrale.errors import ConfigurationError
 from aistrale.telemetry.otel.messages import length_limit, written
 from aistrale.telemetry.otel.settings import OTelSettings
 from aistrale.telemetry.sinks import open_sink
-from aistrale.testing.faults import Say
+from aistrale.testing.faults import Fault, Say
 from aistrale.types import Choice, Completion, Message, Usage
 from tests.telemetry.otel.rig import need_events
 
@@ -106,9 +106,11 @@ PLACES = [
     ("NO_CONTENT", "", (False, False, 0)),
     ("SPAN_ONLY", "", (True, False, 0)),
     ("span_only", "true", (True, False, 1)),
-    ("EVENT_ONLY", "", (False, True, 1)),
+    ("EVENT_ONLY", "", (False, False, 0)),
+    ("EVENT_ONLY", "true", (False, True, 1)),
     ("EVENT_ONLY", "false", (False, False, 0)),
-    ("SPAN_AND_EVENT", "", (True, True, 1)),
+    ("SPAN_AND_EVENT", "", (True, False, 0)),
+    ("SPAN_AND_EVENT", "True", (True, True, 1)),
     ("", "true", (False, False, 1)),
     ("true", "", (False, False, 0)),
 ]
@@ -123,6 +125,23 @@ def test_environment_says_where_content_stands(client, rig, monkeypatch, case):
     monkeypatch.setenv(EMIT, emit)
     client().run("hi", model=MODEL)
     assert shown(rig) == wanted
+
+
+def test_failures_are_events_too_without_their_words(client, sim, rig):
+    need_events()
+    sim.script(Fault(status=500, message="secret"))
+    client(["otel:?events=true"], retry={"attempts": 2, "base": 0.001}).run("hi", model=MODEL)
+    first, second, third = rig.records.kept
+    assert [record.event_name.rpartition(".")[2] for record in (first, second, third)] == [
+        "details",
+        "exception",
+        "details",
+    ]
+    assert second.event_name == "gen_ai.client.operation.exception"
+    assert second.severity_number.value == 13
+    assert dict(second.attributes) == {"exception.type": "ServerError"}
+    assert (second.trace_id, second.span_id) == (first.trace_id, first.span_id)
+    assert "secret" not in str(rig.records.kept)
 
 
 WISHES = [
