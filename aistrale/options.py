@@ -292,7 +292,7 @@ def _tool_choice(choice: object, tools: Sequence[Tool]) -> ToolChoice:
     known = {tool.name for tool in tools}
     for name in choice.names:
         if name not in known:
-            raise invalid("tool_choice", f"there is no tool {name!r} among the tools")
+            raise invalid("tool_choice", f"names {name!r}, which is none of the tools")
     if not tools and choice.mode not in {"auto", "none"}:
         raise invalid("tool_choice", "demands a tool, but there are no tools")
     return choice

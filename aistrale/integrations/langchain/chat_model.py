@@ -12,6 +12,7 @@ from aistrale import default
 from aistrale.client import AsyncClient, Client  # noqa: TC001 - pydantic reads the annotations
 from aistrale.core.runtime import run_sync
 from aistrale.errors import AistraleError
+from aistrale.integrations.given import where_keys_go
 from aistrale.integrations.langchain.answers import PROVIDER, Pieces, chat_result
 from aistrale.integrations.langchain.callbacks import tell_call, tell_end
 from aistrale.integrations.langchain.errors import standardise
@@ -100,12 +101,8 @@ class ChatAistrale(BaseChatModel):
     @classmethod
     def _explain(cls, values: object) -> object:
         """Say where keys go: it is the first thing that people look for."""
-        for name in ("api_key", "base_url") if isinstance(values, dict) else ():
-            if name in cast("dict[str, object]", values):
-                raise ValueError(
-                    f"{name} is a setting of the client: aistrale.init(providers={{'openai': {{'{name}': ...}}}}), "
-                    "or client=aistrale.Client(providers=...)"
-                )
+        if isinstance(values, dict) and (said := where_keys_go(cast("dict[str, object]", values))) is not None:
+            raise ValueError(said)
         return values
 
     # --- what LangChain asks about -----------------------------------------------------------------------------------

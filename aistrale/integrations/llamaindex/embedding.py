@@ -9,6 +9,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.instrumentation.span import active_span_id
 
 from aistrale.core.runtime import run_sync
+from aistrale.integrations.given import check_client, check_fields
 from aistrale.integrations.llamaindex.asking import Handle, embed
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class AistraleEmbedding(BaseEmbedding):
         embed_batch_size: int = _BATCH,
         **values: Any,  # noqa: ANN401 - the framework's own fields
     ) -> None:
+        check_fields(type(self), values)
+        check_client(client)
         handle = Handle(client)
         if values.get("model_name") is None:
             where = cast("Options", {"model": model, "provider": provider})

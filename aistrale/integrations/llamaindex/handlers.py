@@ -15,6 +15,7 @@ from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 from aistrale.core.worker import on_fork
 from aistrale.default import get_engine
+from aistrale.integrations.given import check_client
 from aistrale.integrations.llamaindex.content import tool_input
 from aistrale.integrations.llamaindex.events import TAKES, failure, model_of, returned
 from aistrale.integrations.llamaindex.tracker import Tracker
@@ -238,7 +239,11 @@ def instrument(client: Client | AsyncClient | None = None, *, capture: bool | No
 
     Returns:
         A handle that `uninstrument` takes.
+
+    Raises:
+        ConfigurationError: This is no client.
     """
+    check_client(client)
     with _lock:
         for known in _installed:
             if _engine(known.client) is _engine(client):

@@ -19,6 +19,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from aistrale.core.runtime import run_sync
 from aistrale.errors import ConfigurationError
+from aistrale.integrations.given import check_client, check_fields
 from aistrale.integrations.llamaindex.answers import Assembler, chat_response, first_call_only, tool_selections
 from aistrale.integrations.llamaindex.asking import Handle, ask, open_async_stream, open_stream
 from aistrale.integrations.llamaindex.blocks import to_messages, tool_definitions
@@ -102,6 +103,8 @@ class AistraleLLM(FunctionCallingLLM):
         is_function_calling_model: bool | None = None,
         **values: Any,  # noqa: ANN401 - the framework's own fields
     ) -> None:
+        check_fields(type(self), values)
+        check_client(client)
         super().__init__(
             model=model,
             provider=provider,

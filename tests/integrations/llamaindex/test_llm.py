@@ -28,7 +28,7 @@ from pydantic import BaseModel
 
 import aistrale
 from aistrale.errors import ConfigurationError, ContextLengthError, InvalidRequestError, StreamInterrupted
-from aistrale.integrations.llamaindex import AistraleLLM
+from aistrale.integrations.llamaindex import AistraleEmbedding, AistraleLLM, instrument
 from aistrale.testing import Broken, Fault, Say
 from aistrale.types import Choice, Completion, Message, ReasoningPart, TextPart, ToolCallPart, Usage, Wire
 
@@ -480,3 +480,39 @@ def test_images_and_sounds_are_sent(client, sim):
 def test_it_is_a_model_of_the_framework(client):
     assert isinstance(AistraleLLM(MODELS[0], client=client), LLM)
     assert AistraleLLM.class_name() == "AistraleLLM"
+
+
+# --- what is given when it is made -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"temprature": 0.2}, "unknown option 'temprature'. Did you mean temperature"),
+        ({"api_key": "sk-canary"}, "api_key is a setting of the client"),
+        ({"api_base": "https://host"}, "'base_url': ..."),
+        ({"client": "mine"}, "client must be an aistrale.Client"),
+    ],
+)
+@pytest.mark.parametrize("kind", [AistraleLLM, AistraleEmbedding])
+def test_what_nothing_would_read_is_refused_when_it_is_made(kind, given, said):
+    if kind is AistraleEmbedding and "temprature" in given:
+        given, said = {"dimension": 5}, "unknown option 'dimension'. Did you mean dimensions"
+    with pytest.raises(ConfigurationError) as caught:
+        kind("openai/text-embedding-3-small", **given)
+    assert said in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_fields_of_the_framework_and_of_classes_derived_from_ours_are_taken():
+    class Mine(AistraleLLM):
+        shop: str = "none"
+
+    llm = Mine("openai/gpt-5-mini", shop="tea", system_prompt="Be brief.")
+    assert (llm.shop, llm.system_prompt) == ("tea", "Be brief.")
+    assert Mine.from_dict(llm.to_dict()).shop == "tea"
+
+
+def test_steps_are_told_to_clients_only():
+    with pytest.raises(ConfigurationError, match=r"client must be an aistrale\.Client"):
+        instrument("mine")
