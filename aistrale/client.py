@@ -8,8 +8,6 @@ from aistrale import spending, turns, upkeep
 from aistrale.conversation import Session
 from aistrale.core.runtime import run_sync
 from aistrale.engine import Engine
-from aistrale.errors import AistraleError
-from aistrale.options import Options, Prompt, build_embed_request
 from aistrale.streams import AsyncStream, Stream, stream_call
 
 if TYPE_CHECKING:
@@ -17,9 +15,7 @@ if TYPE_CHECKING:
     from typing import Concatenate, Unpack
 
     from aistrale.checks import Setting
-    from aistrale.core.call import Call
     from aistrale.core.pipeline import Pipeline
-    from aistrale.core.runtime import Runtime
     from aistrale.cost.advice.types import Advice
     from aistrale.cost.anomalies.burn_rate import Burn
     from aistrale.cost.budgets.book import BudgetStatus
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
     from aistrale.cost.report import CostReport
     from aistrale.cost.tokens.counters import Count
     from aistrale.cost.tokens.prediction import Estimate
-    from aistrale.options import EmbedOptions
+    from aistrale.options import EmbedOptions, Options, Prompt
     from aistrale.privacy.finding import Finding
     from aistrale.privacy.single import Redacted
     from aistrale.reliability.breaker_types import BreakerSnapshot
@@ -196,7 +192,7 @@ class Client(_Face):
             AistraleError: help(aistrale.errors) shows the tree.
         """
         engine = self._engine
-        return run_sync(engine.embed(embed_call(engine, engine.sync_runtime(), texts, options)))
+        return run_sync(engine.embed(turns.embed_call(engine, engine.sync_runtime(), texts, options)))
 
     def warmup(self, *models: str) -> list[Warmed]:
         """Connect now, so that the first call need not: names, TLS, and one request without key or body an origin.
@@ -359,7 +355,7 @@ class AsyncClient(_Face):
     async def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
         """Vectors for texts, in their order."""
         engine = self._engine
-        return await engine.embed(embed_call(engine, engine.async_runtime(), texts, options))
+        return await engine.embed(turns.embed_call(engine, engine.async_runtime(), texts, options))
 
     async def warmup(self, *models: str) -> list[Warmed]:
         """Connect now, so that the first call need not; see Client.warmup."""
@@ -426,13 +422,3 @@ class AsyncClient(_Face):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def embed_call(engine: Engine, runtime: Runtime, texts: str | Sequence[str], options: EmbedOptions) -> Call:
-    """An embedding call. Raises ConfigurationError or InvalidRequestError for what cannot be sent."""
-    whole = cast("Options", options)
-    try:
-        return engine.call(build_embed_request(texts, options), whole, runtime)
-    except AistraleError as error:
-        engine.refused(error, whole, runtime, "embedding")
-        raise

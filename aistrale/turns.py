@@ -1,21 +1,23 @@
-"""Several exchanges behind one `run`: the tool loop, and the one repair turn of structured output."""
+"""Calls that are made but not sent, and several of them behind one `run`: the tool loop, and the one repair turn."""
 
 from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aistrale.errors import AistraleError, ConfigurationError, OutputValidationError
-from aistrale.options import build_request
+from aistrale.options import build_embed_request, build_request
 from aistrale.policies.meter import add_cost, add_usage
 from aistrale.types import Message, TextPart, ToolResultPart
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aistrale.core.call import Call
     from aistrale.core.runtime import Runtime
     from aistrale.engine import Engine
-    from aistrale.options import Options, Prompt
+    from aistrale.options import EmbedOptions, Options, Prompt
     from aistrale.types import Completion, Request, Tool, ToolCallPart
 
 
@@ -60,6 +62,16 @@ def chat_call(engine: Engine, runtime: Runtime, prompt: Prompt, options: Options
         return engine.call(build_request(prompt, options), options, runtime)
     except AistraleError as error:
         engine.refused(error, options, runtime)
+        raise
+
+
+def embed_call(engine: Engine, runtime: Runtime, texts: str | Sequence[str], options: EmbedOptions) -> Call:
+    """An embedding call, made but not sent; errors as for chat_call."""
+    whole = cast("Options", options)
+    try:
+        return engine.call(build_embed_request(texts, options), whole, runtime)
+    except AistraleError as error:
+        engine.refused(error, whole, runtime, "embedding")
         raise
 
 

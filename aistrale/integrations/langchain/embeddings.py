@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field
 
-from aistrale.client import AsyncClient, Client, embed_call
+from aistrale.client import AsyncClient, Client
 from aistrale.core.runtime import run_sync
 from aistrale.default import get_engine
 from aistrale.errors import AistraleError
 from aistrale.integrations.langchain.errors import standardise
+from aistrale.turns import embed_call
 
 if TYPE_CHECKING:
     from aistrale.core.runtime import Runtime

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 from aistrale import turns
-from aistrale.client import embed_call
 from aistrale.default import get_engine
 from aistrale.errors import ConfigurationError
 from aistrale.streams import AsyncStream, Stream, stream_call
@@ -159,7 +158,7 @@ async def embed(
     engine: Engine, runtime: Runtime, texts: Sequence[str], options: EmbedOptions, span_id: str | None
 ) -> Embeddings:
     """Vectors for texts; arguments and errors as for ask and `Client.embed`."""
-    call = embed_call(engine, runtime, texts, options)
+    call = turns.embed_call(engine, runtime, texts, options)
     own = OwnCall.of(call)
     tell(span_id, own)
     embeddings = await engine.embed(call)
