@@ -125,7 +125,7 @@ class Reports:
             step = Step(
                 type=type,
                 name=name,
-                root=parent is None,
+                root=above is None,
                 context=current(),
                 agent=agent,
                 conversation=current().session or conversation,

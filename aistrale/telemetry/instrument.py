@@ -44,7 +44,7 @@ class Step:
     Args:
         type: What kind of step.
         name: What the framework calls it.
-        root: Whether no step stands around it.
+        root: Whether no step that is followed stands around it.
         context: Who runs it.
         agent: The name of the innermost agent around it.
         conversation: What it belongs to, where the framework or the context says so.

@@ -199,17 +199,28 @@ def test_llamaindex(client, rig):
 
 
 @pytest.mark.parametrize(
-    ("version", "names"), [("1.37", {"execute_tool x"}), ("1.41", {"execute_tool x", "retrieval"})]
+    ("version", "names"), [("1.37", {"execute_tool x"}), ("1.41", {"execute_tool x", "retrieval", "invoke_workflow x"})]
 )
 def test_older_conventions_have_fewer(client, rig, version, names):
     from aistrale.integrations.reports import Reports
 
     reports = Reports("langchain", client=client([f"otel:?semconv={version}"]))
-    for kind in ("tool", "retriever", "llm"):
-        reports.begin(kind, kind, "x", "somebody")
-        reports.end(kind)
+    reports.begin("chain", "chain", "x")
+    for kind in ("tool", "retriever", "llm", "chain"):
+        reports.begin(f"{kind} within", kind, "x", "chain")
+        reports.end(f"{kind} within")
+    reports.end("chain")
     assert {span.name for span in rig.spans} == names
     assert rig.points("gen_ai.execute_tool.duration") == (None, [])
+
+
+def test_a_chain_whose_surroundings_are_not_followed_is_a_workflow(client, rig):
+    from aistrale.integrations.reports import Reports
+
+    reports = Reports("langchain", client=client())
+    reports.begin("1", "chain", "x", "not followed")
+    reports.end("1")
+    assert [span.name for span in rig.spans] == ["invoke_workflow x"]
 
 
 def test_steps_that_never_end_are_given_up(client, rig):
