@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aistrale.engine import Engine
     from aistrale.integrations.runs import Run
-    from aistrale.types import JSON
+    from aistrale.types import JSON, JSONObject
 
 # What stands in messages and parts besides what was said.
 _NAMES: Final = frozenset({"type", "role", "id", "modality", "mime_type", "finish_reason", "file_id"})
@@ -31,6 +31,16 @@ def cut(text: object) -> str:
 def copied(value: object) -> JSON:
     """Anything as JSON that nobody else holds, of bounded size; of strange objects the name of their class."""
     return snapshot(value, MOST_TEXT + MARGIN)
+
+
+def said(role: str, content: JSON) -> JSONObject:
+    """A message of one text; of anything else, as it is."""
+    return {"role": role, "parts": [{"type": "text", "content": cut(content) if isinstance(content, str) else content}]}
+
+
+def tool_asked(name: str, arguments: object) -> JSONObject:
+    """What a tool was called with."""
+    return {"role": "assistant", "parts": [{"type": "tool_call", "name": name, "arguments": copied(arguments)}]}
 
 
 def content_of(run: Run, engine: Engine | None) -> Content | None:

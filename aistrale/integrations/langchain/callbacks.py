@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from aistrale.integrations.content import said, tool_asked
 from aistrale.integrations.langchain import reading
 from aistrale.integrations.langchain.stack import run_on_stack
 from aistrale.integrations.reports import Reports
@@ -131,7 +132,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         if run is not None:
             reading.asked(run, metadata or {}, kwargs)
             if run.capture:
-                run.input = [reading.said("user", prompt) for prompt in prompts]
+                run.input = [said("user", prompt) for prompt in prompts]
 
     @_guarded
     def on_llm_new_token(
@@ -220,7 +221,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         kind: RunType = "agent" if reading.is_agent(metadata or {}, kwargs) else "chain"
         run = self._begin(kind, serialized, kwargs, run_id, parent_run_id, tags, metadata)
         if run is not None and run.capture:
-            run.input = [reading.said("user", reading.data(inputs))]
+            run.input = [said("user", reading.data(inputs))]
 
     @_guarded
     def on_chain_end(
@@ -230,7 +231,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         run = self.reports.runs.get(str(run_id))
         if run is not None:
             if run.capture:
-                run.output = [reading.said("assistant", reading.data(outputs))]
+                run.output = [said("assistant", reading.data(outputs))]
             self.reports.end(run.id)
 
     @_guarded
@@ -274,7 +275,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         """A tool is run."""
         run = self._begin("tool", serialized, kwargs, run_id, parent_run_id, tags)
         if run is not None and run.capture:
-            run.input = [reading.tool_asked(run.name, input_str if inputs is None else inputs)]
+            run.input = [tool_asked(run.name, input_str if inputs is None else inputs)]
 
     @_guarded
     def on_tool_end(self, output: object, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: object) -> None:
@@ -307,7 +308,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         """Documents are looked for."""
         run = self._begin("retriever", serialized, kwargs, run_id, parent_run_id, tags)
         if run is not None and run.capture:
-            run.input = [reading.said("user", query)]
+            run.input = [said("user", query)]
 
     @_guarded
     def on_retriever_end(
@@ -318,7 +319,7 @@ class AistraleCallbackHandler(BaseCallbackHandler):
         if run is not None:
             run.documents = len(documents)
             if run.capture:
-                run.output = [reading.said("tool", document.page_content) for document in documents]
+                run.output = [said("tool", document.page_content) for document in documents]
             self.reports.end(run.id)
 
     @_guarded

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.messages import BaseMessage
 from langchain_core.prompt_values import PromptValue
 
-from aistrale.integrations.content import copied, cut
+from aistrale.integrations.content import copied, cut, said
 from aistrale.integrations.langchain.answers import PROVIDER
 from aistrale.integrations.langchain.spoken import spoken
 from aistrale.integrations.langchain.state import KEY
@@ -117,16 +117,6 @@ def _with_messages(value: object, depth: int) -> object:
     if depth and isinstance(value, (list, tuple)):
         return [_with_messages(item, depth - 1) for item in islice(value, _MOST)]
     return value
-
-
-def said(role: str, content: JSON) -> JSON:
-    """A message of one text; of anything else, as it is."""
-    return {"role": role, "parts": [{"type": "text", "content": content}]}
-
-
-def tool_asked(name: str, arguments: object) -> JSON:
-    """A tool's arguments."""
-    return {"role": "assistant", "parts": [{"type": "tool_call", "name": name, "arguments": copied(arguments)}]}
 
 
 def tool_answered(output: object) -> JSON:

@@ -20,7 +20,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from aistrale.integrations.content import copied, cut
+from aistrale.integrations.content import copied, cut, said
 from aistrale.integrations.llamaindex.usage import field
 
 if TYPE_CHECKING:
@@ -53,25 +53,20 @@ def answer_content(response: object) -> list[JSON]:
     """What a model answered, whole or the last piece of a stream; nothing where there is nothing."""
     message = getattr(response, "message", None)
     if isinstance(message, ChatMessage):
-        said: JSONObject = message_content(message)
+        answer = message_content(message)
     elif isinstance(text := getattr(response, "text", None), str):
-        said = {"role": "assistant", "parts": [{"type": "text", "content": cut(text)}]}
+        answer = said("assistant", text)
     else:
         return []
     reason = field(getattr(response, "raw", None), "finish_reason")
     if isinstance(reason, str):
-        said["finish_reason"] = "tool_call" if reason == "tool_calls" else reason
-    return [said]
+        answer["finish_reason"] = "tool_call" if reason == "tool_calls" else reason
+    return [answer]
 
 
 def text_content(role: str, text: object) -> list[JSON]:
     """A text as a message; nothing for what is no text."""
-    return [{"role": role, "parts": [{"type": "text", "content": cut(text)}]}] if isinstance(text, str) else []
-
-
-def tool_input(name: str, arguments: object) -> list[JSON]:
-    """What a tool was called with."""
-    return [{"role": "assistant", "parts": [{"type": "tool_call", "name": name, "arguments": copied(arguments)}]}]
+    return [said(role, text)] if isinstance(text, str) else []
 
 
 def tool_output(response: object) -> list[JSON]:

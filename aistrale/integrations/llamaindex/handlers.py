@@ -15,8 +15,8 @@ from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 from aistrale.core.worker import on_fork
 from aistrale.default import get_engine
+from aistrale.integrations.content import tool_asked
 from aistrale.integrations.given import check_client
-from aistrale.integrations.llamaindex.content import tool_input
 from aistrale.integrations.llamaindex.events import TAKES, failure, model_of, returned
 from aistrale.integrations.llamaindex.tracker import Tracker
 
@@ -156,7 +156,7 @@ class AistraleSpanHandler(BaseSpanHandler[BaseSpan]):
                 step.run.model = model_of(instance)
             if step is not None and step.run is not None and step.run.capture and step.type == "tool":
                 arguments: object = bound_args.kwargs or list(bound_args.args)
-                step.run.input = tool_input(step.run.name, arguments)
+                step.run.input = [tool_asked(step.run.name, arguments)]
         except Exception:  # noqa: BLE001 - the dispatcher would swallow it without a word
             self._tracker.reports.failed("the beginning of a span")
 

@@ -8,11 +8,11 @@ from llama_index.core.base.response.schema import Response
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.callbacks.schema import BASE_TRACE_EVENT, CBEventType, EventPayload
 
+from aistrale.integrations.content import tool_asked
 from aistrale.integrations.llamaindex.content import (
     answer_content,
     messages_content,
     text_content,
-    tool_input,
     tool_output,
 )
 from aistrale.integrations.llamaindex.enclosing import calls_on_stack, enclosing_call
@@ -209,7 +209,7 @@ def _input(run: Run, payload: Mapping[str, object]) -> None:
     if isinstance(messages, (list, tuple)):
         run.input = messages_content(messages)
     elif run.type == "tool":
-        run.input = tool_input(run.name, payload.get(EventPayload.FUNCTION_CALL))
+        run.input = [tool_asked(run.name, payload.get(EventPayload.FUNCTION_CALL))]
     else:
         run.input = text_content("user", payload.get(EventPayload.PROMPT) or payload.get(EventPayload.QUERY_STR))
 
