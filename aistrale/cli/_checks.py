@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aistrale.config import Settings
     from aistrale.engine import Engine
     from aistrale.store import LedgerHandle, NullLedger
+    from aistrale.store.redis.fleet import Fleet
     from aistrale.types import JSON, JSONObject
 
 SDKS = {
@@ -30,7 +31,19 @@ SDKS = {
     "groq": "groq",
     "huggingface": "huggingface_hub",
 }
-EXTRAS = ("httpx2", "anyio", "trio")
+EXTRAS = (
+    "httpx2",
+    "anyio",
+    "trio",
+    "opentelemetry-sdk",
+    "opentelemetry-exporter-otlp-proto-http",
+    "prometheus-client",
+    "sentry-sdk",
+    "langchain-core",
+    "llama-index-core",
+    "redis",
+    "psycopg",
+)
 LIBRARIES = (
     "click",
     "cryptography",
@@ -43,6 +56,8 @@ LIBRARIES = (
     "tenacity",
     "tiktoken",
 )
+
+_REDIS_SECONDS = 2.0
 
 
 class Findings:
@@ -61,7 +76,8 @@ def examine() -> JSONObject:
     """Everything that can be seen without sending anything.
 
     Returns:
-        system, settings, providers, packages, money, ledger, proxies, notes, problems; all may be shown to anybody.
+        system, settings, providers, packages, money, ledger, sinks, state, proxies, notes, problems; all may be shown
+        to anybody.
     """
     from aistrale.engine import Engine
 
@@ -85,6 +101,8 @@ def examine() -> JSONObject:
         },
         "money": _money(engine.settings if engine is not None else None, found),
         "ledger": _ledger(engine.ledger, found) if engine is not None else {},
+        "sinks": _sinks(engine.settings) if engine is not None else {},
+        "state": _state(engine.fleet, found) if engine is not None else {},
         "proxies": _proxies(engine.settings if engine is not None else None, found),
     }
     report["notes"] = cast("JSON", found.notes)
@@ -299,6 +317,25 @@ def _ledger(ledger: LedgerHandle | NullLedger, found: Findings) -> JSONObject:
         found.problems.append(f"ledger: {after.degraded}")
     ledger.close()
     return report
+
+
+# --- sinks and shared state -------------------------------------------------------------------------------------------
+
+
+def _sinks(settings: Settings) -> JSONObject:
+    """What each sink is, and its guarantee; not where it leads, which may hold a key."""
+    return {
+        sink.name or "-": f"{type(sink.to).__name__}, {sink.guarantee.replace('_', ' ')}" for sink in settings.sinks
+    }
+
+
+def _state(fleet: Fleet | None, found: Findings) -> JSONObject:
+    if fleet is None:
+        return {"kind": "memory"}
+    address, trouble = fleet.address.shown, fleet.connection.trouble(_REDIS_SECONDS)
+    if trouble is not None:
+        found.problems.append(f"state: {address} does not answer: {trouble}. Calls go on without it.")
+    return {"kind": "redis", "address": address, "answers": trouble is None}
 
 
 def unwritable(directory: Path) -> str | None:

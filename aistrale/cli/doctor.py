@@ -20,7 +20,7 @@ BROKEN = 2
 @click.option("--probe", is_flag=True, help="Send one tiny request to each provider that has a key.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(*, probe: bool, as_json: bool) -> int:
-    """Show versions, settings, which keys are there, installed SDKs, the ledger and proxies.
+    """Show versions, settings, which keys are there, installed SDKs, the ledger, sinks, shared state, proxies.
 
     Exits with 0 when aistrale can be used, with 2 when something is broken. A provider without a key is not broken.
     Of keys only the name of the variable is shown.
@@ -52,6 +52,8 @@ def _show(report: JSONObject) -> None:
         _pairs(title, cast("JSONObject", packages[name]), absent="not installed")
     _pairs("Money", _part(report, "money"))
     _pairs("Ledger", _part(report, "ledger"))
+    _pairs("Sinks", _part(report, "sinks"), absent="none")
+    _pairs("Shared state", _part(report, "state"))
     _pairs("Proxies", _part(report, "proxies"), absent="none")
     if "probes" in report:
         _screen.heading("Probes")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import tomllib
 from pathlib import Path
@@ -198,7 +199,8 @@ def test_what_it_looks_for_is_what_the_project_needs():
     assert set(_checks.LIBRARIES) == bare(project["dependencies"])
     extras = project["optional-dependencies"]
     assert set(_checks.SDKS.values()) == {name for sdk in _checks.SDKS for name in bare(extras[sdk])}
-    assert set(_checks.EXTRAS) == bare(extras["httpx2"]) | bare(extras["trio"])
+    named = ("httpx2", "trio", "otel", "prometheus", "sentry", "langchain", "llamaindex", "redis", "postgres")
+    assert set(_checks.EXTRAS) == {name.partition("[")[0] for extra in named for name in bare(extras[extra])}
 
 
 # --- probes -----------------------------------------------------------------------------------------------------------
@@ -247,6 +249,27 @@ def test_a_probe_with_broken_settings_does_not_hide_them(cli, sim, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps the folder that a process works in")
+def test_sinks_are_named_without_their_addresses(cli, nobody, monkeypatch, tmp_path):
+    monkeypatch.setenv("AISTRALE_SINKS", f"console,jsonl:{tmp_path}/canary.jsonl")
+    report = examined(cli)[1]
+    assert report["sinks"] == {"console": "ConsoleSink, best effort", "jsonl": "JSONLinesSink, best effort"}
+    assert "canary" not in json.dumps(report["sinks"])
+    assert report["state"] == {"kind": "memory"}
+
+
+def test_a_shared_state_that_does_not_answer_is_a_problem(cli, nobody, monkeypatch):
+    pytest.importorskip("redis")
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("AISTRALE_STATE", f"redis://:canary@127.0.0.1:{port}/0?prefix=shop")
+        code, report = examined(cli)
+    assert code == 2
+    assert report["state"]["answers"] is False
+    assert "does not answer" in report["problems"][0]
+    assert "canary" not in json.dumps(report)
+
+
 def test_a_working_directory_that_is_gone_is_survived(cli, nobody, tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()

@@ -116,8 +116,17 @@ class Connection:
             self._options = self._redis.connection.parse_url(address.url)
         except ValueError:
             raise wrong("the options of the address are not understood") from None
+        self._check_options()
         self._reset()
         on_fork(self._reset)
+
+    def _check_options(self) -> None:
+        # The library reads them when it connects, and then nobody looks: it would be as if Redis were away.
+        try:
+            self._make(self.address.timeout).connection_pool.make_connection()
+        except (TypeError, ValueError, self._redis.exceptions.RedisError) as error:
+            named = [name for name in self._options if f"'{name}'" in str(error)]
+            raise wrong(f"{named[0] if named else 'one'} is no option of such a connection to Redis") from None
 
     def _reset(self) -> None:
         # Sockets that a child inherits are the parent's; it makes its own.
@@ -245,6 +254,17 @@ class Connection:
     def listener(self) -> redis.Redis:
         """A client of its own, for whoever listens for long; the caller closes it."""
         return self._make(self.address.timeout)
+
+    def trouble(self, seconds: float) -> str | None:
+        """Why Redis does not answer within so many seconds; None if it does. Does not join the fleet."""
+        client = self._make(seconds)
+        try:
+            client.ping()
+        except (self._redis.exceptions.RedisError, OSError) as error:
+            return self._explain(error)
+        finally:
+            client.connection_pool.disconnect()
+        return None
 
     def _make(self, timeout: float) -> redis.Redis:
         library = self._redis

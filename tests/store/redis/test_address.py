@@ -4,6 +4,7 @@ import pytest
 
 from aistrale.errors import ConfigurationError
 from aistrale.store.redis.address import Address
+from aistrale.store.redis.fleet import Fleet
 
 
 def test_what_is_ours_is_taken_out_of_the_address():
@@ -58,3 +59,26 @@ def test_what_makes_no_sense_is_refused_without_repeating_it(text, told):
         Address.parse(text)
     assert caught.value.field == "state"
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("redis://h?timout=1", "timout"),
+        ("redis://:hunter2@h?ssl_ca_certs=/ca.pem", "ssl_ca_certs"),
+        ("unix:///run/redis.sock?port=5", "port"),
+    ],
+)
+def test_what_the_library_would_not_take_is_refused_when_the_client_is_made(text, name):
+    pytest.importorskip("redis")
+    with pytest.raises(ConfigurationError, match=f"{name} is no option of such a connection") as caught:
+        Fleet(text)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["redis://h?client_name=x&health_check_interval=5", "rediss://h?ssl_ca_certs=/ca.pem", "unix:///s?db=2"]
+)
+def test_what_the_library_takes_is_given_to_it(text):
+    pytest.importorskip("redis")
+    Fleet(text).close()
