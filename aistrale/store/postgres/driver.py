@@ -100,7 +100,9 @@ def connect(options: Mapping[str, str], seconds: int) -> Connection:
 def reason_of(error: BaseException) -> str:
     """What an error says, in one line; not its details, which quote rows."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    text = " ".join((primary or str(error) or type(error).__name__).split())
+    lines = (primary or str(error) or type(error).__name__).splitlines()
+    # What libpq asks back ("Is the server running?") stands behind a tab; we say what to do ourselves.
+    text = " ".join(" ".join(line for line in lines if not line.startswith("\t")).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

@@ -35,6 +35,7 @@ def test_rows_wait_for_a_server_that_is_away_and_are_shipped_when_it_is_back(han
     assert handle.append(call("b")) is True
     assert handle.flush(1.0) is False
     assert "cannot be used: connection" in degraded(handle)
+    assert "?" not in degraded(handle).partition("cannot be used")[2]
     assert "Check that it can be reached" in degraded(handle)
     assert "Rows wait in the journal" in degraded(handle)
     with pytest.raises(LedgerUnavailable, match="connection"):
