@@ -188,7 +188,7 @@ def _show_tries(found: Sequence[LoggedTry]) -> None:
 @click.option("--name", help="Only those of one endpoint.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def replay(*, message: str | None, dead: bool, since: datetime | None, name: str | None, as_json: bool) -> int:
-    """Send a message again by its ID, delivered or not, or all that were given up.
+    """Send a message again by its ID, delivered or not, or all that were given up. One that waits is sent now.
 
     They keep their ids, so that a receiver can tell. Endpoints of the settings are sent to at once; messages of others
     are sent within a minute by the process that has them. Exits with 1 when something was not delivered.
@@ -199,7 +199,9 @@ def replay(*, message: str | None, dead: bool, since: datetime | None, name: str
     queued = book.replay(message=message, endpoint=name, since=0.0 if since is None else since.timestamp())
     if message is not None and not queued:
         raise ConfigurationError(
-            f"there is no message {message}", field="id", hint="`aistrale webhooks log` shows those that there are."
+            f"there is no message {message} to be sent again",
+            field="id",
+            hint="`aistrale webhooks log` shows those that there are.",
         )
     names = {endpoint for _, endpoint in queued}
     sinks = {sink.name: sink for sink in _configured()} if queued else {}

@@ -287,7 +287,8 @@ class WebhookLog:
         """Have messages sent again, with their old ids and a schedule that begins anew.
 
         Args:
-            message: One of this id, delivered or given up; all that were given up where None.
+            message: One of this id, delivered, given up, or waiting for its next try, but for one that is being sent;
+                all that were given up where None.
             endpoint: Only those of an endpoint of this name.
             since: Only what happened since, Unix seconds.
 
@@ -296,13 +297,13 @@ class WebhookLog:
         """
 
         def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            now = self._clock()
             rows = connection.execute(
                 "SELECT number, messages.id, name FROM messages JOIN endpoints ON endpoints.id = endpoint"
-                " WHERE (? IS NULL AND state = 'dead' OR messages.id = ? AND state != 'pending')"
+                " WHERE (? IS NULL AND state = 'dead' OR messages.id = ? AND (state != 'pending' OR lease <= ?))"
                 " AND (? IS NULL OR name = ?) AND at >= ? ORDER BY number",
-                (message, message, endpoint, endpoint, since),
+                (message, message, now, endpoint, endpoint, since),
             ).fetchall()
-            now = self._clock()
             connection.executemany(
                 "UPDATE messages SET state = 'pending', due = ?, tries = 0, lease = 0, owner = NULL, ended = NULL,"
                 " reason = NULL WHERE number = ?",

@@ -251,12 +251,26 @@ def test_a_dead_letter_is_sent_again_with_its_id_and_a_schedule_of_its_own(world
     assert states(own) == {"msg_1": "dead", "msg_2": "delivered"}
     # One that was delivered can be asked for, too.
     assert own._log.replay(message="msg_2") == [("msg_2", "crm")]
-    assert own._log.replay(message="msg_2") == []
     world.run(own)
     assert [headers["webhook-id"] for _, headers, _ in world.sent][-2:] == ["msg_2", "msg_2"]
     assert own._log.replay(since=START + 1) == []
     assert own._log.replay(endpoint="other") == []
     assert own._log.replay(endpoint="crm") == [("msg_1", "crm")]
+
+
+def test_a_message_that_waits_is_sent_at_once_when_it_is_asked_for_but_not_beside_who_sends_it(world):
+    own = world.deliverer()
+    world.default = Answer(status=500)
+    own.put([message(1)])
+    own._once(None)
+    (waiting,) = own._log.messages()
+    assert (waiting.state, waiting.tries) == ("pending", 1)
+    assert waiting.due > world.now
+    assert own._log.replay() == []
+    assert own._log.replay(message="msg_1") == [("msg_1", "crm")]
+    assert own._log.messages()[0].due == world.now
+    assert own._log.claim(own.endpoint, "another process", 60.0) is not None
+    assert own._log.replay(message="msg_1") == []
 
 
 def test_a_flush_that_has_no_time_left_gives_the_message_back_uncounted(world):
