@@ -22,6 +22,8 @@ import weakref
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
+from aistrale.core.forks import await_imports, end_with_multiprocessing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import MethodType
@@ -128,6 +130,8 @@ def _hold_locks() -> None:
         # Whoever does not let go in that time has troubles of its own; the fork is not to be one of them.
         if lock.acquire(timeout=_FORK_PATIENCE):
             held.append(lock)
+    await_imports()
+    end_with_multiprocessing(_run_exit_hooks)
 
 
 def _release_locks() -> None:
@@ -155,6 +159,7 @@ def _run_exit_hooks() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_hold_locks, after_in_parent=_release_locks, after_in_child=_run_fork_hooks)
 atexit.register(_run_exit_hooks)
+end_with_multiprocessing(_run_exit_hooks)
 
 
 class Worker:

@@ -260,6 +260,16 @@ _lock = Lock()
 _books: dict[str, PriceBook] = {}
 
 
+def _renew_lock() -> None:
+    # Another thread of the parent may have been reading the book when the process forked.
+    global _lock  # noqa: PLW0603 - a lock belongs to the process
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def price_book() -> PriceBook:
     """The book that calls are priced with: the stored one, or the shipped one where that is newer.
 
