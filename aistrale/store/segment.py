@@ -14,7 +14,16 @@ import os
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import fcntl
+else:
+    # Here and not at its use: finalizers still write while the interpreter goes down, when nothing can be imported.
+    try:
+        import fcntl
+    except ImportError:
+        fcntl = None
 
 OPEN: Final = ".open"
 SEALED: Final = ".seal"
@@ -36,10 +45,8 @@ def lock_file(fd: int) -> bool:
     Raises:
         OSError: The file system or platform has no such lock.
     """
-    try:
-        import fcntl  # POSIX only, and importing the package must work everywhere
-    except ImportError as error:
-        raise OSError(errno.ENOTSUP, "this platform has no flock") from error
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, "this platform has no flock")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

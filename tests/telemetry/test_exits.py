@@ -33,7 +33,7 @@ pytestmark = [
 ]
 
 PROGRAM = """
-import json, os, signal, sys
+import json, multiprocessing, os, signal, sys
 import aistrale
 
 settings, out, way, calls = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
@@ -80,6 +80,10 @@ def main():
             ask()
             sys.exit(0)
         os.wait()
+    if way == "multiprocessing":
+        process = multiprocessing.get_context("fork").Process(target=ask)
+        process.start()
+        process.join()
 
 main()
 """
@@ -160,15 +164,16 @@ WAYS = {
     "os._exit": 4,
     "SIGKILL": -signal.SIGKILL,
     "fork": 0,
+    "multiprocessing": 0,
     "terminated client": -signal.SIGTERM,
 }
-PROMISED = {"return", "exception", "sys.exit", "SIGTERM", "SIGINT", "fork"}
+PROMISED = {"return", "exception", "sys.exit", "SIGTERM", "SIGINT", "fork", "multiprocessing"}
 
 
 @pytest.mark.parametrize("way", list(WAYS))
 def test_what_is_left(sim, tmp_path, aistrale_home, way):
     found = end(sim, tmp_path, aistrale_home, way)
-    calls = 2 * CALLS if way == "fork" else CALLS
+    calls = 2 * CALLS if way in {"fork", "multiprocessing"} else CALLS
     assert found.calls == calls
     # The ledger may load SQLite while the interpreter exits, for which Python forgets that an interrupt ended it.
     assert found.status in ({-signal.SIGINT, 1} if way == "SIGINT" else {WAYS[way]}), found.err
@@ -187,6 +192,43 @@ def test_what_is_left(sim, tmp_path, aistrale_home, way):
     else:
         # Nothing is promised, and with an hour's interval nothing comes: what is told of here is no accident.
         assert not found.best
+
+
+HOLDING = """
+import json, sys
+import aistrale
+
+def main():
+    global held
+    settings = json.loads(sys.argv[1])
+    client = aistrale.init(**settings, sinks=[{"to": "jsonl:" + sys.argv[2], "name": "durable", "guarantee": "durable"}])
+    held = client.stream("Hi", model="openai/gpt-5-mini")
+    next(iter(held))
+
+main()
+"""
+
+
+def test_a_stream_that_is_held_to_the_end_of_the_interpreter_has_its_end_in_the_ledger_and_the_spool(
+    sim, tmp_path, aistrale_home
+):
+    settings = {**sim.settings(), "ledger": f"sqlite:///{tmp_path}/ledger.sqlite3", "instrument": False}
+    program = tmp_path / "program.py"
+    program.write_text(HOLDING)
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", str(program), json.dumps(settings), str(tmp_path / "calls.jsonl")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "AISTRALE_HOME": str(aistrale_home)},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert process.stderr == b""
+    found = left(tmp_path, aistrale_home, 0, 1)
+    told = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    # Exit hooks are over when the module's names go: the rest waits on disk.
+    assert [event["kind"] for event in told] == ["call.started"]
+    assert found.ledger == {told[0]["call_id"]: 1}
+    assert [line.split()[0] for line in found.recovered] == ["attempt.finished", "call.finished"]
 
 
 def test_a_process_with_sinks_that_block_ends_in_time():

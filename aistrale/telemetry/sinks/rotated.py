@@ -12,8 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import fcntl
     from collections.abc import Iterator
     from pathlib import Path
+else:
+    # Here and not at its use: finalizers still write while the interpreter goes down, when nothing can be imported.
+    try:
+        import fcntl
+    except ImportError:
+        fcntl = None
 
 _log = logging.getLogger("aistrale.telemetry")
 
@@ -26,9 +33,7 @@ _SPOOLED: Final = ".gz.part"
 @contextlib.contextmanager
 def lock(fd: int) -> Iterator[None]:
     """Be the only one, of all processes, who holds this file's lock; nothing where the platform has none."""
-    try:
-        import fcntl  # POSIX only, and importing the package must work everywhere
-    except ImportError:
+    if fcntl is None:
         yield
         return
     fcntl.flock(fd, fcntl.LOCK_EX)
