@@ -175,7 +175,7 @@ def test_the_time_is_the_functions_and_not_each_calls(sink):
             first = inner()
         return first, current().deadline
 
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceeded, match="had passed before the call"):
         late()
     with aistrale.context(deadline=60.0):
         first, then = outer()

@@ -103,8 +103,10 @@ def _share_error(call: Call, attempt: Attempt, *, phase: str, sent: bool) -> Att
 def deadline_error(call: Call, attempt: Attempt | None = None) -> DeadlineExceeded:
     """The error for a call whose time is up."""
     total = 0.0 if call.deadline is None else call.deadline - call.started
+    # The time may be that of a function around it, which was up before.
+    said = f"the call's deadline of {total:.3g} s passed" if total > 0.0 else "the deadline had passed before the call"
     return DeadlineExceeded(
-        f"the call's deadline of {total:.3g} s passed",
+        said,
         provider=attempt.target.provider.name if attempt else None,
         target=attempt.target.name if attempt else None,
         attempt=attempt.number if attempt else None,
