@@ -176,7 +176,7 @@ def _call(event: CallFinished, before: Iterable[TelemetryEvent]) -> Line:
         _counted(seen.count("call.failed_over"), "failover"),
         _counted(seen.count("attempt.hedged"), "hedge"),
         f"{redacted} redacted" if redacted else None,
-        row.degraded and f"degraded: {row.degraded}",
+        "from the cache" if row.degraded == "cache" else row.degraded and f"degraded: {row.degraded}",
         row.avoided and f"{dollars(row.avoided)} saved",
         row.lossy and f"left out: {', '.join(row.lossy[:5])}",
         row.optimized and f"optimized: {', '.join(row.optimized)}",

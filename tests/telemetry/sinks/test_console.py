@@ -72,7 +72,7 @@ def test_how_a_call_ended_is_seen():
         "✗ openai/m · RateLimitError · 1.00 s · 2 attempts",
         "✗ openai/m · BudgetExceeded · 0 ms",
         "! openai/m · cancelled · 1.00 s",
-        "✓ openai/m · 1.00 s · degraded: cache · $0.01 saved",
+        "✓ openai/m · 1.00 s · from the cache · $0.01 saved",
         "✓ openai/m · $0.50 · 1.00 s · 3 redacted",
         "✓ openai/e · embeddings · $0.50 · 1.00 s",
     ]
