@@ -70,7 +70,7 @@ class SpanMaker:
         self._shared = shared
         self.mode = settings.content_mode()
         self.events = settings.emits_events()
-        self._steps = Steps(source, self.profile, self.flavour, self.mode)
+        self._steps = Steps(source, settings, self.flavour, self.mode, shared)
         self.step = self._steps.begin
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from opentelemetry import context as otel_context
@@ -18,7 +19,7 @@ from aistrale.telemetry.otel.messages import length_limit, written
 from aistrale.telemetry.otel.suppression import muted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span as OTelSpan
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
     from aistrale.telemetry.otel.attributes import Attributes
     from aistrale.telemetry.otel.conventions import Profile
     from aistrale.telemetry.otel.flavour import Flavour
-    from aistrale.telemetry.otel.settings import ContentMode
+    from aistrale.telemetry.otel.metrics import CallMetrics
+    from aistrale.telemetry.otel.settings import ContentMode, OTelSettings
     from aistrale.telemetry.otel.sources import Source
     from aistrale.types import JSON
 
+_INSTRUMENTATIONS: Final = {
+    "langchain": "opentelemetry.instrumentation.genai.langchain",
+    "llamaindex": "opentelemetry.instrumentation.genai.llama_index",
+}
 # Calls that were announced and never begun: none of them may be kept for ever.
 _LIMIT: Final = 10_000
 
@@ -80,14 +86,24 @@ class Steps:
 
     Args:
         source: Where they go.
-        profile: The version of the conventions.
+        settings: How.
         flavour: What the backend wants besides.
         mode: Where content stands.
+        shared: Says whether other instrumentations in this process measure for the same place.
     """
 
-    def __init__(self, source: Source, profile: Profile, flavour: Flavour, mode: ContentMode | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        settings: OTelSettings,
+        flavour: Flavour,
+        mode: ContentMode | None,
+        shared: Callable[[], bool],
+    ) -> None:
         self.source = source
-        self.profile = profile
+        self.profile = settings.profile
+        self._count = settings.count
+        self._shared = shared
         self.shows = mode in {None, "span", "span_and_event"}
         self._flavour = flavour
         self._calls: dict[str, OTelStep] = {}
@@ -109,6 +125,14 @@ class Steps:
             span = tracer.start_span(name, above, operation.kind, sendable(found))
         return OTelStep(self, step, operation, span, above, get_current_span(current))
 
+    def metrics(self, framework: str) -> CallMetrics | None:
+        """Where a step is measured; None where nobody listens, or somebody else measures it."""
+        if not self.profile.renamed or self._count == "never":
+            return None
+        if self._count == "auto" and self._shared() and measured_elsewhere(framework):
+            return None
+        return self.source.call_metrics()
+
     def announce(self, call_id: str, step: OTelStep) -> None:
         """A call is about to begin inside of a step."""
         calls = self._calls
@@ -127,6 +151,15 @@ class Steps:
         if step is None or step.span is None:
             return None
         return set_span_in_context(step.span, current) if get_current_span(current) is step.outside else None
+
+
+def measured_elsewhere(framework: str) -> bool:
+    """Whether OpenTelemetry's own instrumentation of a framework is active, which has the same metrics."""
+    module = sys.modules.get(_INSTRUMENTATIONS.get(framework, ""))
+    if module is None:
+        return False
+    made = (getattr(each, "_instance", None) for name, each in vars(module).items() if name.endswith("Instrumentor"))
+    return any(getattr(each, "is_instrumented_by_opentelemetry", False) for each in made)
 
 
 def _begun(step: Step, operation: Operation) -> Attributes:
@@ -210,13 +243,8 @@ class OTelStep:
         span.set_attributes(sendable(found))
 
     def _measure(self, event: RunFinished) -> None:
-        operation, metrics = self._operation, self._steps.source.call_metrics()
-        if (
-            metrics is None
-            or operation.metric is None
-            or operation.attribute is None
-            or not self._steps.profile.renamed
-        ):
+        operation, metrics = self._operation, self._steps.metrics(event.framework)
+        if metrics is None or operation.metric is None or operation.attribute is None:
             return
         found: Attributes = {operation.attribute: self._step.name}
         if operation is TOOL:

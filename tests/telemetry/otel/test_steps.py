@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import types
 
 import pytest
 
@@ -221,6 +223,29 @@ def test_a_chain_whose_surroundings_are_not_followed_is_a_workflow(client, rig):
     reports.begin("1", "chain", "x", "not followed")
     reports.end("1")
     assert [span.name for span in rig.spans] == ["invoke_workflow x"]
+
+
+@pytest.mark.parametrize(
+    "case", [("auto", True, False), ("auto", False, True), ("always", True, True), ("never", False, False)]
+)
+def test_steps_are_measured_once(client, rig, monkeypatch, case):
+    from aistrale.integrations.reports import Reports
+
+    count, active, measured = case
+
+    class LangChainInstrumentor:
+        is_instrumented_by_opentelemetry = active
+
+    LangChainInstrumentor._instance = LangChainInstrumentor()
+    name = "opentelemetry.instrumentation.genai.langchain"
+    module = types.ModuleType(name)
+    module.LangChainInstrumentor = LangChainInstrumentor
+    monkeypatch.setitem(sys.modules, name, module)
+    reports = Reports("langchain", client=client([f"otel:?count={count}"]))
+    reports.begin("1", "tool", "x")
+    reports.end("1")
+    assert [span.name for span in rig.spans] == ["execute_tool x"]
+    assert bool(rig.points("gen_ai.execute_tool.duration")[1]) is measured
 
 
 def test_steps_that_never_end_are_given_up(client, rig):
