@@ -123,6 +123,10 @@ def score(engine: Engine, call_id: str, value: float, name: str) -> bool:
     acknowledged = write(engine.ledger, call_id, value, name)
     if engine.accounts.optimizer is not None:
         engine.accounts.optimizer.score(call_id, value)
+    if engine.reporting.hub is not None:
+        from aistrale.telemetry.events import AnswerScored
+
+        engine.reporting.hub.emit(AnswerScored(call_id=call_id, name=name, score=float(value)))
     return acknowledged
 
 

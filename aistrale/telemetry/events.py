@@ -377,6 +377,21 @@ class ExperimentDecided(TelemetryEvent):
     reason: str
 
 
+@dataclass(slots=True, frozen=True, kw_only=True)
+class AnswerScored(TelemetryEvent):
+    """The application, or who judges for it, has said how good the answer to a call was (`client.score`).
+
+    Args:
+        name: What was judged.
+        score: 0 (useless) to 1 (perfect).
+    """
+
+    kind: ClassVar[str] = "answer.scored"
+
+    name: str
+    score: float
+
+
 # --- what stands around calls ----------------------------------------------------------------------------------------
 
 
@@ -500,7 +515,7 @@ EVENTS: dict[str, type[TelemetryEvent]] = {
     for cls in (
         CallStarted, CallFinished, AttemptFinished, Retried, FailedOver, Hedged, QueueWaited, TranslationLossy,
         CacheLooked, BreakerChanged, Redacted, DLPVerdict, BudgetCrossed, Optimized, ExperimentAssigned,
-        ExperimentDecided, FunctionFinished, RunFinished, WebhookSent,
+        ExperimentDecided, AnswerScored, FunctionFinished, RunFinished, WebhookSent,
     )
 }  # fmt: skip
 """Every kind of event, by the name that sinks and files know it by."""

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from aistrale.telemetry.events import (
+    AnswerScored,
     AttemptFinished,
     BreakerChanged,
     BudgetCrossed,
@@ -300,6 +301,10 @@ def _decided(event: ExperimentDecided) -> _Words:
     return logging.INFO, "note", [f"experiment {_name(event.experiment)}", winner, _name(event.reason)]
 
 
+def _scored(event: AnswerScored) -> _Words:
+    return logging.DEBUG, "note", [f"{_name(event.name)} of an answer", f"{event.score:g}"]
+
+
 def _optimized(event: Optimized) -> _Words:
     undone = event.what == "undone"
     level = logging.DEBUG if event.what == "applied" else logging.WARNING if undone else logging.INFO
@@ -360,6 +365,7 @@ _LINES: Final = cast(
             [f"experiment {_name(event.experiment)}", _name(event.variant)],
         ),
         "experiment.decided": _decided,
+        "answer.scored": _scored,
         "function.finished": _function,
         "run.finished": _run,
         "webhook.sent": _webhook,

@@ -11,6 +11,7 @@ from aistrale.core.ids import new_id
 from aistrale.store.records import AttemptRow, CallRow
 from aistrale.telemetry.events import (
     EVENTS,
+    AnswerScored,
     AttemptFinished,
     BreakerChanged,
     BudgetCrossed,
@@ -228,6 +229,7 @@ def _around(call_id: str) -> list[TelemetryEvent]:
         ),
         Optimized(what="ramped", change="compact", share=0.1, saved_tokens=120),
         ExperimentDecided(experiment="models", winner=None, reason="no difference"),
+        AnswerScored(call_id=call_id, name="quality", score=0.9),
         FunctionFinished(
             name="answer", latency=0.8, outcome="success", calls=(call_id,), inputs={"question": "Hello"},
             output="World",

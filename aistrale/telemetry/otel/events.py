@@ -51,6 +51,17 @@ def emit_exception(logger: Logger, context: Context, failed: str) -> None:
     _emit(logger, context, words.EXCEPTION_EVENT, _logs.SeverityNumber.WARN, {words.EXCEPTION_TYPE: failed})
 
 
+def emit_evaluation(logger: Logger, context: Context, attributes: Attributes) -> None:
+    """Emit the event of a judgement of an answer.
+
+    Args:
+        logger: Where to.
+        context: With the span of the exchange that gave the answer, where that is known.
+        attributes: Its name and score, and which answer it is about.
+    """
+    _emit(logger, context, words.EVALUATION_EVENT, _logs.SeverityNumber.INFO, dict(attributes))
+
+
 def _emit(
     logger: Logger, context: Context, name: str, severity: _logs.SeverityNumber, attributes: dict[str, object]
 ) -> None:

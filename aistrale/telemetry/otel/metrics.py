@@ -295,5 +295,5 @@ _COUNTS: Final = cast(
     },
 )
 
-EVENT_KINDS: Final = frozenset(_COUNTS)
-"""The kinds of events that are counted."""
+EVENT_KINDS: Final = frozenset({*_COUNTS, "answer.scored"})
+"""The kinds of events that are counted, or are events of the conventions themselves."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from opentelemetry import _logs, metrics, trace
 
 from aistrale._version import __version__
+from aistrale.telemetry.events import AnswerScored
 from aistrale.telemetry.otel.conventions import SCOPE, Profile
+from aistrale.telemetry.otel.evaluations import Evaluations
 from aistrale.telemetry.otel.metrics import CallMetrics, EventMetrics
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Source:
         self._tracer: tuple[TracerProvider, Tracer] | None = None
         self._metrics: tuple[MeterProvider, CallMetrics, EventMetrics] | None = None
         self._logger: tuple[LoggerProvider, Logger] | None = None
+        self.evaluations = Evaluations()
 
     def tracer(self) -> Tracer | None:
         """Makes spans; None where they would go nowhere."""
@@ -96,12 +99,14 @@ class Source:
         return None if made is None else made[2]
 
     def count(self, events: Iterable[TelemetryEvent]) -> None:
-        """Count what policies did, by our own metrics."""
+        """Count what policies did, by our own metrics, and emit what is an event of the conventions."""
         self.drain()
-        own = self.event_metrics()
-        if own is not None:
-            for event in events:
+        own, logger = self.event_metrics(), self.logger()
+        for event in events:
+            if own is not None:
                 own.event(event)
+            if logger is not None and self._profile.details and isinstance(event, AnswerScored):
+                self.evaluations.tell(logger, event)
 
     def drain(self) -> None:
         """Record what was left for the thread that delivers."""

@@ -308,6 +308,10 @@ class AttemptSpan(_Current):
                 self._close(span, found, content)
             if content is not None or self._maker.events:
                 self._details(found, content)
+            if self._attempt.outcome == "success" and self._maker.source.logger() is not None:
+                response = found.get(words.RESPONSE_ID)
+                told = response if isinstance(response, str) else None
+                self._maker.source.evaluations.remember(self._call.id, self._context, told)
         finally:
             self._ended = True
             if span is not None:

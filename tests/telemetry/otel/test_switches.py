@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from opentelemetry.context import Context
 
 import aistrale
 from aistrale.errors import ConfigurationError
+from aistrale.telemetry.otel import evaluations
 from aistrale.telemetry.otel.messages import length_limit, written
 from aistrale.telemetry.otel.settings import OTelSettings
 from aistrale.telemetry.sinks import open_sink
@@ -142,6 +144,39 @@ def test_failures_are_events_too_without_their_words(client, sim, rig):
     assert dict(second.attributes) == {"exception.type": "ServerError"}
     assert (second.trace_id, second.span_id) == (first.trace_id, first.span_id)
     assert "secret" not in str(rig.records.kept)
+
+
+def test_a_judgement_is_an_event_of_its_exchange(client, rig):
+    need_events()
+    made = client(["otel"])
+    answer = made.run("hi", model=MODEL)
+    made.score(answer.call_id, 0.75, "helpful")
+    made.score("another call", 1)
+    assert made.flush()
+    first, second = rig.records.kept
+    (span,) = rig.attempts
+    assert first.event_name == second.event_name == "gen_ai.evaluation.result"
+    assert dict(first.attributes) == {
+        "gen_ai.evaluation.name": "helpful",
+        "gen_ai.evaluation.score.value": 0.75,
+        "gen_ai.response.id": answer.id,
+        "aistrale.call.id": answer.call_id,
+    }
+    assert (first.trace_id, first.span_id) == (span.context.trace_id, span.context.span_id)
+    assert dict(second.attributes) == {
+        "gen_ai.evaluation.name": "quality",
+        "gen_ai.evaluation.score.value": 1.0,
+        "aistrale.call.id": "another call",
+    }
+    assert not second.span_id
+
+
+def test_answers_that_can_be_judged_are_bounded(monkeypatch):
+    monkeypatch.setattr(evaluations, "_LIMIT", 3)
+    made = evaluations.Evaluations()
+    for number in range(10):
+        made.remember(str(number), Context(), None)
+    assert list(made._answers) == ["7", "8", "9"]
 
 
 WISHES = [
