@@ -82,7 +82,8 @@ class Offering:
             KeyboardInterrupt: In the main thread only, where it is the user's.
         """
         try:
-            self._enter(lambda: self._sink.write(batch))
+            # A list of its own: a sink that takes the events out of it takes none from those that count them.
+            self._enter(lambda: self._sink.write([*batch]))
         except BaseException as error:
             # Also SystemExit: a sink does not end a thread of ours.
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():

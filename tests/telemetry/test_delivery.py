@@ -241,6 +241,34 @@ def test_a_sink_that_raises_does_not_end_its_thread():
     sent.close(LONG)
 
 
+class Consuming(Place):
+    """Takes events out of the batch that it is given, and fails at first."""
+
+    def write(self, batch, /):
+        taken = []
+        while batch:
+            taken.append(batch.pop(0))
+        super().write(taken)
+
+
+@pytest.mark.parametrize("guarantee", ["best_effort", "durable"])
+@pytest.mark.parametrize("error", [OSError(), ValueError(), Loud(permanent=True), None])
+def test_a_sink_may_do_with_a_batch_what_it_likes(error, guarantee, tmp_path):
+    clock = Clock()
+    sink = Consuming(*[error] * 4)
+    sent = delivery(sink, clock, tmp_path, batch=3, guarantee=guarantee)
+    put = events(3)
+    for item in put:
+        sent.put(item)
+    run(sent, clock, 100.0)
+    permanent = isinstance(error, Loud)
+    assert sink.ids == ([] if permanent else [item.id for item in put])
+    assert sink.offered[0] == [item.id for item in put]
+    status = sent.status()
+    assert (status.delivered, status.waiting) == (0 if permanent else 3, 0)
+    assert status.dropped == ({"failed permanently": 3} if permanent else {})
+
+
 def test_the_order_survives_failures():
     clock = Clock()
     sink = Place(OSError(), None, OSError(), OSError())

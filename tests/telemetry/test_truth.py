@@ -580,7 +580,7 @@ async def ask(own, how, model):
                 break
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     asked=st.lists(st.tuples(ASKED, st.sampled_from([GPT, "chat"])), min_size=1, max_size=6),
     steps=st.lists(STEPS, max_size=8),
