@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from aistrale.telemetry._retry import Retry, describe, is_about_data, is_permanent
@@ -41,6 +42,15 @@ def forget_threads() -> None:
     """In a child process: the threads of the parent are none of its own."""
     inside.clear()
     _collecting.clear()
+
+
+def lost_inside(sink: object) -> dict[str, int]:
+    """What a sink with a queue of its own says that it lost, by reason."""
+    try:
+        found = getattr(sink, "dropped", None)
+        return {str(reason): int(number) for reason, number in found.items()} if isinstance(found, Mapping) else {}
+    except Exception:  # noqa: BLE001 - whatever a sink of somebody else's has under this name
+        return {}
 
 
 class Offering:

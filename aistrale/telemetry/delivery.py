@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from aistrale.core.home import data_directory
 from aistrale.core.worker import Worker, check_fork, on_fork
 from aistrale.telemetry._asked import Asked, flush_at_exit, forget_after_fork, remember, unsettled
-from aistrale.telemetry._offering import Offering, inside
+from aistrale.telemetry._offering import Offering, inside, lost_inside
 from aistrale.telemetry._spool_files import spool_directory
 from aistrale.telemetry._waiting import Waiting, by_reason
 from aistrale.telemetry.status import DeliveryStatus
@@ -350,7 +350,9 @@ class Delivery:
         )
 
     def _lost(self) -> dict[str, int]:
-        return by_reason(self._sink.dropped.all(), {} if self._spool is None else self._spool.dropped())
+        return by_reason(
+            self._sink.dropped.all(), {} if self._spool is None else self._spool.dropped(), lost_inside(self.sink)
+        )
 
     def _trouble(self) -> str | None:
         if self._sink.hangs(self._settings.timeout):

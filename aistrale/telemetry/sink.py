@@ -20,6 +20,7 @@ class Sink(Protocol):
     - `inline: bool`, True to be written to in the calling thread, one event at a time: for memory only.
     - `durable: bool`, True where what `write` has taken is safe by its own means, so that no spool is needed.
     - `instrument`, an `aistrale.telemetry.instrument.Instrument`, for sinks that follow calls while they run.
+    - `dropped: Mapping[str, int]`, what it has lost of what it held itself, by reason; counted with all other losses.
     - `flush(timeout: float) -> bool`, to bring out what it holds itself.
     - `close() -> None`, to let go of what it holds open; `write` may come again and opens it anew.
     - `attach(emit) -> None`, to be given a function that takes events, for what it has to tell itself, when it is put

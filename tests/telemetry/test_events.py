@@ -114,6 +114,17 @@ def test_a_client_says_what_became_of_the_events_of_its_sinks():
             ]
 
 
+@pytest.mark.parametrize(
+    ("own", "told"), [({"spans.full": 3, "spans.failed": 0}, {"spans.full": 3}), ([1], {}), ({1: "x"}, {})]
+)
+def test_what_a_sink_with_a_queue_of_its_own_has_lost_is_counted(own, told):
+    sink = MemorySink()
+    sink.dropped = own
+    with simulator() as sim, aistrale.Client(**sim.settings(), sinks=[sink]) as client:
+        client.run("Hello", model=MODEL)
+        assert client.deliveries()[0].dropped == told
+
+
 def test_a_stream_tells_when_it_is_over():
     sink = MemorySink()
     with simulator() as sim, aistrale.Client(**sim.settings(), sinks=[sink]) as client:

@@ -69,8 +69,8 @@ class AistraleCallbackHandler(BaseCallbackHandler):
 
     def __init__(
         self,
-        *,
         client: Client | AsyncClient | None = None,
+        *,
         emit: Callable[[TelemetryEvent], None] | None = None,
         capture: bool | None = None,
         ttl: float = TTL,
