@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Concatenate, Unpack
 
-    from aistrale.checks import Setting
+    from aistrale.config.values import Setting
     from aistrale.core.pipeline import Pipeline
     from aistrale.cost.advice.types import Advice
     from aistrale.cost.anomalies.burn_rate import Burn

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Unpack
 
-    from aistrale.checks import Setting
+    from aistrale.config.values import Setting
     from aistrale.conversation import Session
     from aistrale.engine import Engine
     from aistrale.options import EmbedOptions, Options, Prompt

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
 from aistrale.accounts import Accounts
-from aistrale.checks import unknown_key
 from aistrale.config import ProviderSettings, load
-from aistrale.config_checks import streams
+from aistrale.config.checks import streams
+from aistrale.config.values import unknown_key
 from aistrale.core.call import Call, Clocks, Target
 from aistrale.core.http import AsyncHttp, SyncHttp
 from aistrale.core.output import unwrap
@@ -35,8 +35,8 @@ from aistrale.types import Completion, EmbedRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aistrale.checks import Setting
     from aistrale.config import Settings
+    from aistrale.config.values import Setting
     from aistrale.core.http import HttpFamily
     from aistrale.core.pipeline import Pipeline, Policy
     from aistrale.core.reply import Reply

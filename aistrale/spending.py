@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from aistrale.checks import unknown_key
+from aistrale.config.values import unknown_key
 from aistrale.options import build_request
 
 if TYPE_CHECKING:

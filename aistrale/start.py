@@ -11,8 +11,8 @@ from aistrale import default
 from aistrale.dropin import patch
 
 if TYPE_CHECKING:
-    from aistrale.checks import Setting
     from aistrale.client import Client
+    from aistrale.config.values import Setting
 
 # Two threads that start and stop at once must not leave SDKs covered without a client that was set up.
 _lock = threading.RLock()

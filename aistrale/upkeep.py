@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from aistrale.checks import unknown_key
+from aistrale.config.values import unknown_key
 from aistrale.core.call import Call, Context
 from aistrale.core.http import HttpError, HttpRequest
 from aistrale.core.ids import new_id

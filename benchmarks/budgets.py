@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from server import pin, serving
 
 import aistrale
-from aistrale.config_budgets import check_budgets
+from aistrale.config.budgets import check_budgets
 from aistrale.core.call import Context
 from aistrale.cost.budgets.book import BudgetBook
 from aistrale.cost.budgets.bound import Bounds, load

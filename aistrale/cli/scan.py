@@ -117,8 +117,8 @@ def _scanner(types: frozenset[str], failing: frozenset[str], min_score: float | 
     """The settings with the options' say, and a scanner of them. Raises ConfigurationError."""
     from dataclasses import replace
 
-    from aistrale.checks import unknown_key
     from aistrale.config import load
+    from aistrale.config.values import unknown_key
     from aistrale.privacy.recognizers import default_recognizers
     from aistrale.privacy.scanner import Scanner
     from aistrale.privacy.settings import PrivacySettings, known_types

@@ -7,8 +7,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
-from aistrale.checks import unknown_key
 from aistrale.config import SDKS
+from aistrale.config.values import unknown_key
 from aistrale.default import get_engine
 from aistrale.dropin.cover import cover_client
 from aistrale.dropin.transport import Transport

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from aistrale.checks import flag, seconds, table, text, unknown_key, whole, word, wrong
 from aistrale.config import Settings
+from aistrale.config.values import flag, seconds, table, text, unknown_key, whole, word, wrong
 from aistrale.core.call import Clocks
 from aistrale.errors import ConfigurationError
 from aistrale.simulation.overriding import overridden

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from aistrale.checks import unknown_key
 from aistrale.config import Settings, check
+from aistrale.config.values import unknown_key
 from aistrale.core.call import StreamRules
 from aistrale.errors import AistraleError, APIError, DeadlineExceeded, NetworkError, StreamInterrupted, TLSError
 from aistrale.policies.assemble import reliability

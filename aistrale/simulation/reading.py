@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from aistrale.checks import number, table, unknown_key, word, wrong
+from aistrale.config.values import number, table, unknown_key, word, wrong
 from aistrale.simulation.distributions import Constant, Distribution, Empirical, Exponential, Lognormal
 
 if TYPE_CHECKING:

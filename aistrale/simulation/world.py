@@ -12,7 +12,7 @@ from array import array
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from aistrale.checks import unknown_key
+from aistrale.config.values import unknown_key
 from aistrale.core.call import Attempt, Target
 from aistrale.core.faults import interrupted, timeout_error
 from aistrale.core.reply import Reply

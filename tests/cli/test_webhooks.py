@@ -46,7 +46,7 @@ def configure(monkeypatch, receiver, **more):
     from aistrale.telemetry import sinks
 
     monkeypatch.setattr(
-        "aistrale.config_telemetry.open_sink", lambda url: sink if url == "webhook:here" else sinks.open_sink(url)
+        "aistrale.config.sinks.open_sink", lambda url: sink if url == "webhook:here" else sinks.open_sink(url)
     )
     monkeypatch.setenv("AISTRALE_SINKS", "webhook:here")
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aistrale.config_budgets import check_budgets
+from aistrale.config.budgets import check_budgets
 from aistrale.core.call import Context
 from aistrale.cost.budgets.book import BudgetBook, own_rule
 from aistrale.errors import ConfigurationError

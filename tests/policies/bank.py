@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from aistrale.config_budgets import check_budgets
+from aistrale.config.budgets import check_budgets
 from aistrale.core.call import Call, Clocks, Context, StreamRules
 from aistrale.cost.budgets.book import BudgetBook
 from aistrale.policies import build

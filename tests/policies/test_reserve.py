@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aistrale.config_budgets import check_budgets
+from aistrale.config.budgets import check_budgets
 from aistrale.core.call import Context
 from aistrale.core.http import AsyncHttp
 from aistrale.core.runtime import run_sync

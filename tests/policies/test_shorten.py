@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from aistrale.config_budgets import check_budgets
+from aistrale.config.budgets import check_budgets
 from aistrale.core.runtime import run_sync
 from aistrale.cost.budgets.book import BudgetBook
 from aistrale.cost.budgets.bound import Bounds, load

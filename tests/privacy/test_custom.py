@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from aistrale.config_privacy import read_privacy
+from aistrale.config.privacy import read_privacy
 from aistrale.errors import ConfigurationError
 from aistrale.privacy import Custom, Finding, Scanner, Triggers, installed_recognizers
 from aistrale.privacy.custom import read_recognizer

@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import aistrale
+from aistrale.decorator.template import Template
 from aistrale.errors import ConfigurationError, InvalidRequestError
-from aistrale.template import Template
 from aistrale.types import MediaPart, TextPart
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)

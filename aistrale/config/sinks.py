@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from aistrale.checks import Setting, number, optional, optional_text, record, table, unknown_key, whole, word, wrong
+from aistrale.config.values import (
+    Setting,
+    number,
+    optional,
+    optional_text,
+    record,
+    table,
+    unknown_key,
+    whole,
+    word,
+    wrong,
+)
 from aistrale.errors import ConfigurationError
 from aistrale.telemetry.events import EVENTS
 from aistrale.telemetry.settings import SinkSettings

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from aistrale.checks import Setting, flag, number, optional, optional_text, record, table, text, whole, word, wrong
+from aistrale.config.values import (
+    Setting,
+    flag,
+    number,
+    optional,
+    optional_text,
+    record,
+    table,
+    text,
+    whole,
+    word,
+    wrong,
+)
 from aistrale.errors import ConfigurationError
 from aistrale.privacy.dlp import ACTIONS, DIRECTIONS, Rule
 from aistrale.privacy.settings import MODES, PrivacySettings

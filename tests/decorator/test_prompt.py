@@ -15,6 +15,7 @@ import trio
 
 import aistrale
 from aistrale import default
+from aistrale.decorator.prompt import is_empty
 from aistrale.errors import (
     AistraleError,
     ConfigurationError,
@@ -22,7 +23,6 @@ from aistrale.errors import (
     InvalidRequestError,
     OutputValidationError,
 )
-from aistrale.prompt_function import is_empty
 from aistrale.telemetry import MemorySink
 from aistrale.testing import Say, simulator
 from aistrale.types import ToolCallPart
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Hidden = str
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 
 

@@ -7,10 +7,10 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
+from aistrale.decorator.prompt import is_empty, prompt_body, return_annotation
+from aistrale.decorator.run import Rules
 from aistrale.errors import ConfigurationError
-from aistrale.function_run import Rules
 from aistrale.options import CallOptions, Options, build_request, unknown_option
-from aistrale.prompt_function import is_empty, prompt_body, return_annotation
 from aistrale.scope import ContextValues, checked
 from aistrale.wrapping import Function, check_callable, name_of, wrap
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Unpack
 
-    from aistrale.prompt_function import Body
+    from aistrale.decorator.prompt import Body
 
 P = ParamSpec("P")
 R = TypeVar("R")

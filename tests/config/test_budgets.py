@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from aistrale.config_budgets import check_budgets
+from aistrale.config.budgets import check_budgets
 from aistrale.cost.budgets.settings import BudgetSettings
 from aistrale.errors import ConfigurationError
 

@@ -9,7 +9,7 @@ import pytest
 
 import aistrale
 from aistrale.config import load
-from aistrale.config_telemetry import _read  # noqa: F401 - its table of checks is compared with the fields on import
+from aistrale.config.sinks import _read  # noqa: F401 - its table of checks is compared with the fields on import
 from aistrale.errors import ConfigurationError
 from aistrale.sinks import ConsoleSink, JSONLinesSink, MemorySink, SinkSettings
 from aistrale.testing import simulator

@@ -9,7 +9,7 @@ import pytest
 
 import aistrale
 from aistrale.config import load
-from aistrale.config_privacy import _settings  # noqa: F401 - its table of checks is compared with the fields on import
+from aistrale.config.privacy import _settings  # noqa: F401 - its table of checks is compared with the fields on import
 from aistrale.errors import ConfigurationError
 from aistrale.privacy.dlp import Rule
 from aistrale.privacy.finding import Finding

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from aistrale.checks import (
+from aistrale.config import SDKS
+from aistrale.config.targets import providers, routes, targets
+from aistrale.config.values import (
     Setting,
     flag,
     flag_or_path,
@@ -17,21 +19,17 @@ from aistrale.checks import (
     seconds,
     table,
     text,
-    unknown_key,
     whole,
     word,
     words,
     wrong,
 )
-from aistrale.config import SDKS, ProviderSettings, RouteSettings
 from aistrale.core.call import Clocks, StreamRules
 from aistrale.errors import ConfigurationError
-from aistrale.providers.secret import as_secret
 from aistrale.reliability.backoff import Backoff
 from aistrale.reliability.breaker_types import BreakerSettings
 from aistrale.reliability.budget import RetryBudgetSettings
 from aistrale.reliability.limits import LimitSettings
-from aistrale.routing.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -204,7 +202,7 @@ def _degrade(name: str, value: Setting) -> DegradeSettings | None:
         return None
 
     def models(where: str, given: Setting) -> tuple[str, ...]:
-        return (text(where, given),) if isinstance(given, str) else _targets(where, given)
+        return (text(where, given),) if isinstance(given, str) else targets(where, given)
 
     checked = record(
         DegradeSettings,
@@ -233,7 +231,7 @@ def _prices(_name: str, value: Setting) -> tuple[OwnPrice, ...]:
 
 
 def _budgets(name: str, value: Setting) -> tuple[BudgetSettings, ...]:
-    from aistrale.config_budgets import check_budgets
+    from aistrale.config.budgets import check_budgets
 
     return check_budgets(name, value)
 
@@ -245,7 +243,7 @@ def _optimize(name: str, value: Setting) -> OptimizeSettings | None:
 
 
 def _sinks(name: str, value: Setting) -> tuple[SinkSettings, ...]:
-    from aistrale.config_telemetry import check_sinks
+    from aistrale.config.sinks import check_sinks
 
     return check_sinks(name, value)
 
@@ -263,96 +261,9 @@ def _state(name: str, value: Setting) -> str | None:
 def _privacy(name: str, value: Setting) -> PrivacySettings | None:
     if _off(value):
         return None
-    from aistrale.config_privacy import read_privacy
+    from aistrale.config.privacy import read_privacy
 
     return read_privacy(name, value)
-
-
-def _provider_object(name: str, value: Setting) -> Setting:
-    from aistrale.providers.base import Provider
-
-    if not isinstance(value, Provider):
-        raise wrong(name, "a Provider")
-    return value
-
-
-def _headers(name: str, value: Setting) -> dict[str, str]:
-    return {header: text(f"{name}.{header}", item) for header, item in table(name, value).items()}
-
-
-_provider_settings = record(
-    ProviderSettings,
-    {
-        **dict.fromkeys(("base_url", "region", "api", "api_version", "compatible"), text),
-        "api_key": lambda name, value: as_secret(cast("str", value), field=name),
-        "headers": _headers,
-        "provider": _provider_object,
-    },
-)
-
-
-def _provider(name: str, value: Setting) -> ProviderSettings:
-    from aistrale.providers.base import Provider
-
-    if isinstance(value, Provider):
-        return ProviderSettings(provider=value)
-    if isinstance(value, dict):
-        value = {key: item for key, item in value.items() if item is not None}
-    return _provider_settings(name, value)
-
-
-def _providers(name: str, value: Setting) -> dict[str, ProviderSettings]:
-    return {key: _provider(f"{name}.{key}", item) for key, item in table(name, value).items()}
-
-
-def _targets(name: str, value: Setting) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not value:
-        raise wrong(name, "a list of provider/model names")
-    names = tuple(text(f"{name}[{index}]", item) for index, item in enumerate(value))
-    if len(set(names)) != len(names):
-        raise wrong(name, "a list without repetitions")
-    return names
-
-
-def _weights(name: str, value: Setting) -> dict[str, float]:
-    return {key: number(0, _INFINITE)(f"{name}.{key}", item) for key, item in table(name, value).items()}
-
-
-def _predicates(name: str, value: Setting) -> tuple[Setting, ...]:
-    given = value if isinstance(value, (list, tuple)) else [value]
-    return tuple(function(f"{name}[{index}]", item) for index, item in enumerate(given))
-
-
-_route_settings = record(
-    RouteSettings,
-    {
-        "targets": _targets,
-        "strategy": word(*STRATEGIES),
-        "weights": _weights,
-        "when_all_down": optional(word("wait", "fail", "last_resort")),
-        "fail_over_on": words(
-            "authentication", "permission", "model_not_found", "invalid_request", "content_filter", "refusal"
-        ),
-        "fail_if": _predicates,
-    },
-)
-
-
-def _route(name: str, value: Setting) -> RouteSettings:
-    if isinstance(value, RouteSettings):
-        return value
-    given = {"targets": value} if isinstance(value, (list, tuple)) else table(name, value)
-    if "targets" not in given:
-        raise wrong(f"{name}.targets", "a list of provider/model names")
-    route = _route_settings(name, given)
-    for target in route.weights:
-        if target not in route.targets:
-            raise unknown_key(f"{name}.weights.{target}", [f"{name}.weights.{item}" for item in route.targets])
-    return route
-
-
-def _routes(name: str, value: Setting) -> dict[str, RouteSettings]:
-    return {key: _route(f"{name}.{key}", item) for key, item in table(name, value).items()}
 
 
 def _transport(method: str) -> Callable[[str, Setting], object]:
@@ -381,8 +292,8 @@ def _instrument(name: str, value: Setting) -> bool | tuple[str, ...]:
 
 
 CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
-    "providers": _providers,
-    "routes": _routes,
+    "providers": providers,
+    "routes": routes,
     "default_route": optional_text,
     "model": optional_text,
     "timeout": seconds,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import FunctionType, NoneType, SimpleNamespace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args, get_origin
 
+from aistrale.decorator.template import Template
 from aistrale.errors import AistraleError, ConfigurationError
-from aistrale.template import Template
 from aistrale.types import Completion
 
 if TYPE_CHECKING:

@@ -6,7 +6,19 @@ from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, cast
 
-from aistrale.checks import Setting, flag, number, optional, optional_text, record, table, text, whole, word, wrong
+from aistrale.config.values import (
+    Setting,
+    flag,
+    number,
+    optional,
+    optional_text,
+    record,
+    table,
+    text,
+    whole,
+    word,
+    wrong,
+)
 from aistrale.cost.budgets.period import Period, zone_of
 from aistrale.cost.budgets.scope import Scope
 from aistrale.cost.budgets.settings import BudgetSettings

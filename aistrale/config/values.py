@@ -1,6 +1,6 @@
 """Checks of what users write in settings: each takes a name and a raw value, and names it when it is wrong.
 
-They are written by hand, because a validation library would cost more than the first call; see config.py.
+They are written by hand, because a validation library would cost more than the first call; see the package.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from aistrale.scope import current
 from aistrale.telemetry import MemorySink
 from aistrale.testing import Fault, simulator
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from aistrale.checks import Setting, unknown_key
+from aistrale.config.values import Setting, unknown_key
 from aistrale.core.call import Clocks, StreamRules
 from aistrale.errors import ConfigurationError
 from aistrale.policies.failover import FailoverRules, WhenAllDown
@@ -244,7 +244,7 @@ def load(
         else:
             merged[name] = value
     if key := env.get("AISTRALE_PRIVACY_KEY", "").strip():
-        from aistrale.config_privacy import with_key
+        from aistrale.config.privacy import with_key
 
         merged["privacy"] = with_key(merged.get("privacy"), key)
     return check(merged)
@@ -253,7 +253,7 @@ def load(
 def check(raw: Mapping[str, Setting]) -> Settings:
     """Check one table of settings. Raises ConfigurationError."""
     # Imported here: the checks build the records that are defined above.
-    from aistrale.config_checks import CHECKS
+    from aistrale.config.checks import CHECKS
 
     known = [item.name for item in fields(Settings)]
     values: dict[str, object] = {}
