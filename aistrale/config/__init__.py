@@ -59,6 +59,7 @@ ENVIRONMENT = (
     "sinks",
     "capture",
     "state",
+    "disabled",
 )
 
 SDKS = ("openai", "anthropic", "gemini", "groq", "huggingface")
@@ -181,6 +182,9 @@ class Settings:
         on_unsupported: "error" refuses an option that the model cannot take; "drop" drops and lists it.
         instrument: Which official SDKs `init` covers: True for all, False for none, or a list of "openai", "anthropic",
             "gemini", "groq" and "huggingface" (in a variable: with commas). Clients of your own (`Client`) cover none.
+        disabled: A switch for emergencies, best in the variable AISTRALE_DISABLED: calls of the official SDKs go
+            straight to their providers, with nothing of what is set here (redaction and budgets neither), and no sink
+            is told of anything. `run` and its like go on as they are.
     """
 
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
@@ -216,6 +220,7 @@ class Settings:
     on_lossy: Literal["warn", "error"] = "warn"
     on_unsupported: Literal["error", "drop"] = "error"
     instrument: bool | tuple[str, ...] = True
+    disabled: bool = False
 
 
 def load(
@@ -266,6 +271,8 @@ def check(raw: Mapping[str, Setting]) -> Settings:
         clocks = replace(clocks, total=cast("float | None", values["timeout"]))
     values["clocks"] = clocks
     values["timeout"] = clocks.total
+    if values.get("disabled"):
+        values["sinks"], values["instrument"] = (), False
     settings = Settings(**values)  # type: ignore[arg-type]  # every value went through its check
     if settings.default_route is not None and settings.default_route not in settings.routes:
         raise ConfigurationError(

@@ -325,4 +325,5 @@ CHECKS: Mapping[str, Callable[[str, Setting], object]] = {
     "on_lossy": word("warn", "error"),
     "on_unsupported": word("error", "drop"),
     "instrument": _instrument,
+    "disabled": flag,
 }

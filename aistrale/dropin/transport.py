@@ -95,7 +95,7 @@ class Exchange:
         blocking: bool,
     ) -> Self | None:
         """The exchange for a request; None where it is none of ours."""
-        if OWN in request.extensions:
+        if OWN in request.extensions or engine.settings.disabled:
             return None
         endpoint = _endpoint(request)
         if endpoint is None or (only is not None and endpoint.provider not in only):

@@ -135,3 +135,13 @@ def test_a_directory_that_is_gone_is_no_error(monkeypatch):
 
     monkeypatch.setattr(Path, "cwd", gone)
     assert load({}, {}).model is None
+
+
+@pytest.mark.parametrize("how", ["keyword", "environment"])
+def test_the_switch_for_emergencies_takes_sinks_and_interception_away(tmp_path, how):
+    environ = {"AISTRALE_DISABLED": "1"} if how == "environment" else {}
+    keywords = {"disabled": True} if how == "keyword" else {}
+    settings = read(tmp_path, environ, sinks=["console"], instrument=["openai"], model="openai/gpt-5-mini", **keywords)
+    assert (settings.sinks, settings.instrument) == ((), False)
+    assert settings.model == "openai/gpt-5-mini"
+    assert read(tmp_path, {"AISTRALE_DISABLED": "0"}, sinks=["console"]).sinks

@@ -305,3 +305,15 @@ def test_sdks_of_the_same_names_elsewhere_are_none_of_ours():
     assert OpenAI.__module__ in sys.modules
     with pytest.raises(ConfigurationError):
         aistrale.wrap(OpenAI())
+
+
+def test_where_all_is_switched_off_wrapped_clients_ask_their_providers_themselves(judge, sim):
+    async def body():
+        aistrale.init(**sim.settings(), disabled=True)
+        asker = Asker("openai", judge, sim)
+        aistrale.wrap(asker.client)
+        assert await asker.ask() == ANSWER
+        assert through_us() == 0
+        await asker.close()
+
+    judge.run(body)
