@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aistrale.privacy.protection import Protection
     from aistrale.reliability.breaker_types import BreakerEvent
     from aistrale.telemetry.hub import Hub
+    from aistrale.telemetry.instrument import Instrument
     from aistrale.telemetry.observer import Observer
     from aistrale.telemetry.status import DeliveryStatus
 
@@ -33,6 +34,8 @@ class Reporting:
     def __init__(self, settings: Settings, protection: Protection | None = None) -> None:
         self.hub: Hub | None = None
         self.observer: Observer | None = None
+        self.instruments: tuple[Instrument, ...] = ()
+        """What makes spans, of the sinks that do."""
         self.policies: dict[str, Policy] = {}
         listener = settings.on_event
         self.breaker: Callable[[BreakerEvent], None] | None = listener
@@ -68,7 +71,7 @@ class Reporting:
         screened = own is not None and own.redact and own.on_error == "block"
         capture = Capture(always=settings.capture, redact=partial(_harmless, protection), screened=screened)
         observer = self.observer = Observer(self.hub.emit, capture)
-        instruments = self.hub.instruments
+        instruments = self.instruments = self.hub.instruments
         self.policies = {"telemetry": Telemetry(observer, instruments), "trace": Trace(instruments)}
         listener = settings.on_event
         self.breaker = _both(listener, observer.breaker)

@@ -148,6 +148,10 @@ class Witness(Protocol):
         """A call is made; must not raise."""
         ...
 
+    def entered(self, function_id: str) -> None:
+        """A decorated function is called, of which spans are made; must not raise."""
+        ...
+
 
 # Changed by single operations only, so that no thread needs a lock.
 _witnesses: Final[dict[int, weakref.ref[Witness]]] = {}
@@ -159,12 +163,21 @@ def add_witness(witness: Witness) -> None:
     _witnesses[key] = weakref.ref(witness, lambda _: _witnesses.pop(key, None))
 
 
+def _living() -> list[Witness]:
+    return [witness for reference in list(_witnesses.values()) if (witness := reference()) is not None]
+
+
+def enter(function_id: str) -> None:
+    """A decorated function is called here: the witnesses are told."""
+    for witness in _living():
+        witness.entered(function_id)
+
+
 def note(call_id: str) -> None:
     """A call is made here: the functions around it are told, and the witnesses."""
     if _witnesses:
-        for reference in list(_witnesses.values()):
-            if (witness := reference()) is not None:
-                witness.called(call_id)
+        for witness in _living():
+            witness.called(call_id)
     running = SCOPE.get().running
     while running is not None:
         if not running.over and len(running.calls) < _MOST_CALLS:

@@ -40,11 +40,20 @@ class Execution:
     keeps = False
     """Whether it wants to know what a generator yields."""
 
+    followed = False
+    """Whether it wants to know when the body runs and rests."""
+
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
     def began(self) -> None:
         """The body is about to run."""
+
+    def resumed(self) -> None:
+        """The body runs (on); must not raise."""
+
+    def paused(self) -> None:
+        """A generator rests, or the body is done; maybe in another thread or task. Must not raise."""
 
     def yielded(self, item: object) -> None:
         """A generator gave something."""
@@ -159,6 +168,8 @@ def _plain(body: Function, start: Start) -> Function:
         run.began()
         try:
             SCOPE.set(run.scope)
+            if run.followed:
+                run.resumed()
             value = body(*args, **kwargs)
         except BaseException as error:
             run.ended(error)
@@ -167,6 +178,8 @@ def _plain(body: Function, start: Start) -> Function:
             run.ended(None, value)
         finally:
             SCOPE.set(outer)
+            if run.followed:
+                run.paused()
         return value
 
     return wrapper
@@ -179,6 +192,8 @@ def _coroutine(body: Function, start: Start) -> Function:
         token = SCOPE.set(SCOPE.get())
         try:
             SCOPE.set(run.scope)
+            if run.followed:
+                run.resumed()
             value = await body(*args, **kwargs)
         except BaseException as error:
             run.ended(error)
@@ -191,6 +206,8 @@ def _coroutine(body: Function, start: Start) -> Function:
             except ValueError:
                 # It may be closed in another thread or task: what holds there is not ours to change.
                 pass
+            if run.followed:
+                run.paused()
         return value
 
     return wrapper
@@ -281,6 +298,8 @@ def _advanced(inner: Generator[object, object, object], run: Execution) -> Gener
         outer = SCOPE.get()
         try:
             SCOPE.set(scope)
+            if run.followed:
+                run.resumed()
             item = step(given)
         except StopIteration as stop:
             value = stop.value
@@ -291,6 +310,8 @@ def _advanced(inner: Generator[object, object, object], run: Execution) -> Gener
             raise
         finally:
             scope = SCOPE.set(outer).old_value
+            if run.followed:
+                run.paused()
             # An error that it was given must not live in a frame which that error's traceback holds.
             given = closed = None
         if keeps:
@@ -316,6 +337,8 @@ async def _advanced_async(inner: AsyncGenerator[object, object], run: Execution)
         token = SCOPE.set(SCOPE.get())
         try:
             SCOPE.set(scope)
+            if run.followed:
+                run.resumed()
             item = await step(given)
         except StopAsyncIteration:
             run.ended(closed)
@@ -331,6 +354,8 @@ async def _advanced_async(inner: AsyncGenerator[object, object], run: Execution)
                 pass  # as above
             else:
                 scope = left
+            if run.followed:
+                run.paused()
             given = closed = None
         if keeps:
             run.yielded(item)

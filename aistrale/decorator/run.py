@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from aistrale.scope import SCOPE, ContextValues, Running, Scope, over
+from aistrale.scope import SCOPE, ContextValues, Running, Scope, live, over
 from aistrale.snapshot import redacted, snapshot
 from aistrale.wrapping import Execution, Function, innermost, name_of
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aistrale.core.call import Context
+    from aistrale.decorator.spans import FunctionSpans
     from aistrale.engine import Engine
     from aistrale.types import JSON
 
@@ -71,7 +72,18 @@ class FunctionRun(Execution):
         kwargs: Likewise.
     """
 
-    __slots__ = ("_inputs", "_items", "_room", "_rules", "_running", "_started", "_text", "keeps")
+    __slots__ = (
+        "_inputs",
+        "_items",
+        "_room",
+        "_rules",
+        "_running",
+        "_spans",
+        "_started",
+        "_text",
+        "followed",
+        "keeps",
+    )
 
     def __init__(
         self, rules: Rules, outer: Scope, context: Context, args: tuple[object, ...], kwargs: dict[str, object]
@@ -85,8 +97,12 @@ class FunctionRun(Execution):
         self._room = _ROOM
         self._started = 0.0
         engine = _watched()
+        self._spans = (
+            None if engine is None else _spans(engine, rules.name, context, nested=live(outer.running) is not None)
+        )
+        self.followed = self._spans is not None
         # Where nobody has set up a client yet, a call inside may, and it may have sinks.
-        self.keeps = bool(context.capture) if engine is None else _wanted(context, engine)
+        self.keeps = bool(context.capture) if engine is None else _shown(context, engine)
         if self.keeps:
             self._inputs = _harmless(lambda: _arguments(rules.function, args, kwargs))
 
@@ -95,6 +111,16 @@ class FunctionRun(Execution):
         self._started = time.monotonic()
         if self._rules.deadline is not None:
             self._running.until = self._started + self._rules.deadline
+
+    def resumed(self) -> None:
+        """Its spans are current."""
+        if self._spans is not None:
+            self._spans.resume()
+
+    def paused(self) -> None:
+        """They are so no longer."""
+        if self._spans is not None:
+            self._spans.pause()
 
     def yielded(self, item: object) -> None:
         """Keep it, as long as there is room."""
@@ -111,36 +137,39 @@ class FunctionRun(Execution):
         self._running.finish()
         try:
             engine = _watched()
-            if engine is not None:
+            if engine is not None or self._spans is not None:
                 self._tell(engine, time.monotonic() - self._started, error, value)
         except Exception:  # noqa: BLE001, S110 - telling harms nobody, not even at the end of the interpreter
             pass
 
-    def _tell(self, engine: Engine, latency: float, error: BaseException | None, value: object) -> None:
+    def _tell(self, engine: Engine | None, latency: float, error: BaseException | None, value: object) -> None:
         from aistrale.telemetry.events import FunctionFinished
 
-        observer = engine.reporting.observer
-        if observer is None:
-            return
         context = self.scope.context
-        said = _harmless(lambda: self._said(engine, value)) if _wanted(context, engine) else None
-        inputs, output = said or (None, None)
-        observer.emit(
-            FunctionFinished(
-                name=self._rules.name,
-                latency=latency,
-                outcome="success" if error is None else "error" if isinstance(error, Exception) else "cancelled",
-                error=None if error is None or isinstance(error, GeneratorExit) else type(error).__name__,
-                user=context.user,
-                workspace=context.workspace,
-                project=context.project,
-                session=context.session,
-                tags=context.tags,
-                calls=tuple(self._running.calls),
-                inputs=inputs,
-                output=output,
-            )
+        said = None
+        if engine is not None and _shown(context, engine):
+            said = _harmless(lambda: self._said(engine, value))
+        wanted = engine is not None and _wanted(context, engine)
+        inputs, output = said if said is not None and wanted else (None, None)
+        event = FunctionFinished(
+            name=self._rules.name,
+            latency=latency,
+            outcome="success" if error is None else "error" if isinstance(error, Exception) else "cancelled",
+            error=None if error is None or isinstance(error, GeneratorExit) else type(error).__name__,
+            user=context.user,
+            workspace=context.workspace,
+            project=context.project,
+            session=context.session,
+            tags=context.tags,
+            calls=tuple(self._running.calls),
+            inputs=inputs,
+            output=output,
         )
+        if self._spans is not None:
+            self._spans.end(event, said)
+        observer = None if engine is None else engine.reporting.observer
+        if observer is not None:
+            observer.emit(event)
 
     def _said(self, engine: Engine, value: object) -> tuple[dict[str, JSON] | None, JSON]:
         """The arguments and the result, redacted; nothing at all where that fails."""
@@ -160,8 +189,24 @@ def _watched() -> Engine | None:
     return None if engine is None or engine.reporting.observer is None else engine
 
 
+def _spans(engine: Engine, name: str, context: Context, *, nested: bool) -> FunctionSpans | None:
+    """Spans of a function that is called; None, and nothing loaded, where no sink makes any."""
+    if not engine.reporting.instruments:
+        return None
+    from aistrale.decorator.spans import begin
+
+    return begin(engine.reporting.instruments, name, context, nested=nested)
+
+
 def _wanted(context: Context, engine: Engine) -> bool:
     return engine.settings.capture if context.capture is None else context.capture
+
+
+def _shown(context: Context, engine: Engine) -> bool:
+    """Whether what is said is wanted by the settings, or by somebody who makes spans; who forbids it is obeyed."""
+    if _wanted(context, engine):
+        return True
+    return context.capture is not False and any(getattr(own, "content", False) for own in engine.reporting.instruments)
 
 
 def _redactor(engine: Engine) -> Callable[[str], str]:

@@ -161,17 +161,24 @@ class Reports:
 
     def called(self, call_id: str) -> None:
         """A call of ours is made: its tokens are those of the model's step that makes it, if one does."""
+        self._inside(call_id, "a call of ours", made=True)
+
+    def entered(self, function_id: str) -> None:
+        """A decorated function is called: its span stands beneath that of the step that runs it."""
+        self._inside(function_id, "a function", made=False)
+
+    def _inside(self, own: str, what: str, *, made: bool) -> None:
         if not len(self.runs):
             return
         try:
             run = self._asking()
             if run is None:
                 return
-            if run.type in MODELS and len(run.made) < _MOST_MADE:
-                run.made.append(call_id)
-            surround(run.around, call_id)
+            if made and run.type in MODELS and len(run.made) < _MOST_MADE:
+                run.made.append(own)
+            surround(run.around, own)
         except Exception:  # noqa: BLE001 - this is in the midst of the call
-            self.failed("a call of ours")
+            self.failed(what)
 
     def latest(self) -> Run | None:
         """The model's step that began last in this context.
@@ -274,8 +281,7 @@ class Reports:
 
     def _instruments(self, engine: Engine | None) -> tuple[Instrument, ...]:
         """What makes spans; none where events go elsewhere than to the client's sinks."""
-        hub = None if engine is None or self._emit is not None else engine.reporting.hub
-        return () if hub is None else hub.instruments
+        return () if engine is None or self._emit is not None else engine.reporting.instruments
 
     def _asked(self, instruments: tuple[Instrument, ...]) -> bool:
         """Whether an instrument wants what is said although nobody else does; who forbids it is obeyed."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from aistrale.core.call import Attempt, Call
     from aistrale.core.reply import Reply
-    from aistrale.telemetry.instrument import Instrument, Span
+    from aistrale.telemetry.instrument import FunctionSpan, Instrument, Span
 
-    Spans = tuple[Span | None, ...]
+    Activatable: TypeAlias = Span | FunctionSpan
+    Spans: TypeAlias = tuple[Span | None, ...]
+    Tokens: TypeAlias = list[tuple[Activatable, object]]
 
 _log = logging.getLogger("aistrale.telemetry")
 _reported: set[str] = set()
@@ -59,12 +61,22 @@ class Followers:
 @contextmanager
 def following(spans: Spans) -> Iterator[None]:
     """Keep spans current inside the block, the first one outermost."""
-    tokens = [(span, guarded(span.activate)) for span in spans if span is not None]
+    tokens = activated(spans)
     try:
         yield
     finally:
-        for span, token in reversed(tokens):
-            guarded(lambda span=span, token=token: span.deactivate(token))  # type: ignore[misc]
+        deactivate(tokens)
+
+
+def activated(spans: Iterable[Activatable | None]) -> Tokens:
+    """Make spans current, the first one outermost; for `deactivate`."""
+    return [(span, guarded(span.activate)) for span in spans if span is not None]
+
+
+def deactivate(tokens: Tokens) -> None:
+    """Make current again what was before."""
+    for span, token in reversed(tokens):
+        guarded(lambda span=span, token=token: span.deactivate(token))  # type: ignore[misc]
 
 
 def guarded(step: Callable[[], object]) -> object:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from aistrale.core.call import Attempt, Call, Context
     from aistrale.core.reply import Reply
-    from aistrale.telemetry.events import Content, RunFinished, RunType
+    from aistrale.telemetry.events import Content, FunctionFinished, RunFinished, RunType
     from aistrale.types import Event
 
 
@@ -79,13 +79,52 @@ class StepSpan(Protocol):
         ...
 
 
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Function:
+    """A decorated function that is called.
+
+    Args:
+        id: Of this execution.
+        name: What it is called.
+        context: What holds inside.
+        nested: Whether another decorated function runs around it.
+    """
+
+    id: str
+    name: str
+    context: Context
+    nested: bool
+
+
+class FunctionSpan(Protocol):
+    """The time of a decorated function. It is current while the body runs, and never across a `yield`."""
+
+    def activate(self) -> object:
+        """The body runs (on); what is given is for `deactivate`. It begins with the first time."""
+        ...
+
+    def deactivate(self, token: object) -> None:
+        """It rests, or is over; must do nothing in another context than the one it was activated in."""
+        ...
+
+    def end(self, event: FunctionFinished, content: Content | None) -> None:
+        """It is over; only the first time counts. It may never have begun.
+
+        Args:
+            event: What became of it.
+            content: Arguments and result as messages, where the instrument or the settings want that; redacted.
+        """
+        ...
+
+
 class Instrument(Protocol):
     """Makes spans. What it raises is logged once and goes no further.
 
     It may have `content: bool`, True where it wants `Attempt.said` to remember what is said although the settings do
     not ask for it; a context that says `capture=False` is obeyed all the same. And it may have
     `step(step: Step, parent: StepSpan | None) -> StepSpan | None` for the steps of frameworks; None where it makes no
-    span of a step, which then lies in the one around it.
+    span of a step, which then lies in the one around it. And `function(function: Function) -> FunctionSpan | None` for
+    decorated functions.
     """
 
     chunks: bool

@@ -13,7 +13,7 @@ from aistrale.types import EmbedRequest, ProviderPart
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aistrale.core.call import Attempt, Call, Target
+    from aistrale.core.call import Attempt, Call, Context, Target
     from aistrale.core.reply import Reply
     from aistrale.store.records import CallRow
     from aistrale.telemetry.otel.conventions import Operation, Profile
@@ -108,10 +108,16 @@ def attempt_attributes(call: Call, attempt: Attempt) -> Attributes:
 
 def call_attributes(call: Call) -> Attributes:
     """Our own, of a call that begins."""
-    context = call.context
     found: Attributes = {words.CALL_ID: call.id, words.ASKED: call.asked}
+    if call.route:
+        found[words.ROUTE] = call.route
+    return {**found, **context_attributes(call.context)}
+
+
+def context_attributes(context: Context) -> Attributes:
+    """Our own, of who calls and for whom."""
+    found: Attributes = {}
     for name, value in (
-        (words.ROUTE, call.route),
         (words.CALL_NAME, context.name),
         (words.USER, context.user),
         (words.WORKSPACE, context.workspace),

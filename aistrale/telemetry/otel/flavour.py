@@ -16,18 +16,18 @@ class Flavour(Protocol):
     usage: bool
     """Whether the conventions' tokens are on spans at all; False where the backend has a form of its own for them."""
 
-    def call(self, call: Call, *, rooted: bool, inside: bool = False) -> Attributes:
+    def call(self, call: Call, *, rooted: bool, named: bool = False) -> Attributes:
         """Of a call that begins.
 
         Args:
             call: It.
             rooted: Whether its span has none above it that goes elsewhere.
-            inside: Whether it is made inside of a step of a framework, whose span stands above it.
+            named: Whether a span of ours above it has named the trace.
         """
         ...
 
     def step(self, step: Step, *, rooted: bool) -> Attributes:
-        """Of a step of a framework that begins.
+        """Of a step of a framework, or a decorated function, that begins.
 
         Args:
             step: It.
@@ -51,7 +51,7 @@ class Plain:
 
     usage = True
 
-    def call(self, call: Call, *, rooted: bool, inside: bool = False) -> Attributes:
+    def call(self, call: Call, *, rooted: bool, named: bool = False) -> Attributes:
         """None."""
         return {}
 

@@ -16,8 +16,10 @@ from aistrale.core.exchange import HttpRequest
 from aistrale.core.stream import says
 from aistrale.telemetry.otel import attributes as reading
 from aistrale.telemetry.otel import conventions as words
+from aistrale.telemetry.otel.current import Current, Inside
 from aistrale.telemetry.otel.events import emit_details, emit_exception
 from aistrale.telemetry.otel.flavour import Flavour, Plain
+from aistrale.telemetry.otel.functions import Functions
 from aistrale.telemetry.otel.messages import span_content
 from aistrale.telemetry.otel.requests import request_attributes
 from aistrale.telemetry.otel.steps import Steps
@@ -70,8 +72,10 @@ class SpanMaker:
         self._shared = shared
         self.mode = settings.content_mode()
         self.events = settings.emits_events()
-        self._steps = Steps(source, settings, self.flavour, self.mode, shared)
+        self._inside = Inside()
+        self._steps = Steps(source, settings, self.flavour, self.mode, shared, self._inside)
         self.step = self._steps.begin
+        self.function = Functions(source, self.flavour, self._steps, self._inside).begin
 
     @property
     def content(self) -> bool:
@@ -95,19 +99,22 @@ class SpanMaker:
         if shared and counter is None and muted():
             return None
         parent = otel_context.get_current()
-        step = self._steps.around(call.id, parent)
+        step, function = self._steps.around(call.id, parent), self._inside.found(parent)
+        above = step or function
         if counter is not None and counter.span is not None:
             parent = set_span_in_context(counter.span, parent)
-        elif step is not None:
-            parent = step
+        elif above is not None:
+            parent = above
         if tracer is None:
             return CallSpan(None, parent, counter)
         vectors = isinstance(call.request, EmbedRequest)
         found = reading.call_attributes(call)
         if counter is not None:
             found[words.COUNTED_BY] = counter.name
-        rooted = not get_current_span(parent).get_span_context().is_valid
-        found.update(self.flavour.call(call, rooted=rooted or parent is step, inside=parent is step))
+        rooted = parent is above or not get_current_span(parent).get_span_context().is_valid
+        # The name of a call's context is that of the function around it.
+        named = parent is above and (above is function or not call.context.name)
+        found.update(self.flavour.call(call, rooted=rooted, named=named))
         name = f"aistrale {'embeddings' if vectors else 'chat'} {call.asked}"
         span = tracer.start_span(name, parent, SpanKind.INTERNAL, reading.sendable(found))
         return CallSpan(span, parent, counter, call)
@@ -143,38 +150,7 @@ class SpanMaker:
         return counted_by(call)
 
 
-class _Current:
-    """Something that can be made current, and that no longer is it when another context is.
-
-    OpenTelemetry's own tokens can only be given back in the context that they were taken in, and complain in the log
-    where that is another one: a coroutine that the garbage collector closes, for example. What was current before is
-    put back instead, and only where we are still the current one.
-    """
-
-    __slots__ = ("_active",)
-
-    def __init__(self) -> None:
-        self._active: Context | None = None
-
-    def make(self) -> Context:
-        """The context in which it is current."""
-        raise NotImplementedError
-
-    def activate(self) -> object:
-        """Make it current; the context before."""
-        before = otel_context.get_current()
-        if self._active is None:
-            self._active = self.make()
-        otel_context.attach(self._active)
-        return before
-
-    def deactivate(self, token: object) -> None:
-        """Make current again what was before."""
-        if isinstance(token, otel_context.Context) and otel_context.get_current() is self._active:
-            otel_context.attach(token)
-
-
-class CallSpan(_Current):
+class CallSpan(Current):
     """The span of a call.
 
     Args:
@@ -229,7 +205,7 @@ class CallSpan(_Current):
             span.end()
 
 
-class AttemptSpan(_Current):
+class AttemptSpan(Current):
     """The span of one exchange with a provider, and its measurements.
 
     Args:

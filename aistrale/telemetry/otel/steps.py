@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from opentelemetry import context as otel_context
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from aistrale.telemetry.instrument import Step, StepSpan
     from aistrale.telemetry.otel.attributes import Attributes
     from aistrale.telemetry.otel.conventions import Profile
+    from aistrale.telemetry.otel.current import Inside
     from aistrale.telemetry.otel.flavour import Flavour
     from aistrale.telemetry.otel.metrics import CallMetrics
     from aistrale.telemetry.otel.settings import ContentMode, OTelSettings
@@ -90,17 +92,20 @@ class Steps:
         flavour: What the backend wants besides.
         mode: Where content stands.
         shared: Says whether other instrumentations in this process measure for the same place.
+        inside: Knows in which function of ours the running code is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a sink has of its own
         self,
         source: Source,
         settings: OTelSettings,
         flavour: Flavour,
         mode: ContentMode | None,
         shared: Callable[[], bool],
+        inside: Inside,
     ) -> None:
         self.source = source
+        self._inside = inside
         self.profile = settings.profile
         self._count = settings.count
         self._shared = shared
@@ -115,12 +120,13 @@ class Steps:
         if operation is None or (tracer is None and self.source.call_metrics() is None) or muted():
             return None
         current = otel_context.get_current()
-        above = parent.context if isinstance(parent, OTelStep) else current
+        function = self._inside.found(current)
+        above = parent.context if isinstance(parent, OTelStep) else function or current
         span: OTelSpan | None = None
         if tracer is not None:
-            outermost = not get_current_span(above).get_span_context().is_valid
+            rooted = above is not current or not get_current_span(above).get_span_context().is_valid
             found = _begun(step, operation)
-            found.update(self._flavour.step(step, rooted=outermost or isinstance(parent, OTelStep)))
+            found.update(self._flavour.step(replace(step, root=step.root and above is not function), rooted=rooted))
             name = operation.name if operation.attribute is None else f"{operation.name} {step.name}"
             span = tracer.start_span(name, above, operation.kind, sendable(found))
         return OTelStep(self, step, operation, span, above, get_current_span(current))

@@ -118,10 +118,10 @@ class LangfuseFlavour:
 
     usage = False
 
-    def call(self, call: Call, *, rooted: bool, inside: bool = False) -> Attributes:
+    def call(self, call: Call, *, rooted: bool, named: bool = False) -> Attributes:
         """The trace: whose it is, and what it is called."""
         found = {**_whose(call.context), "langfuse.observation.type": "span"}
-        if call.context.name or not inside:
+        if not named:
             found["langfuse.trace.name"] = call.context.name or "aistrale"
         return self._first(found, rooted=rooted)
 
