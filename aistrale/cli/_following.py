@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK: Final = 1 << 20
 _BLOCK: Final = 1 << 20
+# How often a file that was put aside is looked at once more: after a whole line, and after half of one.
+_LOOKS: Final = 1
+_LOOKS_UNFINISHED: Final = 20
 
 
 class FileTail:
@@ -34,6 +37,8 @@ class FileTail:
         self._path = path
         self._file: BufferedReader | None = None
         self._rest = b""
+        self._looks = 0
+        self._moved = False
         self.strange = 0
         """Lines that are no events."""
 
@@ -59,20 +64,23 @@ class FileTail:
             look *= 4
 
     def new(self, wanted: Callable[[TelemetryEvent], bool]) -> Iterator[TelemetryEvent]:
-        """What was added since.
+        """What was added since; nothing as long as there is no file.
 
         Raises:
             OSError: The file cannot be read.
         """
         while True:
-            data = self._open().read(_BLOCK)
+            try:
+                data = self._open().read(_BLOCK)
+            except FileNotFoundError:
+                # Put aside, and not begun anew yet.
+                return
             if not data:
-                if self._is_current():
+                if self._is_current() or self._may_grow():
                     return
                 self.close()
-                if not self._path.exists():
-                    return
                 continue
+            self._looks = 0
             *lines, self._rest = (self._rest + data).split(b"\n")
             found, strange = self._decoded(lines, wanted)
             self.strange += strange
@@ -82,7 +90,7 @@ class FileTail:
         """Let go of the file."""
         if self._file is not None:
             self._file.close()
-        self._file, self._rest = None, b""
+        self._file, self._rest, self._looks = None, b"", 0
 
     def _open(self) -> BufferedReader:
         if self._file is None:
@@ -90,14 +98,19 @@ class FileTail:
         return self._file
 
     def _is_current(self) -> bool:
-        """Whether the path still leads to the file that was read to its end."""
-        file = self._open()
-        mine = os.fstat(file.fileno())
+        """Whether the file that was read to its end is the one that the path leads to, or there is none in its place."""
         try:
             there = self._path.stat()
         except FileNotFoundError:
-            return False
-        return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino) and there.st_size >= file.tell()
+            return True
+        mine = os.fstat(self._open().fileno())
+        self._moved = (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino)
+        return not self._moved and there.st_size >= self._open().tell()
+
+    def _may_grow(self) -> bool:
+        """Whether one that was put aside is looked at again: who had it open may be in the midst of writing to it."""
+        self._looks += 1
+        return self._moved and self._looks <= (_LOOKS_UNFINISHED if self._rest else _LOOKS)
 
     @staticmethod
     def _decoded(lines: list[bytes], wanted: Callable[[TelemetryEvent], bool]) -> tuple[list[TelemetryEvent], int]:

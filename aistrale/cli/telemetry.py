@@ -186,9 +186,8 @@ def tail(
             raise ConfigurationError(f"{path} is not there.", field="--file" if spool is None else "--spool")
         while follow:
             threading.Event().wait(_POLL_SECONDS)
-            if path.exists():
-                for event in source.new(wanted):
-                    _print([event], as_json=as_json)
+            for event in source.new(wanted):
+                _print([event], as_json=as_json)
     except BrokenPipeError:
         # The reader of what we print went away, which is no matter of the file.
         raise
