@@ -98,7 +98,7 @@ class FileTail:
         return self._file
 
     def _is_current(self) -> bool:
-        """Whether the file that was read to its end is the one that the path leads to, or there is none in its place."""
+        """Whether the file that was read to its end is the one that the path leads to, or the path leads to none."""
         try:
             there = self._path.stat()
         except FileNotFoundError:
