@@ -164,9 +164,10 @@ class Hiding:
         held.append(data)
         whole = b"".join(held)
         held.clear()
-        end = 0
-        for blank in _BLANK.finditer(whole):
-            end = blank.end()
+        end = whole.rfind(b"\n\n") + 2
+        if b"\r" in whole:
+            for blank in _BLANK.finditer(whole):
+                end = blank.end()
         if end < len(whole):
             held.append(whole[end:])
         return whole[:end]
