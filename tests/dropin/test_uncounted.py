@@ -45,6 +45,13 @@ def no_registry(tmp_path, monkeypatch):
     ask_no_registry(tmp_path, monkeypatch)
 
 
+@pytest.fixture(autouse=True)
+def no_calls():
+    yield
+    # Each of them holds its connections.
+    LAST.clear()
+
+
 @pytest.fixture
 def begin(sim, tmp_path):
     """Switch the drop-in on; gives its client."""
