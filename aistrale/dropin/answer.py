@@ -12,6 +12,7 @@ from aistrale.core.stream import TRUNCATED
 from aistrale.dialects import chat_dialect, openai_chat, openai_responses
 from aistrale.dialects.base import Loss
 from aistrale.dialects.shape import dump_json
+from aistrale.dropin.counts import Hiding
 from aistrale.dropin.streams import EncodedBody, RelayedBody, body_stream
 from aistrale.dropin.words import telling, told
 from aistrale.engine import finish
@@ -97,7 +98,7 @@ class Answers:
                 # What the policies made of it stands in the reply.
                 pump = EncodedBody(reply, self._encoder(call), words)
             else:
-                pump = RelayedBody(reply, given.response, words)
+                pump = RelayedBody(reply, given.response, words, asked=given.asked)
             return self._relayed(call, given, body_stream(self._library, pump, blocking=incoming.blocking))
         pump = EncodedBody(reply, self._encoder(call), words)
         return self._library.Response(
@@ -130,7 +131,11 @@ class Answers:
         cause = telling(error)
         given = None if call is None else self._own_words(call, cause)
         if call is not None and given is not None:
-            response = self._relayed(call, given, given.response.take())
+            body = given.response.take()
+            if given.asked and given.response.status == _OK:
+                hiding = Hiding()
+                body = hiding.feed(body) + hiding.finish()
+            response = self._relayed(call, given, body)
             response.headers["x-should-retry"] = "false"
             return response
         if call is not None and len(call.attempts) > 0 and self._relay_alone(call):

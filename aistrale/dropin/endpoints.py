@@ -28,6 +28,7 @@ _AGENT: Final = re.compile(
     r"(?:Async)?(?P<sdk>OpenAI|AzureOpenAI|Anthropic|Groq)/Python|(?P<google>google-genai-sdk)/|hf_hub/"
 )
 _SDKS: Final = {"OpenAI": "openai", "AzureOpenAI": "azure", "Anthropic": "anthropic", "Groq": "groq"}
+_VENDORS: Final = frozenset({"api.openai.com", "router.huggingface.co"})
 _AZURE: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 _ENDINGS: Final[tuple[tuple[str, Operation, str], ...]] = (
@@ -122,6 +123,14 @@ def provider_of(host: str, headers: Mapping[str, str]) -> str | None:
         # The same SDK speaks to Vertex AI, whose hosts take other credentials and paths.
         return None if host.endswith("aiplatform.googleapis.com") else "gemini"
     return _SDKS[found["sdk"]] if found["sdk"] else "huggingface"
+
+
+def is_vendor(host: str) -> bool:
+    """Whether a host is OpenAI's, Azure's, or Hugging Face's router: their servers know OpenAI's newer fields.
+
+    What runs behind a dedicated endpoint of Hugging Face is its owner's choice.
+    """
+    return host in _VENDORS or host.endswith((".api.openai.com", *_AZURE))
 
 
 def _gemini(path: str) -> Endpoint | None:

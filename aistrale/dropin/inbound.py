@@ -8,6 +8,7 @@ import json
 from copy import copy
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
@@ -17,6 +18,7 @@ from aistrale.core.exchange import MANAGED_HEADERS, HttpRequest
 from aistrale.dialects import chat_dialect, embed_dialect
 from aistrale.dialects.limit import limited
 from aistrale.dialects.shape import MalformedBody, dump_json
+from aistrale.dropin.counts import asking, asks, refused
 from aistrale.dropin.relay import Relay
 from aistrale.errors import AistraleError, BudgetExceeded, ConfigurationError, RedactionError
 from aistrale.policies.texts import rewrite_body
@@ -68,6 +70,7 @@ class Incoming:
     """
 
     __slots__ = (
+        "_asks",
         "_engine",
         "_own",
         "_relays",
@@ -108,7 +111,8 @@ class Incoming:
         limits: Mapping[str, float | None] = request.extensions.get("timeout") or {}
         relay = Relay(request, send, blocking=blocking, limits=limits)
         self._own = _own_target(engine, endpoint, self.hub.model, self._url, headers)
-        self._relays: dict[str, Relay] = {self._own.place: relay}
+        self._asks = getattr(self.hub, "stream", False) and self._may_ask(request.url.host)
+        self._relays: dict[str, Relay] = {self._own.place: self._asking(relay)}
         self._siblings: dict[str, tuple[str, str | None]] = {}
         self._whole: dict[str, Relay] = {}
         """Of targets that are relayed to with another model: the URL, and the body's model where it has one."""
@@ -207,7 +211,18 @@ class Incoming:
         document = self.document if model is None else {**self.document, "model": model}
         if change is not None:
             document = change(document)
-        return self._relays[self._own.place].instead(url, dump_json(document).encode())
+        return self._asking(self._relays[self._own.place].instead(url, dump_json(document).encode()))
+
+    def _may_ask(self, host: str) -> bool:
+        """Whether the token counts of a stream are to be asked for where the caller does not say."""
+        if self._signed() is not None:
+            return False
+        own = self._own
+        return asks(self._engine, self.endpoint, own.provider, base=own.base_url, host=host, url=self._url)
+
+    def _asking(self, relay: Relay) -> Relay:
+        body = asking(relay.content, self.document) if self._asks else None
+        return relay if body is None else relay.asking(body, partial(refused, self._engine, self._url))
 
     def _limited(self, target: Target, limit: int | None) -> Relay:
         """The relay to a target with another limit of the answer, or again as it came."""

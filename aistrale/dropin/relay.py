@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aistrale.core.exchange import Headers, HttpRequest
 from aistrale.core.response import HttpResponse
 from aistrale.core.transport import OWN, Foreign
+from aistrale.dropin.counts import REFUSALS, is_refusal
 from aistrale.dropin.shortcut import shortcut
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Relay:
         limits: The caller's own timeouts in seconds: connect, read, write, pool.
     """
 
-    __slots__ = ("_answers", "_blocking", "_limits", "_request", "_send", "raised")
+    __slots__ = ("_answers", "_blocking", "_limits", "_refused", "_request", "_send", "_unasked", "raised")
 
     def __init__(
         self,
@@ -48,6 +49,8 @@ class Relay:
         self._request = request
         self._limits = limits
         self._answers: list[Answer] = []
+        self._unasked: Relay | None = None
+        self._refused: Callable[[], None] = _nothing
         self.raised: Exception | None = None
         """What the transport raised last."""
 
@@ -72,6 +75,17 @@ class Relay:
         request = type(before)(before.method, url, headers=headers, content=body, extensions=dict(before.extensions))
         return Relay(request, self._send, blocking=self._blocking, limits=self._limits)
 
+    def asking(self, body: bytes, refused: Callable[[], None]) -> Relay:
+        """The same with a question put into the body; a server that refuses it is asked again without.
+
+        Args:
+            body: The one with the question in it.
+            refused: Is told that the server does not know the question.
+        """
+        relay = self.instead(str(self._request.url), body)
+        relay._unasked, relay._refused = self, refused  # noqa: SLF001 - of the same class
+        return relay
+
     async def __call__(
         self,
         request: HttpRequest,
@@ -80,15 +94,32 @@ class Relay:
         until: float | None,
     ) -> HttpResponse:
         """Send it; see Opener."""
-        self.raised = None
-        http = shortcut(self._send, blocking=self._blocking)
-        if http is None:
-            answer = await self._over_its_own(connect_until, until)
-        else:
-            answer = await self._over_ours(http, connect_until, until)
+        answer = await self._exchange(connect_until, until)
+        if self._unasked is not None:
+            answer = replace(answer, asked=True)
+            if answer.response.status in REFUSALS:
+                answer = await self._judged(answer, self._unasked, connect_until, until)
         answer.response.keep()
         self._answers.append(answer)
         return answer.response
+
+    async def _judged(self, answer: Answer, unasked: Relay, connect_until: float | None, until: float | None) -> Answer:
+        """A refusal, or what comes without the question where that is what is refused."""
+        body = await answer.response.read(until)
+        if not is_refusal(body):
+            return replace(answer, response=_again(answer.response, body))
+        self._refused()
+        try:
+            return await unasked._exchange(connect_until, until)
+        finally:
+            self.raised = unasked.raised
+
+    async def _exchange(self, connect_until: float | None, until: float | None) -> Answer:
+        self.raised = None
+        http = shortcut(self._send, blocking=self._blocking)
+        if http is None:
+            return await self._over_its_own(connect_until, until)
+        return await self._over_ours(http, connect_until, until)
 
     async def _over_ours(self, http: SyncHttp | AsyncHttp, connect_until: float | None, until: float | None) -> Answer:
         sent = self._request
@@ -131,10 +162,12 @@ class Answer:
     Args:
         response: Keeps its body, decoded, as it is read.
         extensions: What the library says of it beside: HTTP version, network stream.
+        asked: Whether token counts were asked for that the caller does not expect.
     """
 
     response: HttpResponse
     extensions: dict[str, object]
+    asked: bool = False
 
 
 class _Sender:
@@ -144,3 +177,36 @@ class _Sender:
 
     def __init__(self, send: Callable[[Any], Any]) -> None:
         self.handle_request = self.handle_async_request = send
+
+
+class _Read:
+    """A body that has been read already."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def pull(self, until: float | None) -> bytes:
+        """Give it, then the end."""
+        data, self._data = self._data, b""
+        return data
+
+    async def end(self) -> None:
+        """The connection is free already."""
+
+    async def stop(self) -> None:
+        """The connection is free already."""
+
+    def abandon(self) -> None:
+        """The connection is free already."""
+
+
+def _again(response: HttpResponse, body: bytes) -> HttpResponse:
+    """The response to be read once more."""
+    known = response.headers, response.http_version, _Read(body)
+    return HttpResponse(response.status, *known, decode=False, reason=response.reason)
+
+
+def _nothing() -> None:
+    """Nobody is to be told."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aistrale.core.runtime import run_sync
 from aistrale.core.sse import encode_sse
+from aistrale.dropin.counts import Hiding
 from aistrale.dropin.words import told
 from aistrale.errors import AistraleError, APIError, ResponseError
 
@@ -59,24 +60,30 @@ class RelayedBody(_Body):
         reply: Sees every event, for the ledger and for the policies.
         kept: Where the bytes are kept as they are read.
         words: Words the error of a stream that breaks.
+        asked: Whether token counts were asked for that the caller does not expect; they are taken out.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_hiding", "_kept")
 
-    def __init__(self, reply: Reply, kept: HttpResponse, words: Dialect) -> None:
+    def __init__(self, reply: Reply, kept: HttpResponse, words: Dialect, *, asked: bool = False) -> None:
         super().__init__(reply, words)
         self._kept = kept
+        self._hiding = Hiding() if asked else None
 
     async def pull(self) -> bytes:
         """The next piece."""
-        reply, kept = self._reply, self._kept
+        reply, kept, hiding = self._reply, self._kept, self._hiding
         while True:
             while reply.take() is not None:
                 pass
             if data := kept.take():
-                return data
+                if hiding is None:
+                    return data
+                if data := hiding.feed(data):
+                    return data
+                continue
             if self._done:
-                return b""
+                return b"" if hiding is None else hiding.finish()
             try:
                 if await reply.next() is None:
                     self._done = True
@@ -85,7 +92,12 @@ class RelayedBody(_Body):
                 # What the provider itself reported stands in its own bytes.
                 cause = error.__cause__
                 reported = isinstance(cause, APIError) and not isinstance(cause, ResponseError)
-                return kept.take() + (b"" if reported else self._broken(error))
+                data = kept.take()
+                if hiding is not None:
+                    # Half an event would swallow the word of the break, so that one is left out.
+                    data = hiding.feed(data) + (hiding.finish() if reported else b"")
+                    self._hiding = None
+                return data + (b"" if reported else self._broken(error))
 
 
 class EncodedBody(_Body):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from aistrale.core.sse import encode_sse
+from aistrale.core.sse import SSE, encode_sse
 from aistrale.dialects import chat_dialect, embed_dialect
 from aistrale.dialects.base import Loss
-from aistrale.dialects.shape import dump_json
+from aistrale.dialects.shape import dump_json, kept
 from aistrale.testing.brain import pieces
 from aistrale.testing.errors import error_body, error_frames, error_headers, fault_info
 from aistrale.testing.server import Served
@@ -31,7 +31,6 @@ from aistrale.types import (
 )
 
 if TYPE_CHECKING:
-    from aistrale.core.sse import SSE
     from aistrale.dialects.base import EventEncoder
     from aistrale.testing.faults import Broken, Fault, Slow
     from aistrale.testing.routes import Route
@@ -214,6 +213,8 @@ def stream(found: Route, request: Request, completion: Completion, request_id: s
             content = len(frames)
         frames += encoder.feed(event)
     frames += encoder.finish()
+    if found.provider == "openai" and found.dialect == "openai_chat" and _asks_for_counts(request):
+        frames = [_uncounted(frame) for frame in frames]
     sent = [_framed(frame, found) for frame in frames]
     if found.provider == "huggingface" and manner.wreck in {None, "bad_json"}:
         # Most of its backends end without a sentinel.
@@ -231,6 +232,19 @@ def stream(found: Route, request: Request, completion: Completion, request_id: s
     if slow.drip:
         _drip(served, slow, b"".join(sent))
     return served
+
+
+def _asks_for_counts(request: Request) -> bool:
+    options = kept(request.wire, "openai_chat").get("stream_options")
+    return type(options) is dict and options.get("include_usage") is True
+
+
+def _uncounted(frame: SSE) -> SSE:
+    """A chunk as OpenAI writes it where counts are asked for: each has them, and they are null in all but one."""
+    # Quotes in strings are escaped, so that these are names.
+    if '"choices":[' not in frame.data or ',"usage":' in frame.data:
+        return frame
+    return SSE(frame.event, f'{frame.data[:-1]},"usage":null}}')
 
 
 def _drip(served: Served, slow: Slow, body: bytes) -> None:
