@@ -19,6 +19,7 @@ from aistrale.scope import SCOPE, Scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
+    from contextvars import Token
     from types import CellType, CodeType
 
 Function: TypeAlias = Callable[..., Any]
@@ -53,7 +54,7 @@ class Execution:
         """The body runs (on); must not raise."""
 
     def paused(self) -> None:
-        """A generator rests, or the body is done; maybe in another thread or task. Must not raise."""
+        """A generator rests, or the body is done; maybe in another thread or task, and twice. Must not raise."""
 
     def yielded(self, item: object) -> None:
         """A generator gave something."""
@@ -177,9 +178,13 @@ def _plain(body: Function, start: Start) -> Function:
         else:
             run.ended(None, value)
         finally:
-            SCOPE.set(outer)
-            if run.followed:
-                run.paused()
+            try:
+                SCOPE.set(outer)
+                if run.followed:
+                    run.paused()
+            except BaseException:
+                _interrupted(run)
+                raise
         return value
 
     return wrapper
@@ -201,16 +206,26 @@ def _coroutine(body: Function, start: Start) -> Function:
         else:
             run.ended(None, value)
         finally:
-            try:  # noqa: SIM105 - see above
-                SCOPE.reset(token)
-            except ValueError:
-                # It may be closed in another thread or task: what holds there is not ours to change.
-                pass
-            if run.followed:
-                run.paused()
+            try:
+                try:  # noqa: SIM105 - see above
+                    SCOPE.reset(token)
+                except ValueError:
+                    # It may be closed in another thread or task: what holds there is not ours to change.
+                    pass
+                if run.followed:
+                    run.paused()
+            except BaseException:
+                _interrupted(run)
+                raise
         return value
 
     return wrapper
+
+
+def _interrupted(run: Execution) -> None:
+    """Ctrl-C came while something was put back: what comes after it is put back all the same."""
+    if run.followed:
+        run.paused()
 
 
 class LazyFunction:
@@ -309,9 +324,13 @@ def _advanced(inner: Generator[object, object, object], run: Execution) -> Gener
             run.ended(closed or error)
             raise
         finally:
-            scope = SCOPE.set(outer).old_value
-            if run.followed:
-                run.paused()
+            try:
+                scope = SCOPE.set(outer).old_value
+                if run.followed:
+                    run.paused()
+            except BaseException:
+                _interrupted(run)
+                raise
             # An error that it was given must not live in a frame which that error's traceback holds.
             given = closed = None
         if keeps:
@@ -347,15 +366,13 @@ async def _advanced_async(inner: AsyncGenerator[object, object], run: Execution)
             run.ended(closed or error)
             raise
         finally:
-            left = SCOPE.get()
             try:
-                SCOPE.reset(token)
-            except ValueError:
-                pass  # as above
-            else:
-                scope = left
-            if run.followed:
-                run.paused()
+                scope = _left(token, scope)
+                if run.followed:
+                    run.paused()
+            except BaseException:
+                _interrupted(run)
+                raise
             given = closed = None
         if keeps:
             run.yielded(item)
@@ -365,6 +382,16 @@ async def _advanced_async(inner: AsyncGenerator[object, object], run: Execution)
         except BaseException as error:  # noqa: BLE001 - as above
             step, given = inner.athrow, _without_frame(error)
             closed = error if isinstance(error, GeneratorExit) else None
+
+
+def _left(token: Token[Scope], known: Scope) -> Scope:
+    """Put back what was before a step; the scope that it has left, or the known one where that is not to be seen."""
+    left = SCOPE.get()
+    try:
+        SCOPE.reset(token)
+    except ValueError:
+        return known  # as above
+    return left
 
 
 def _first(inner: AsyncGenerator[object, object], _: object) -> Awaitable[object]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aistrale.engine import Engine
     from aistrale.types import JSON
 
+    Said = tuple[dict[str, JSON] | None, JSON]
+
 T = TypeVar("T")
 
 _ROOM: Final = 65_536
@@ -135,20 +137,22 @@ class FunctionRun(Execution):
         """Tell sinks, if there are any."""
         self.scope.close()
         self._running.finish()
+        latency = time.monotonic() - self._started
+        said = None
+        engine = _watched()
         try:
-            engine = _watched()
-            if engine is not None or self._spans is not None:
-                self._tell(engine, time.monotonic() - self._started, error, value)
-        except Exception:  # noqa: BLE001, S110 - telling harms nobody, not even at the end of the interpreter
-            pass
+            if engine is not None and _shown(self.scope.context, engine):
+                said = _harmless(lambda: self._said(engine, value))
+        finally:
+            # Redacting takes its time, and Ctrl-C may come meanwhile: a span that was begun is ended.
+            _harmless(lambda: self._tell(engine, latency, error, said))
 
-    def _tell(self, engine: Engine | None, latency: float, error: BaseException | None, value: object) -> None:
+    def _tell(self, engine: Engine | None, latency: float, error: BaseException | None, said: Said | None) -> None:
+        if engine is None and self._spans is None:
+            return
         from aistrale.telemetry.events import FunctionFinished
 
         context = self.scope.context
-        said = None
-        if engine is not None and _shown(context, engine):
-            said = _harmless(lambda: self._said(engine, value))
         wanted = engine is not None and _wanted(context, engine)
         inputs, output = said if said is not None and wanted else (None, None)
         event = FunctionFinished(
@@ -171,7 +175,7 @@ class FunctionRun(Execution):
         if observer is not None:
             observer.emit(event)
 
-    def _said(self, engine: Engine, value: object) -> tuple[dict[str, JSON] | None, JSON]:
+    def _said(self, engine: Engine, value: object) -> Said:
         """The arguments and the result, redacted; nothing at all where that fails."""
         redact = _redactor(engine)
         output = snapshot(value if self._items is None else self._items)

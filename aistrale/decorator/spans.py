@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from aistrale.core.ids import new_id
-from aistrale.policies.following import activated, deactivate, guarded
+from aistrale.policies.following import guarded
 from aistrale.scope import enter
 from aistrale.telemetry.events import Content
 from aistrale.telemetry.instrument import Function
 
 if TYPE_CHECKING:
     from aistrale.core.call import Context
-    from aistrale.policies.following import Tokens
     from aistrale.telemetry.events import FunctionFinished
     from aistrale.telemetry.instrument import FunctionSpan, Instrument
     from aistrale.types import JSON
@@ -47,20 +46,20 @@ class FunctionSpans:
         spans: Them.
     """
 
-    __slots__ = ("_spans", "_tokens")
+    __slots__ = ("_spans",)
 
     def __init__(self, spans: tuple[FunctionSpan, ...]) -> None:
         self._spans = spans
-        self._tokens: Tokens = []
 
     def resume(self) -> None:
         """The body runs (on)."""
-        self._tokens = activated(self._spans)
+        for span in self._spans:
+            guarded(span.activate)
 
     def pause(self) -> None:
         """It rests, or is done."""
-        tokens, self._tokens = self._tokens, []
-        deactivate(tokens)
+        for span in reversed(self._spans):
+            guarded(span.deactivate)
 
     def end(self, event: FunctionFinished, said: tuple[JSON, JSON] | None) -> None:
         """It is over.

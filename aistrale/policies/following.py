@@ -11,11 +11,10 @@ if TYPE_CHECKING:
 
     from aistrale.core.call import Attempt, Call
     from aistrale.core.reply import Reply
-    from aistrale.telemetry.instrument import FunctionSpan, Instrument, Span
+    from aistrale.telemetry.instrument import Instrument, Span
 
-    Activatable: TypeAlias = Span | FunctionSpan
     Spans: TypeAlias = tuple[Span | None, ...]
-    Tokens: TypeAlias = list[tuple[Activatable, object]]
+    Tokens: TypeAlias = list[tuple[Span, object]]
 
 _log = logging.getLogger("aistrale.telemetry")
 _reported: set[str] = set()
@@ -68,7 +67,7 @@ def following(spans: Spans) -> Iterator[None]:
         deactivate(tokens)
 
 
-def activated(spans: Iterable[Activatable | None]) -> Tokens:
+def activated(spans: Iterable[Span | None]) -> Tokens:
     """Make spans current, the first one outermost; for `deactivate`."""
     return [(span, guarded(span.activate)) for span in spans if span is not None]
 

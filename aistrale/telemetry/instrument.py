@@ -99,12 +99,15 @@ class Function:
 class FunctionSpan(Protocol):
     """The time of a decorated function. It is current while the body runs, and never across a `yield`."""
 
-    def activate(self) -> object:
-        """The body runs (on); what is given is for `deactivate`. It begins with the first time."""
+    def activate(self) -> None:
+        """The body runs (on). It begins with the first time."""
         ...
 
-    def deactivate(self, token: object) -> None:
-        """It rests, or is over; must do nothing in another context than the one it was activated in."""
+    def deactivate(self) -> None:
+        """It rests, or is over; must do nothing in another context than the one it was activated in.
+
+        Done once more it must do nothing: an interrupt may come in the midst of it.
+        """
         ...
 
     def end(self, event: FunctionFinished, content: Content | None) -> None:

@@ -72,6 +72,10 @@ class Inside:
             context = otel_context.set_value(key, value, context)
         return set_span_in_context(span, context)
 
+    def holds(self, span: OTelSpan, current: Context) -> bool:
+        """Whether a context is that inside of a function, or what its body has made of it."""
+        return otel_context.get_value(self._key, current) is span
+
     def found(self, current: Context) -> Context | None:
         """The context with this sink's span of the innermost function as the current one.
 

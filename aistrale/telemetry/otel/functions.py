@@ -10,7 +10,6 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span
 from aistrale.telemetry.instrument import Step
 from aistrale.telemetry.otel import conventions as words
 from aistrale.telemetry.otel.attributes import context_attributes, sendable
-from aistrale.telemetry.otel.current import Current
 from aistrale.telemetry.otel.steps import WORKFLOW, step_content
 from aistrale.telemetry.otel.suppression import muted
 
@@ -69,8 +68,10 @@ class Functions:
         return tracer.start_span(name, above or outside, SpanKind.INTERNAL, sendable(found))
 
 
-class OTelFunction(Current):
+class OTelFunction:
     """The span of one execution of a function, which begins when its body does.
+
+    What the body makes current is its own, and rests when it does: a span around a `yield` is for no reader.
 
     Args:
         functions: Makes it.
@@ -79,24 +80,42 @@ class OTelFunction(Current):
         above: The same with the span of ours that it is to stand beneath; None where there is none.
     """
 
-    __slots__ = ("_above", "_ended", "_function", "_functions", "_outside", "_span")
+    __slots__ = ("_above", "_before", "_begun", "_ended", "_function", "_functions", "_inner", "_outside", "_span")
 
     def __init__(self, functions: Functions, function: Function, outside: Context, above: Context | None) -> None:
-        super().__init__()
         self._functions = functions
         self._function = function
         self._outside = outside
         self._above = above
         self._span: OTelSpan | None = None
+        self._inner: Context | None = None
+        self._before: Context | None = None
+        self._begun = False
         self._ended = False
 
-    def make(self) -> Context:
-        """The context inside of it."""
-        own = self._functions
-        self._span = own.start(self._function, self._outside, self._above)
-        if self._span is None:
-            return otel_context.get_current()
-        return own.inside.entered(self._function.id, self._span, self._outside)
+    def activate(self) -> None:
+        """The body runs (on), in the context that it has left."""
+        if not self._begun:
+            self._begun = True
+            self._span = self._functions.start(self._function, self._outside, self._above)
+            if self._span is not None:
+                self._inner = self._functions.inside.entered(self._function.id, self._span, self._outside)
+        if self._inner is not None:
+            # First: an interrupt may come after each step.
+            self._before = otel_context.get_current()
+            otel_context.attach(self._inner)
+
+    def deactivate(self) -> None:
+        """It rests, or is over."""
+        before = self._before
+        if before is None or self._span is None:
+            return
+        current = otel_context.get_current()
+        # Where it is closed may be another thread or task: what holds there is not ours to change.
+        if self._functions.inside.holds(self._span, current):
+            self._inner = current
+            otel_context.attach(before)
+        self._before = None
 
     def end(self, event: FunctionFinished, content: Content | None) -> None:
         """It is over."""
@@ -116,7 +135,7 @@ class OTelFunction(Current):
             found: Attributes = {words.WORKFLOW_NAME: event.name}
             if failed is not None:
                 found[words.ERROR_TYPE] = failed
-            metrics.step(WORKFLOW.metric, WORKFLOW.buckets, event.latency, found, self._active or self._outside)
+            metrics.step(WORKFLOW.metric, WORKFLOW.buckets, event.latency, found, self._inner or self._outside)
 
     def _close(self, span: OTelSpan, outcome: str, failed: str | None, content: Content | None) -> None:
         if content is not None and self._functions.steps.shows:

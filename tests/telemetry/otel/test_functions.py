@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import random
+import signal
 import threading
 from itertools import pairwise
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import context, trace
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 import aistrale
@@ -297,8 +301,6 @@ def test_earlier_conventions_know_no_workflows(init, rig):
 
 
 def test_who_counts_inside_of_a_function_counts_there_too(init, rig):
-    from opentelemetry import context
-
     init()
 
     @aistrale.llm("outer")
@@ -314,3 +316,141 @@ def test_who_counts_inside_of_a_function_counts_there_too(init, rig):
     (call,) = rig.calls
     assert call.attributes["aistrale.counted_by"] == "opentelemetry-util-genai"
     assert not any(name.startswith("gen_ai.usage.") for span in rig.spans for name in span.attributes)
+
+
+def test_a_span_that_the_body_holds_across_a_yield_is_its_own(init, rig):
+    init()
+    tracer = rig.tracers.get_tracer("application")
+
+    @aistrale.llm("pieces")
+    def pieces():
+        with tracer.start_as_current_span("held"):
+            yield 1
+            ask()
+            yield 2
+        with tracer.start_as_current_span("after"):
+            yield 3
+
+    @aistrale.llm("pieces")
+    async def later_pieces():
+        for one in pieces.__wrapped__():
+            yield one
+
+    async def read():
+        assert [nothing_current() async for _ in later_pieces()] == [True] * 3
+
+    with tracer.start_as_current_span("reader") as reader:
+        assert [get_current_span() is reader for _ in pieces()] == [True] * 3
+    asyncio.run(read())
+    for span in named(rig, "pieces"):
+        assert beneath(rig, span) == ["held", "after"]
+    assert [beneath(rig, span) for span in rig.spans if span.name == "held"] == [[f"aistrale chat {MODEL}"]] * 2
+
+
+@pytest.mark.parametrize("kind", ["plain", "async", "generator"])
+def test_what_the_body_leaves_current_is_not_left_to_its_caller(init, rig, kind):
+    init()
+
+    def leave():
+        context.attach(context.set_value("mine", 1))
+
+    @aistrale.llm("work")
+    def plain():
+        leave()
+
+    @aistrale.llm("work")
+    async def later():
+        leave()
+
+    @aistrale.llm("work")
+    def pieces():
+        leave()
+        yield
+        assert context.get_value("mine") == 1
+
+    async def body():
+        if kind == "async":
+            await later()
+        else:
+            work = plain if kind == "plain" else lambda: list(pieces())
+            work()
+        return nothing_current() and context.get_value("mine") is None
+
+    assert asyncio.run(body())
+    assert len(named(rig, "work")) == 1
+
+
+def test_where_only_metrics_are_wanted_nothing_is_made_current(init, rig, monkeypatch):
+    tracer = rig.tracers.get_tracer("application")
+    monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
+    init()
+
+    @aistrale.llm("pieces")
+    def pieces():
+        while True:
+            with tracer.start_as_current_span("within"):
+                ask()
+            yield
+
+    story = pieces()
+    for name in ("first", "second"):
+        with tracer.start_as_current_span(name):
+            next(story)
+            next(story)
+    story.close()
+    within = [span for span in rig.spans if span.name == "within"]
+    assert len({span.parent.span_id for span in within}) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that interrupt")
+def test_an_interrupt_at_any_moment_leaves_nothing_current(init, rig):
+    rig.tracers = TracerProvider(shutdown_on_exit=False)
+    init()
+
+    @aistrale.llm("work")
+    def work():
+        return 1
+
+    @aistrale.llm("pieces")
+    def pieces():
+        while True:
+            yield 1
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    rng = random.Random(5)
+    # What is imported at the first call is not to be interrupted, and what garbage has to say would be lost.
+    work(), next(pieces())
+    gc.disable()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(1500):
+            made = pieces()
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 1e-4))
+                while True:
+                    work()
+                    next(made)
+            assert nothing_current()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        gc.enable()
+
+
+def test_an_interrupt_while_what_is_said_is_looked_at_leaves_no_span_open(init, rig):
+    init(capture=True)
+
+    class Impatient(list):
+        def __iter__(self):
+            raise KeyboardInterrupt
+
+    @aistrale.llm("work")
+    def work():
+        return Impatient()
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    (span,) = named(rig, "work")
+    assert nothing_current()
+    assert span.end_time
