@@ -112,7 +112,7 @@ class Incoming:
         relay = Relay(request, send, blocking=blocking, limits=limits)
         self._own = _own_target(engine, endpoint, self.hub.model, self._url, headers)
         self._asks = getattr(self.hub, "stream", False) and self._may_ask(request.url.host)
-        self._relays: dict[str, Relay] = {self._own.place: self._asking(relay)}
+        self._relays: dict[str, Relay] = {self._own.place: self._asking(relay, document)}
         self._siblings: dict[str, tuple[str, str | None]] = {}
         self._whole: dict[str, Relay] = {}
         """Of targets that are relayed to with another model: the URL, and the body's model where it has one."""
@@ -211,7 +211,7 @@ class Incoming:
         document = self.document if model is None else {**self.document, "model": model}
         if change is not None:
             document = change(document)
-        return self._asking(self._relays[self._own.place].instead(url, dump_json(document).encode()))
+        return self._asking(self._relays[self._own.place].instead(url, dump_json(document).encode()), document)
 
     def _may_ask(self, host: str) -> bool:
         """Whether the token counts of a stream are to be asked for where the caller does not say."""
@@ -220,8 +220,8 @@ class Incoming:
         own = self._own
         return asks(self._engine, self.endpoint, own.provider, base=own.base_url, host=host, url=self._url)
 
-    def _asking(self, relay: Relay) -> Relay:
-        body = asking(relay.content, self.document) if self._asks else None
+    def _asking(self, relay: Relay, document: JSONObject) -> Relay:
+        body = asking(relay.content, document) if self._asks else None
         return relay if body is None else relay.asking(body, partial(refused, self._engine, self._url))
 
     def _limited(self, target: Target, limit: int | None) -> Relay:

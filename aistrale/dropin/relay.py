@@ -108,11 +108,14 @@ class Relay:
         body = await answer.response.read(until)
         if not is_refusal(body):
             return replace(answer, response=_again(answer.response, body))
-        self._refused()
         try:
-            return await unasked._exchange(connect_until, until)
+            again = await unasked._exchange(connect_until, until)
         finally:
             self.raised = unasked.raised
+        # Some servers repeat the whole request in the refusal of something else.
+        if again.response.status not in REFUSALS:
+            self._refused()
+        return again
 
     async def _exchange(self, connect_until: float | None, until: float | None) -> Answer:
         self.raised = None

@@ -331,6 +331,26 @@ def test_a_limited_request_asks_once(begin, judge, sim):
     assert last().usage.source == "reported"
 
 
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({"routes": {MODEL: ["openai/gpt-4.1-mini"]}}, {"model": "gpt-4.1-mini"}),
+        ({"budgets": [{"limit": "0.0005", "period": "day"}], "limits": False}, {"max_completion_tokens": 1}),
+        ({"privacy": "redact"}, {"messages": []}),
+    ],
+    ids=["model", "limit", "words"],
+)
+def test_a_request_that_is_changed_asks_beside_the_other_options(begin, judge, sim, settings, changed):
+    begin(**settings)
+    mail = [{"role": "user", "content": "Write to canary.person@example.com."}]
+    chunks_of(judge, sim, messages=mail, stream_options={"include_obfuscation": False})
+    (body,) = bodies(sim)
+    (name,) = changed
+    assert body.get(name) != {**ASKED, "messages": mail}.get(name)
+    assert body["stream_options"] == {"include_usage": True, "include_obfuscation": False}
+    assert last().usage.source == "reported"
+
+
 @pytest.mark.parametrize("wreck", ["truncate", "error_midway", "bad_json"])
 def test_a_stream_that_breaks_ends_as_it_would_otherwise(begin, judge, sim, wreck):
     errors = []
@@ -395,6 +415,18 @@ def test_a_refusal_of_something_else_is_told_in_the_providers_words(begin, judge
     assert caught.value.body["message"] == "the prompt is odd"
     assert caught.value.response.headers["x-odd"] == "1"
     assert len(bodies(sim)) == 1
+
+
+def test_a_server_that_repeats_the_request_in_any_refusal_is_asked_again(begin, judge, sim):
+    begin()
+    repeated = {"error": {"message": "temperature is too high", "input": {**ASKED, **COUNTED}}}
+    sim.script(Fault(status=422, body=repeated), Fault(status=422, body=repeated))
+    with pytest.raises(openai.UnprocessableEntityError, match="temperature"):
+        chunks_of(judge, sim)
+    assert chunks_of(judge, sim)
+    asked = COUNTED["stream_options"]
+    assert [body.get("stream_options") for body in bodies(sim)] == [asked, None, asked]
+    assert last().usage.source == "reported"
 
 
 class Upstream:
