@@ -69,7 +69,7 @@ class Running:
         parent: The one around it.
     """
 
-    __slots__ = ("calls", "over", "parent", "until")
+    __slots__ = ("calls", "over", "parent", "surrounds", "until")
 
     def __init__(self, parent: Running | None) -> None:
         self.parent = live(parent)
@@ -77,11 +77,14 @@ class Running:
         """Monotonic instant by which it must be done; None for no limit of its own."""
         self.calls: list[str] = []
         """Ids of the calls made inside, the first thousand."""
+        self.surrounds: Callable[[str], None] | None = None
+        """Is told of the calls made inside, and in no function within; must not raise."""
         self.over = False
 
     def finish(self) -> None:
         """It is over: what a task goes on doing that was begun inside is no longer its concern."""
         self.over = True
+        self.surrounds = None
         # A task that starts its successor, which starts its own, must not leave a chain that grows for ever.
         self.parent = live(self.parent)
 
@@ -179,6 +182,8 @@ def note(call_id: str) -> None:
         for witness in _living():
             witness.called(call_id)
     running = SCOPE.get().running
+    if (inner := live(running)) is not None and (surrounds := inner.surrounds) is not None:
+        surrounds(call_id)
     while running is not None:
         if not running.over and len(running.calls) < _MOST_CALLS:
             running.calls.append(call_id)

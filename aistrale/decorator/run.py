@@ -103,6 +103,8 @@ class FunctionRun(Execution):
             None if engine is None else _spans(engine, rules.name, context, nested=live(outer.running) is not None)
         )
         self.followed = self._spans is not None
+        if self._spans is not None:
+            self._running.surrounds = self._spans.surrounds
         # Where nobody has set up a client yet, a call inside may, and it may have sinks.
         self.keeps = bool(context.capture) if engine is None else _shown(context, engine)
         if self.keeps:

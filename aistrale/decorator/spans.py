@@ -61,6 +61,11 @@ class FunctionSpans:
         for span in reversed(self._spans):
             guarded(span.deactivate)
 
+    def surrounds(self, call_id: str) -> None:
+        """A call is made in the body; a stream of it may be read when the function is over."""
+        for span in self._spans:
+            guarded(lambda span=span: span.surrounds(call_id))  # type: ignore[misc]
+
     def end(self, event: FunctionFinished, said: tuple[JSON, JSON] | None) -> None:
         """It is over.
 

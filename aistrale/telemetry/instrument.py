@@ -110,6 +110,10 @@ class FunctionSpan(Protocol):
         """
         ...
 
+    def surrounds(self, call_id: str) -> None:
+        """A call of ours is made in the body; it may begin when the function is over, where it is a stream."""
+        ...
+
     def end(self, event: FunctionFinished, content: Content | None) -> None:
         """It is over; only the first time counts. It may never have begun.
 

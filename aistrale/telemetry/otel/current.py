@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span as OTelSpan
 
-# The innermost span of a function, wherever it goes, and the execution that it is of.
+# The innermost span of a function, wherever it goes, what is around it, and the execution that it is of.
 _INNERMOST: Final = otel_context.create_key("aistrale-function-span")
+_AROUND: Final = otel_context.create_key("aistrale-function-around")
 _EXECUTION: Final = otel_context.create_key("aistrale-function")
 
 
@@ -68,9 +69,15 @@ class Inside:
         current = otel_context.get_current()
         # Where it is advanced may be another place, unless that is where another sink has just entered it.
         context = current if otel_context.get_value(_EXECUTION, current) == execution else outside
-        for key, value in ((_EXECUTION, execution), (_INNERMOST, span), (self._key, span)):
+        around = self.around(outside)
+        for key, value in ((_EXECUTION, execution), (_INNERMOST, span), (_AROUND, around), (self._key, span)):
             context = otel_context.set_value(key, value, context)
         return set_span_in_context(span, context)
+
+    def around(self, current: Context) -> object:
+        """The application's span around a function, and around those in whose bodies it was called."""
+        span = get_current_span(current)
+        return otel_context.get_value(_AROUND, current) if span is otel_context.get_value(_INNERMOST, current) else span
 
     def holds(self, span: OTelSpan, current: Context) -> bool:
         """Whether a context is that inside of a function, or what its body has made of it."""

@@ -117,6 +117,19 @@ class OTelFunction:
             otel_context.attach(before)
         self._before = None
 
+    @property
+    def span(self) -> OTelSpan | None:
+        """It; None where only metrics are wanted."""
+        return self._span
+
+    def admits(self, current: OTelSpan) -> bool:
+        """Whether a call of its body that begins where this span is current is its own: its caller reads a stream."""
+        return current is get_current_span(self._outside) or current is self._functions.inside.around(self._outside)
+
+    def surrounds(self, call_id: str) -> None:
+        """A call is made in the body."""
+        self._functions.steps.announce(call_id, self)
+
     def end(self, event: FunctionFinished, content: Content | None) -> None:
         """It is over."""
         if self._ended:

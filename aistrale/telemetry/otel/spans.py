@@ -23,7 +23,7 @@ from aistrale.telemetry.otel.functions import Functions
 from aistrale.telemetry.otel.messages import span_content
 from aistrale.telemetry.otel.requests import request_attributes
 from aistrale.telemetry.otel.steps import Steps
-from aistrale.telemetry.otel.suppression import Counter, beneath, counted_by, muted
+from aistrale.telemetry.otel.suppression import Counter, beneath, counted_by, is_function, muted
 from aistrale.types import EmbedRequest
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ class SpanMaker:
         if shared and counter is None and muted():
             return None
         parent = otel_context.get_current()
-        step, function = self._steps.around(call.id, parent), self._inside.found(parent)
-        above = step or function
+        above = self._steps.around(call.id, parent) or self._inside.found(parent)
         if counter is not None and counter.span is not None:
             parent = set_span_in_context(counter.span, parent)
         elif above is not None:
@@ -113,7 +112,7 @@ class SpanMaker:
             found[words.COUNTED_BY] = counter.name
         rooted = parent is above or not get_current_span(parent).get_span_context().is_valid
         # The name of a call's context is that of the function around it.
-        named = parent is above and (above is function or not call.context.name)
+        named = parent is above and (not call.context.name or is_function(get_current_span(parent)))
         found.update(self.flavour.call(call, rooted=rooted, named=named))
         name = f"aistrale {'embeddings' if vectors else 'chat'} {call.asked}"
         span = tracer.start_span(name, parent, SpanKind.INTERNAL, reading.sendable(found))

@@ -9,7 +9,7 @@ import contextlib
 import json
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
@@ -83,6 +83,19 @@ def operation_of(step: Step, profile: Profile) -> Operation | None:
     return WORKFLOW if step.root and step.type in {"chain", "query"} else None
 
 
+class Surrounding(Protocol):
+    """Something that calls are made in."""
+
+    @property
+    def span(self) -> OTelSpan | None:
+        """Of it; None where only metrics are wanted."""
+        ...
+
+    def admits(self, current: OTelSpan) -> bool:
+        """Whether a call that begins where this span is current is its own: the application has made none between."""
+        ...
+
+
 class Steps:
     """Makes spans of steps, and remembers which calls are made inside of which.
 
@@ -111,7 +124,7 @@ class Steps:
         self._shared = shared
         self.shows = mode in {None, "span", "span_and_event"}
         self._flavour = flavour
-        self._calls: dict[str, OTelStep] = {}
+        self._calls: dict[str, Surrounding] = {}
 
     def begin(self, step: Step, parent: StepSpan | None) -> StepSpan | None:
         """A step begins; None where nobody listens, silence is wanted, or the conventions do not know its kind."""
@@ -139,14 +152,14 @@ class Steps:
             return None
         return self.source.call_metrics()
 
-    def announce(self, call_id: str, step: OTelStep) -> None:
-        """A call is about to begin inside of a step."""
+    def announce(self, call_id: str, step: Surrounding) -> None:
+        """A call is about to begin inside of a step, or of a function; who says so first knows better."""
         calls = self._calls
         if len(calls) >= _LIMIT:
             # Other threads may be at it as well; one too many does no harm.
             with contextlib.suppress(RuntimeError):
                 calls.pop(next(iter(calls)), None)
-        calls[call_id] = step
+        calls.setdefault(call_id, step)
 
     def around(self, call_id: str, current: Context) -> Context | None:
         """The context with the span of the step that a call is made in.
@@ -156,7 +169,7 @@ class Steps:
         step = self._calls.pop(call_id, None) if self._calls else None
         if step is None or step.span is None:
             return None
-        return set_span_in_context(step.span, current) if get_current_span(current) is step.outside else None
+        return set_span_in_context(step.span, current) if step.admits(get_current_span(current)) else None
 
 
 def measured_elsewhere(framework: str) -> bool:
@@ -209,6 +222,10 @@ class OTelStep:
         self.span = span
         self.outside = outside
         self.context = above if span is None else set_span_in_context(span, above)
+
+    def admits(self, current: OTelSpan) -> bool:
+        """Whether a call that begins where this span is current is its own."""
+        return current is self.outside
 
     def surrounds(self, call_id: str) -> None:
         """A call begins inside of it."""

@@ -72,7 +72,7 @@ def counted_by(call: Call) -> Counter | None:
     key, _ = _EMBEDDING if vectors else _INFERENCE
     span = get_current_span()
     scope = _scope_of(span)
-    if scope == words.SCOPE and not _is_function(span):
+    if scope == words.SCOPE and not is_function(span):
         # A call in the midst of another one of ours, whose marks these are.
         return None
     if otel_context.get_value(key) is not None:
@@ -85,16 +85,16 @@ def counted_by(call: Call) -> Counter | None:
     return None if found is None else Counter(_scope_of(found), measures=False, span=found)
 
 
+def is_function(span: Span) -> bool:
+    """Whether a span of ours is that of a decorated function, around which or inside of which others may count."""
+    return words.FUNCTION in (getattr(span, "attributes", None) or {})
+
+
 def _scope_of(span: Span) -> str:
     """The instrumentation that made a span; some wrap the SDK's, and some spans are not the SDK's at all."""
     inner = getattr(span, "span", span)
     scope = getattr(inner, "instrumentation_scope", None) or getattr(span, "instrumentation_scope", None)
     return getattr(scope, "name", None) or "opentelemetry"
-
-
-def _is_function(span: Span) -> bool:
-    """Whether a span of ours is that of a decorated function, around which or inside of which others may count."""
-    return words.FUNCTION in (getattr(span, "attributes", None) or {})
 
 
 def _is_model_span(span: Span, *, vectors: bool) -> bool:

@@ -160,6 +160,32 @@ def test_a_generator_stands_where_it_was_called_and_nowhere_while_it_rests(init,
     assert len(named(rig, "pieces")) == 1
 
 
+def test_a_stream_that_is_read_when_the_function_is_over_stands_beneath_it(init, rig):
+    init()
+    tracer = rig.tracers.get_tracer("application")
+
+    @aistrale.llm("inner")
+    def inner():
+        return aistrale.stream("Hello", model=MODEL)
+
+    @aistrale.llm("outer")
+    def outer():
+        return inner()
+
+    with tracer.start_as_current_span("request") as request:
+        first, second = outer(), inner()
+        with first:
+            assert all(get_current_span() is request for _ in first)
+    with tracer.start_as_current_span("elsewhere") as elsewhere, second:
+        assert all(get_current_span() is elsewhere for _ in second)
+    beneath_outer, beneath_request = named(rig, "inner")
+    assert beneath(rig, beneath_outer) == [f"aistrale chat {MODEL}"]
+    assert beneath(rig, beneath_request) == []
+    assert [span.name for span in rig.spans if span.parent and span.parent.span_id == elsewhere.context.span_id] == [
+        f"aistrale chat {MODEL}"
+    ]
+
+
 def test_what_it_raises_is_told_by_its_class_alone(init, rig):
     init()
 
@@ -238,6 +264,24 @@ def test_two_sinks_have_trees_of_their_own(init, rig, collector, monkeypatch):
     types = [told[name]["langfuse.observation.type"] for name in chain]
     assert types == ["chain", "chain", "span", "generation"]
     assert not any("langfuse.internal.as_root" in attributes for attributes in told.values())
+
+
+def test_a_trace_has_the_name_of_the_function_whose_stream_is_read_later(init, rig, collector, monkeypatch):
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-1")
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-1")
+    client = init("otel", f"langfuse:{collector.url}")
+
+    @aistrale.llm("story")
+    def story():
+        return aistrale.stream("Hello", model=MODEL)
+
+    with story() as pieces:
+        assert all(nothing_current() for _ in pieces)
+    assert client.flush(10.0)
+    sent = {span.name: (span, attributes) for span, attributes, _, _ in collector.spans()}
+    (root, named_), (call, unnamed) = sent["invoke_workflow story"], sent[f"aistrale chat {MODEL}"]
+    assert call.parent_span_id == root.span_id
+    assert [told.get("langfuse.trace.name") for told in (named_, unnamed)] == ["story", None]
 
 
 def test_steps_of_a_framework_stand_beneath_it_and_functions_beneath_the_tool_that_runs_them(init, rig):
