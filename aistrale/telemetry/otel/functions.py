@@ -11,7 +11,7 @@ from aistrale.telemetry.instrument import Step
 from aistrale.telemetry.otel import conventions as words
 from aistrale.telemetry.otel.attributes import context_attributes, sendable
 from aistrale.telemetry.otel.steps import WORKFLOW, step_content
-from aistrale.telemetry.otel.suppression import muted
+from aistrale.telemetry.otel.suppression import muted, unmarked
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -99,7 +99,7 @@ class OTelFunction:
             self._begun = True
             self._span = self._functions.start(self._function, self._outside, self._above)
             if self._span is not None:
-                self._inner = self._functions.inside.entered(self._function.id, self._span, self._outside)
+                self._inner = self._functions.inside.entered(self._function.id, self._span, unmarked(self._outside))
         if self._inner is not None:
             # First: an interrupt may come after each step.
             self._before = otel_context.get_current()

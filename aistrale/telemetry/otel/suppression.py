@@ -127,6 +127,16 @@ def beneath(context: Context, call: Call, *, mute: bool) -> Context:
     return context
 
 
+def unmarked(context: Context) -> Context:
+    """The context of a function that is called: in the midst of a call of ours they are ours, not those of others."""
+    span = get_current_span(context)
+    if _scope_of(span) == words.SCOPE and not is_function(span):
+        for key, _ in (_INFERENCE, _EMBEDDING):
+            if otel_context.get_value(key, context) is not None:
+                context = otel_context.set_value(key, None, context)
+    return context
+
+
 _mutes: list[str] = []
 
 

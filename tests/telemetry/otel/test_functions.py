@@ -498,3 +498,27 @@ def test_an_interrupt_while_what_is_said_is_looked_at_leaves_no_span_open(init, 
     (span,) = named(rig, "work")
     assert nothing_current()
     assert span.end_time
+
+
+def test_a_function_in_the_midst_of_a_call_of_ours_counts_its_own_calls(init, rig, monkeypatch):
+    pytest.importorskip(
+        "opentelemetry.util.genai.invocation", reason="none of OpenTelemetry's instrumentations is there"
+    )
+    runtime = init()._engine.sync_runtime()
+    send, asked = runtime.open, []
+
+    @aistrale.llm("inner")
+    def inner():
+        asked.append(1)
+        return ask()
+
+    async def opened(*arguments, **options):
+        if not asked:
+            inner()
+        return await send(*arguments, **options)
+
+    monkeypatch.setattr(runtime, "open", opened)
+    ask()
+    assert len(rig.calls) == 2
+    assert not any("aistrale.counted_by" in call.attributes for call in rig.calls)
+    assert sum("gen_ai.usage.input_tokens" in span.attributes for span in rig.attempts) == 2
