@@ -160,6 +160,11 @@ class Continued:
         except AistraleError as failed:
             error.add_note(f"Nobody went on with it: {type(failed).__name__}: {failed}")
             raise error from error.__cause__
+        # Nobody will see where it came from, and the frames there hold whoever reads the stream (Python 3.13).
+        past: BaseException | None = error
+        while past is not None:
+            past.__traceback__ = None
+            past = past.__cause__ or past.__context__
 
     def _candidates(self, error: StreamInterrupted) -> list[Target]:
         """Who may go on, the most promising first: the route's others, or the same target if there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 from dataclasses import fields
 
 import pytest
@@ -201,11 +202,11 @@ def test_the_types_of_own_recognizers_are_known():
 
 
 def test_every_field_is_described():
-    described = PrivacySettings.__doc__
-    for field in fields(PrivacySettings):
-        assert not field.init or f"        {field.name}: " in described
-    for field in fields(Rule):
-        assert not field.init or f"        {field.name}: " in Rule.__doc__
+    # Python 3.13 takes the indentation away by itself.
+    for owner in (PrivacySettings, Rule):
+        described = inspect.cleandoc(owner.__doc__)
+        for field in fields(owner):
+            assert not field.init or f"\n    {field.name}: " in described
     assert "privacy: " in aistrale.Settings.__doc__
 
 

@@ -65,7 +65,9 @@ def test_quantiles_are_ordered_and_nothing_is_negative(values, horizon):
 def test_the_total_is_the_sum_of_the_days(values, horizon):
     made = answer_or_skip(values, horizon)
     if made is not None:
-        assert made.total.p50 == sum(day.p50 for day in made.days) == made.paths[0.5][-1]
+        assert made.total.p50 == made.paths[0.5][-1]
+        # From 3.12 on Python adds more exactly than one after the other.
+        assert made.total.p50 == pytest.approx(sum(day.p50 for day in made.days), rel=1e-12, abs=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
