@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from aistrale.config.values import (
     Setting,
     flag,
+    is_off,
+    money,
     number,
     optional,
     optional_text,
@@ -38,7 +40,7 @@ def check_budgets(name: str, value: Setting) -> tuple[BudgetSettings, ...]:
     Raises:
         ConfigurationError: `field` names what is wrong, as `budgets[0].limit`.
     """
-    if value is None or value is False or (isinstance(value, str) and value.lower() in {"off", "none", "false"}):
+    if is_off(value):
         return ()
     if not isinstance(value, (list, tuple)):
         raise wrong(name, "a list of tables")
@@ -64,24 +66,13 @@ def _budget(name: str, value: Setting) -> BudgetSettings:
     budget = _read(name, value)
     if isinstance(value, BudgetSettings):
         # Made by hand, its fields have not been looked at.
-        budget = replace(budget, limit=_money(f"{name}.limit", value.limit))
+        budget = replace(budget, limit=money(f"{name}.limit", value.limit))
         _worded(Scope.parse)(f"{name}.scope", value.scope)
         _worded(Period)(f"{name}.period", value.period)
         _zone(f"{name}.timezone", value.timezone)
     if budget.on_unknown == "assume" and budget.assume is None:
         raise wrong(f"{name}.assume", "given where on_unknown is 'assume'")
     return budget
-
-
-def _money(name: str, value: Setting) -> Decimal:
-    # A float is no amount of money; its shortest decimal form is what was meant.
-    try:
-        amount = Decimal("NaN") if isinstance(value, bool) else Decimal(str(value))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise wrong(name, "an amount of US dollars, at least 0")
-    return amount
 
 
 def _worded(parse: Callable[[str], object]) -> Callable[[str, Setting], str]:
@@ -124,7 +115,7 @@ def _assume(name: str, value: Setting) -> dict[str, Decimal]:
     given = table(name, value)
     if set(given) != {"input", "output"}:
         raise wrong(name, "a table with input and output, US dollars per million tokens")
-    return {key: _money(f"{name}.{key}", item) for key, item in given.items()}
+    return {key: money(f"{name}.{key}", item) for key, item in given.items()}
 
 
 _read = cast(
@@ -132,7 +123,7 @@ _read = cast(
     record(
         BudgetSettings,
         {
-            "limit": _money,
+            "limit": money,
             "period": _worded(Period),
             "scope": _worded(Scope.parse),
             "hard": flag,

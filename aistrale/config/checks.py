@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from aistrale.config import SDKS
@@ -12,6 +11,8 @@ from aistrale.config.values import (
     flag,
     flag_or_path,
     function,
+    is_off,
+    money,
     number,
     optional,
     optional_text,
@@ -68,17 +69,13 @@ def streams(name: str, value: Setting) -> StreamRules:
     return _stream_rules(name, {"mode": value} if isinstance(value, str) else value)
 
 
-def _off(value: Setting) -> bool:
-    return value is None or value is False or (isinstance(value, str) and value.lower() in {"off", "none", "false"})
-
-
 _backoff = record(
     Backoff, {"attempts": whole(1), "base": _POSITIVE, "cap": _POSITIVE, "wait": function, "stop": function}
 )
 
 
 def _retry(name: str, value: Setting) -> Backoff | None:
-    if _off(value):
+    if is_off(value):
         return None
     attempts = isinstance(value, int) and not isinstance(value, bool)
     return _backoff(name, {"attempts": value} if attempts else {} if value is True else value)
@@ -107,7 +104,7 @@ _breaker_settings = record(
 
 
 def _breaker(name: str, value: Setting) -> BreakerSettings | None:
-    return None if _off(value) else _breaker_settings(name, {} if value is True else value)
+    return None if is_off(value) else _breaker_settings(name, {} if value is True else value)
 
 
 _budget = record(RetryBudgetSettings, {"tokens": _any_number, "ratio": _any_number})
@@ -134,7 +131,7 @@ _limit = record(
 
 def _limits(name: str, value: Setting) -> dict[str, LimitSettings]:
     """By target, provider and "default"; fields that stand here by themselves are those of "default"; off is empty."""
-    if _off(value):
+    if is_off(value):
         return {}
     if isinstance(value, LimitSettings):
         value = {"default": value}
@@ -149,7 +146,7 @@ def _limits(name: str, value: Setting) -> dict[str, LimitSettings]:
 def _hedge(name: str, value: Setting) -> HedgeSettings | None:
     from aistrale.policies.hedge import HedgeSettings
 
-    if _off(value):
+    if is_off(value):
         return None
     checked = record(
         HedgeSettings,
@@ -158,27 +155,16 @@ def _hedge(name: str, value: Setting) -> HedgeSettings | None:
             "percentile": number(0, 1, above=True),
             "min_delay": _POSITIVE,
             "extra": whole(1, 4),
-            "max_cost": optional(_money),
+            "max_cost": optional(money),
         },
     )
     return checked(name, {} if value is True else value)
 
 
-def _money(name: str, value: Setting) -> Decimal:
-    # A float is no amount of money; its shortest decimal form is what was meant.
-    try:
-        amount = Decimal("NaN") if isinstance(value, bool) else Decimal(str(value))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise wrong(name, "an amount of US dollars, at least 0")
-    return amount
-
-
 def _cache(name: str, value: Setting) -> CacheSettings | None:
     from aistrale.policies.cache import CacheSettings
 
-    if _off(value):
+    if is_off(value):
         return None
     span = number(0, _INFINITE)
     checked = record(
@@ -198,7 +184,7 @@ def _cache(name: str, value: Setting) -> CacheSettings | None:
 def _degrade(name: str, value: Setting) -> DegradeSettings | None:
     from aistrale.policies.degrade import STEPS, DegradeSettings
 
-    if _off(value):
+    if is_off(value):
         return None
 
     def models(where: str, given: Setting) -> tuple[str, ...]:
@@ -218,7 +204,7 @@ def _degrade(name: str, value: Setting) -> DegradeSettings | None:
 def _probe(name: str, value: Setting) -> ProbeSettings | None:
     from aistrale.routing.probe import ProbeSettings
 
-    if _off(value):
+    if is_off(value):
         return None
     checked = record(ProbeSettings, {"every": number(1, _INFINITE), "share": number(0, 1, above=True)})
     return checked(name, {} if value is True else value)
@@ -259,7 +245,7 @@ def _state(name: str, value: Setting) -> str | None:
 
 
 def _privacy(name: str, value: Setting) -> PrivacySettings | None:
-    if _off(value):
+    if is_off(value):
         return None
     from aistrale.config.privacy import read_privacy
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from aistrale.config.values import (
     Setting,
     flag,
+    is_off,
     number,
     optional,
     optional_text,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 def read_privacy(name: str, value: Setting) -> PrivacySettings | None:
     """The setting `privacy`: "off", "redact", a table, or the object itself."""
-    if value is None or value is False or (isinstance(value, str) and value.lower() in {"off", "none", "false"}):
+    if is_off(value):
         return None
     if value is True or (isinstance(value, str) and value.lower() in {"redact", "on", "true"}):
         return PrivacySettings()

@@ -6,6 +6,7 @@ They are written by hand, because a validation library would cost more than the 
 from __future__ import annotations
 
 from dataclasses import fields
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
@@ -182,3 +183,20 @@ def unknown_key(name: str, known: list[str], where: str = "setting") -> Configur
     near = get_close_matches(name, known, n=2)
     meant = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known) or 'none'}."
     return ConfigurationError(f"unknown {where} {name!r}", field=name, hint=meant)
+
+
+def is_off(value: Setting) -> bool:
+    """Whether a value switches something off: None, False, or a word for it."""
+    return value is None or value is False or (isinstance(value, str) and value.lower() in {"off", "none", "false"})
+
+
+def money(name: str, value: Setting) -> Decimal:
+    """US dollars, at least 0. Raises ConfigurationError."""
+    # A float is no amount of money; its shortest decimal form is what was meant.
+    try:
+        amount = Decimal("NaN") if isinstance(value, bool) else Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise wrong(name, "an amount of US dollars, at least 0")
+    return amount
