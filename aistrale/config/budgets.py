@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from aistrale.config.values import (
     Setting,
+    check_distinct,
     flag,
     is_off,
     money,
@@ -45,15 +46,9 @@ def check_budgets(name: str, value: Setting) -> tuple[BudgetSettings, ...]:
     if not isinstance(value, (list, tuple)):
         raise wrong(name, "a list of tables")
     budgets = tuple(_budget(f"{name}[{index}]", item) for index, item in enumerate(value))
-    seen: dict[str, int] = {}
-    for index, budget in enumerate(budgets):
-        first = seen.setdefault(budget.title, index)
-        if first != index:
-            raise ConfigurationError(
-                f"{name}[{index}].name: {budget.title!r} is {name}[{first}] already",
-                field=f"{name}[{index}].name",
-                hint="Give budgets of the same scope and period names that differ.",
-            )
+    check_distinct(
+        name, (budget.title for budget in budgets), hint="Give budgets of the same scope and period names that differ."
+    )
     return budgets
 
 

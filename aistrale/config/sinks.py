@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from aistrale.config.values import (
     Setting,
+    check_distinct,
     number,
     optional,
     optional_text,
@@ -41,16 +42,11 @@ def check_sinks(name: str, value: Setting) -> tuple[SinkSettings, ...]:
     if not isinstance(value, (list, tuple)):
         value = [value]
     found = tuple(_sink(f"{name}[{index}]", item) for index, item in enumerate(value))
-    seen: dict[str, int] = {}
-    for index, own in enumerate(found):
-        title = own.name or ""
-        first = seen.setdefault(title, index)
-        if first != index:
-            raise ConfigurationError(
-                f"{name}[{index}].name: {title!r} is {name}[{first}] already",
-                field=f"{name}[{index}].name",
-                hint='Give sinks of the same kind names that differ: {"to": "...", "name": "..."}.',
-            )
+    check_distinct(
+        name,
+        (own.name or "" for own in found),
+        hint='Give sinks of the same kind names that differ: {"to": "...", "name": "..."}.',
+    )
     return found
 
 

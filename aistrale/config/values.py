@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 from aistrale.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Setting: TypeAlias = object
 """A raw value from a keyword, the environment or a file."""
@@ -200,3 +200,14 @@ def money(name: str, value: Setting) -> Decimal:
     if not amount.is_finite() or amount < 0:
         raise wrong(name, "an amount of US dollars, at least 0")
     return amount
+
+
+def check_distinct(name: str, titles: Iterable[str], hint: str) -> None:
+    """Check that no two items of a list have the same name. Raises ConfigurationError."""
+    seen: dict[str, int] = {}
+    for index, title in enumerate(titles):
+        first = seen.setdefault(title, index)
+        if first != index:
+            raise ConfigurationError(
+                f"{name}[{index}].name: {title!r} is {name}[{first}] already", field=f"{name}[{index}].name", hint=hint
+            )

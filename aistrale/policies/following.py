@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from aistrale.core.call import Attempt, Call
     from aistrale.core.reply import Reply
     from aistrale.telemetry.instrument import Instrument, Span
 
-    Spans: TypeAlias = tuple[Span | None, ...]
-    Tokens: TypeAlias = list[tuple[Span, object]]
+    Spans = tuple[Span | None, ...]
 
 _log = logging.getLogger("aistrale.telemetry")
 _reported: set[str] = set()
@@ -60,22 +59,12 @@ class Followers:
 @contextmanager
 def following(spans: Spans) -> Iterator[None]:
     """Keep spans current inside the block, the first one outermost."""
-    tokens = activated(spans)
+    tokens = [(span, guarded(span.activate)) for span in spans if span is not None]
     try:
         yield
     finally:
-        deactivate(tokens)
-
-
-def activated(spans: Iterable[Span | None]) -> Tokens:
-    """Make spans current, the first one outermost; for `deactivate`."""
-    return [(span, guarded(span.activate)) for span in spans if span is not None]
-
-
-def deactivate(tokens: Tokens) -> None:
-    """Make current again what was before."""
-    for span, token in reversed(tokens):
-        guarded(lambda span=span, token=token: span.deactivate(token))  # type: ignore[misc]
+        for span, token in reversed(tokens):
+            guarded(lambda span=span, token=token: span.deactivate(token))  # type: ignore[misc]
 
 
 def guarded(step: Callable[[], object]) -> object:
